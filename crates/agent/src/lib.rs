@@ -1,0 +1,1 @@
+//! The half that acts: runs the units of one machine.

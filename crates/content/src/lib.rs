@@ -1,0 +1,1 @@
+//! Repositories with immutable versions, content units and artifacts addressed by digest.

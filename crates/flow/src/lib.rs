@@ -1,0 +1,1 @@
+//! Durable flows of tasks over named resources, on SQLite and PostgreSQL.

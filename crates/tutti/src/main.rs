@@ -1,0 +1,3 @@
+//! Tutti: deploys, connects, upgrades and removes the services of a small team.
+
+fn main() {}

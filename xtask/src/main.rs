@@ -1,0 +1,3 @@
+//! Development commands of Tutti.
+
+fn main() {}
