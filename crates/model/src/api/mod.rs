@@ -1,0 +1,68 @@
+//! The request and answer types of the HTTP API under `/v1`.
+//!
+//! `{model}` is a model's UUID or short name. A unit `db/0` is the two path segments `db/0`.
+//! Mutations answer 202 with [`Accepted`] and a `Location` header naming the flow, or 200 with
+//! `flow: null` when nothing changes. Errors are [`Problem`] documents (RFC 9457).
+//!
+//! | method and path | request → answer |
+//! |---|---|
+//! | `GET /v1` | → [`ControllerInfo`] |
+//! | `GET /v1/openapi.json` | → the OpenAPI document |
+//! | `GET /v1/models` · `POST /v1/models` | → `[ModelInfo]` · [`ModelCreate`] → [`ModelInfo`] (201) |
+//! | `GET /v1/models/{model}` · `DELETE …?force=&no_wait=&timeout_ms=` | → [`ModelInfo`] · → [`Accepted`] |
+//! | `GET`, `PATCH …/config` | → [`ModelConfig`] · [`ConfigChange`] → [`Accepted`] |
+//! | `GET`, `PUT …/constraints` | → [`Constraints`] · [`Constraints`] → [`Accepted`] |
+//! | `GET …/status` | → [`Status`] |
+//! | `POST …/charms` (bytes of a `.charm`) · `GET …/charms` | → [`CharmInfo`] (201) · → `[CharmInfo]` |
+//! | `POST /v1/artifacts` (bytes) · `GET /v1/artifacts/{sha256}` | → [`ArtifactInfo`] (201) · → bytes |
+//! | `GET`, `POST …/applications` | → `[ApplicationInfo]` · [`Deploy`] → [`Accepted`] |
+//! | `GET …/applications/{application}` · `DELETE …?force=&no_wait=&destroy_storage=` | → [`ApplicationInfo`] · → [`Accepted`] |
+//! | `GET`, `PATCH …/applications/{application}/config` | → [`ApplicationConfig`] · [`ConfigChange`] → [`Accepted`] |
+//! | `PUT …/applications/{application}/trust`, `/exposed` | [`Switch`] → [`Accepted`] |
+//! | `GET`, `PUT …/applications/{application}/constraints` | as for models |
+//! | `PUT …/applications/{application}/resources/{name}` | [`ResourceUpload`] → [`Accepted`] |
+//! | `GET …/applications/{application}/resources` | → `[ResourceInfo]` |
+//! | `GET …/applications/{application}/actions` | → [`Actions`] |
+//! | `POST …/applications/{application}/refresh` | [`Refresh`] → [`RefreshPlan`] (200 for a dry run) or [`Accepted`] |
+//! | `PUT …/applications/{application}/leader` | [`LeaderChoice`] → [`Accepted`] |
+//! | `PUT …/applications/{application}/deferral` | [`Switch`] → [`Accepted`] |
+//! | `POST …/applications/{application}/units` | [`AddUnits`] → [`Accepted`] |
+//! | `POST …/units/remove` | [`RemoveUnits`] → [`Accepted`] |
+//! | `GET …/units/{application}/{number}` | → [`UnitInfo`] |
+//! | `GET …/units/{application}/{number}/status-log?limit=` | → `[StatusLogEntry]` |
+//! | `POST …/units/{application}/{number}/resolved` | [`Resolve`] → [`Accepted`] |
+//! | `GET`, `POST …/relations` · `POST …/relations/remove` | → `[RelationInfo]` · [`Integrate`] → [`Accepted`] · [`RemoveRelation`] → [`Accepted`] |
+//! | `GET`, `POST …/machines` · `DELETE …/machines/{number}?force=` | → `[MachineInfo]` · [`AddMachines`] → [`Accepted`] · → [`Accepted`] |
+//! | `POST …/operations` · `GET …/operations?limit=` · `GET …/operations/{number}` | [`RunOperation`] → [`OperationInfo`] (202) · → `[OperationInfo]` · → [`OperationInfo`] |
+//! | `GET …/operation-tasks/{number}?wait_ms=` · `POST …/operation-tasks/{number}/cancel` | → [`OperationTask`] · → [`OperationTask`] |
+//! | `GET …/log?limit=&after=&level=&unit=&follow_ms=` | → [`LogPage`] |
+//! | `GET`, `POST …/secrets` · `GET`, `PATCH`, `DELETE …/secrets/{id or name}?revision=` | → `[SecretInfo]` · [`SecretAdd`] → [`SecretInfo`] · `?reveal=&revisions=&revision=` → [`SecretInfo`] · [`SecretChange`] · |
+//! | `POST …/secrets/{id or name}/grant`, `/revoke` | [`SecretGrantChange`] → 204 |
+//! | `GET …/storage` · `POST …/units/{application}/{number}/storage` | → `[StorageInfo]` · [`AddStorage`] → [`Accepted`] |
+//! | `GET …/deferred?unit=` | → `[DeferredInfo]` |
+//! | `GET /v1/flows?model=&resource=&state=&kind=&limit=&after=` · `GET /v1/flows/{id}?wait_ms=` | → `[FlowInfo]` · → [`FlowInfo`] with its tasks |
+//! | `POST /v1/flows/{id}/cancel`, `/retry` | → [`FlowInfo`] |
+//! | `GET /v1/tasks?model=&resource=&state=&flow=&name=&limit=&after=` · `GET /v1/tasks/{id}` | → `[TaskInfo]` · → [`TaskInfo`] |
+//! | `GET /v1/events?after=` | → server-sent events of the outbox |
+//!
+//! The agent's calls are listed in [`crate::agent`]'s step module.
+
+mod application;
+mod flow;
+mod model;
+mod operation;
+mod problem;
+mod relation;
+mod secret;
+mod status;
+mod unit;
+
+pub use application::*;
+pub use flow::*;
+pub use model::*;
+pub use operation::*;
+pub use problem::*;
+pub use relation::*;
+pub use secret::*;
+pub use status::*;
+pub use unit::*;
