@@ -1,0 +1,235 @@
+//! The store: threads that own connections, and the handle callers clone.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use tokio::sync::mpsc;
+
+use crate::{
+    Backend, Bell, Error, Migration, Result, Tx,
+    address::Address,
+    bell::Bells,
+    connection::Connection,
+    job::{self, Job},
+    lock::FileLock,
+    migrate::migrate,
+    sqlite::Sqlite,
+    writer::Writer,
+};
+
+/// Jobs waiting for the writer. A caller beyond that waits for room, which is all the back pressure needed.
+const WRITES_WAITING_MAX: usize = 1024;
+
+/// Jobs waiting for the readers.
+const READS_WAITING_MAX: usize = 1024;
+
+/// Connections that read.
+const READERS: usize = 2;
+
+/// Enough for SQLite's parser and a caller's closure; only what is touched counts as memory.
+const STACK_BYTES: usize = 1 << 20;
+
+/// A database. Cheap to clone; the last clone dropped lets the threads finish what was asked and end.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    backend: Backend,
+    bells: Arc<Bells>,
+    senders: Mutex<Option<Senders>>,
+    /// Answers `None` once every thread has ended.
+    ended: tokio::sync::Mutex<mpsc::Receiver<()>>,
+}
+
+#[derive(Clone)]
+struct Senders {
+    writes: mpsc::Sender<Box<dyn Job>>,
+    reads: mpsc::Sender<Box<dyn Job>>,
+}
+
+type Reads = Arc<Mutex<mpsc::Receiver<Box<dyn Job>>>>;
+
+impl Store {
+    /// Opens the database at `url`, which is `sqlite:///path/file.db`, a path, or `postgres://…`, creating it if absent,
+    /// and applies the migrations it has not seen. Opening one that is up to date takes a few milliseconds.
+    ///
+    /// # Errors
+    /// [`Error::Address`], [`Error::Open`], [`Error::Locked`], [`Error::DiskFull`] and the migration errors.
+    pub async fn open(url: &str, migrations: &[Migration]) -> Result<Self> {
+        let address = Address::parse(url)?;
+        let migrations = migrations.to_vec();
+        tokio::task::spawn_blocking(move || match address {
+            Address::Sqlite(path) => open_sqlite(&path, &migrations),
+        })
+        .await
+        .map_err(|error| Error::Panicked { message: error.to_string() })?
+    }
+
+    /// Runs `f` in a transaction that sees one consistent state and changes nothing.
+    ///
+    /// # Errors
+    /// What `f` answers; [`Error::Closed`], [`Error::Panicked`], [`Error::Engine`].
+    pub async fn read<T, E>(
+        &self,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let reads = self.senders()?.reads;
+        let (job, answer) = job::read(f);
+        reads.send(job).await.map_err(|_| Error::Closed)?;
+        drop(reads);
+        answer.await.unwrap_or_else(|_| Err(Error::Closed.into()))
+    }
+
+    /// Runs `f` in a transaction and answers once it is durable. An `Err` of `f` rolls back what it wrote, and only that.
+    /// `f` may run more than once: after a conflict with another controller, or when a batch it was part of failed.
+    /// What `f` sees and writes is serializable. If the future is dropped, the transaction may still happen.
+    ///
+    /// # Errors
+    /// What `f` answers; [`Error::DiskFull`], [`Error::Conflict`], [`Error::CommitUnknown`], [`Error::Closed`],
+    /// [`Error::Panicked`], [`Error::Engine`].
+    pub async fn write<T, E>(
+        &self,
+        f: impl Fn(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let writes = self.senders()?.writes;
+        let (job, answer) = job::write(f);
+        writes.send(job).await.map_err(|_| Error::Closed)?;
+        drop(writes);
+        answer.await.unwrap_or_else(|_| Err(Error::Closed.into()))
+    }
+
+    /// A bell for `topic`, rung by [`Tx::ring`]. On PostgreSQL it also rings, some 10 ms later, for other controllers.
+    #[must_use]
+    pub fn bell(&self, topic: &'static str) -> Bell {
+        self.0.bells.bell(topic)
+    }
+
+    /// The engine behind this store.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.0.backend
+    }
+
+    /// Takes no more work, finishes what was asked, and returns when the database is closed and its lock released.
+    pub async fn close(self) {
+        self.0.senders.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.0.ended.lock().await.recv().await;
+    }
+
+    /// Prepares statements without running them, as a test of every `sql!` list does on both engines.
+    ///
+    /// # Errors
+    /// [`Error::Unprepared`] names the first the engine refuses.
+    pub async fn prepare_all(&self, statements: &[(&'static str, &'static str)]) -> Result<()> {
+        let statements = statements.to_vec();
+        self.read(move |tx| {
+            statements.iter().try_for_each(|&(name, sql)| {
+                tx.prepare(sql).map_err(|error| Error::Unprepared { name, source: Arc::new(error) })
+            })
+        })
+        .await
+    }
+
+    /// Looks for damage: SQLite's own integrity check, which reads the whole file. PostgreSQL watches over itself.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub async fn check(&self) -> Result<()> {
+        if self.backend() == Backend::Postgres {
+            return Ok(());
+        }
+        let findings: Vec<String> = self.read(|tx| tx.all("PRAGMA integrity_check", ())).await?;
+        if findings == ["ok"] {
+            return Ok(());
+        }
+        Err(Error::Damaged { findings: findings.join("\n") })
+    }
+
+    fn senders(&self) -> Result<Senders> {
+        let senders = self.0.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        senders.clone().ok_or(Error::Closed)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("backend", &self.0.backend).finish_non_exhaustive()
+    }
+}
+
+fn open_sqlite(path: &Path, migrations: &[Migration]) -> Result<Store> {
+    let lock = FileLock::take(path)?;
+    let mut connection = Connection::Sqlite(Sqlite::open_writer(path)?);
+    migrate(&mut connection, Some(path), migrations)?;
+    let mut readers = Vec::with_capacity(READERS);
+    for _ in 0..READERS {
+        readers.push(Connection::Sqlite(Sqlite::open_reader(path)?));
+    }
+    start(Backend::Sqlite, connection, readers, Some(lock))
+}
+
+fn start(
+    backend: Backend,
+    connection: Connection,
+    readers: Vec<Connection>,
+    lock: Option<FileLock>,
+) -> Result<Store> {
+    let bells = Arc::new(Bells::default());
+    let (writes, jobs) = mpsc::channel(WRITES_WAITING_MAX);
+    let (reads, read_jobs) = mpsc::channel(READS_WAITING_MAX);
+    let (alive, ended) = mpsc::channel(1);
+    let read_jobs = Arc::new(Mutex::new(read_jobs));
+    for reader in readers {
+        let (jobs, alive) = (Arc::clone(&read_jobs), alive.clone());
+        spawn("store-read", move || {
+            serve_reads(reader, &jobs);
+            drop(alive);
+        })?;
+    }
+    let writer = Writer { connection, jobs, bells: Arc::clone(&bells) };
+    spawn("store-write", move || {
+        writer.run();
+        drop((lock, alive));
+    })?;
+    let senders = Mutex::new(Some(Senders { writes, reads }));
+    Ok(Store(Arc::new(Inner { backend, bells, senders, ended: tokio::sync::Mutex::new(ended) })))
+}
+
+fn serve_reads(mut connection: Connection, jobs: &Reads) {
+    loop {
+        let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        let Some(mut job) = next else { return };
+        match connection.begin_read() {
+            Ok(()) => drop(job.run(Tx::reading(&mut connection))),
+            Err(error) => job.fail(error),
+        }
+        job.answer();
+        connection.rollback();
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(run)
+        .map(drop)
+        .map_err(|error| Error::Engine { source: Arc::new(error) })
+}
+
+/// Microseconds since 1970, UTC.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

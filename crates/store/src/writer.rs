@@ -1,0 +1,192 @@
+//! The writer: one thread, one connection, group commit.
+//!
+//! Everything waiting joins one transaction, each job under its own savepoint, and answers go out after the commit. One
+//! flush to disk thereby serves many callers, without any delay added when there is only one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc;
+
+use crate::{
+    Error, Result, Tx, Value,
+    bell::Bells,
+    connection::Connection,
+    job::{Job, Verdict},
+    store::now,
+    tx::Announcements,
+};
+
+/// Jobs in one transaction. More would not be faster, and all of them wait for the last.
+const BATCH_JOBS_MAX: usize = 128;
+
+/// A batch that took this long takes in no more jobs, so that bulk work delays a heartbeat by little.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(20);
+
+/// How often a transaction is run again after a conflict with another controller.
+const ATTEMPTS_MAX: u32 = 20;
+
+crate::sql! {
+    TAKE_SEQ = "UPDATE outbox_last SET seq = seq + $1 WHERE only = 1 RETURNING seq";
+}
+
+/// What the writing thread owns.
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) jobs: mpsc::Receiver<Box<dyn Job>>,
+    pub(crate) bells: Arc<Bells>,
+}
+
+/// Why a batch was not committed. Nothing of it was kept, except where the outcome is unknown.
+enum Failure {
+    /// Another transaction came in between.
+    Conflict(Error),
+    /// The engine gave the transaction up, or refused the commit.
+    Lost(Error),
+}
+
+impl Writer {
+    /// Serves until every sender is gone and the queue is empty.
+    pub(crate) fn run(mut self) {
+        while let Some(first) = self.jobs.blocking_recv() {
+            self.serve(first);
+        }
+    }
+
+    fn serve(&mut self, first: Box<dyn Job>) {
+        let mut batch = Vec::new();
+        let started = Instant::now();
+        let mut waiting = Some(first);
+        let outcome = self.attempt(&mut batch, |writer, taken| {
+            if waiting.is_some() {
+                return waiting.take();
+            }
+            let room = taken < BATCH_JOBS_MAX && started.elapsed() < BATCH_TIME_MAX;
+            if room { writer.jobs.try_recv().ok() } else { None }
+        });
+        match outcome {
+            Ok(()) => batch.into_iter().for_each(Job::answer),
+            Err(Failure::Lost(error @ Error::CommitUnknown { .. })) => give_up(batch, &error),
+            Err(Failure::Lost(error)) if batch.len() == 1 => give_up(batch, &error),
+            // One of them spoiled it for all, so each gets a transaction of its own.
+            Err(_) => batch.into_iter().for_each(|job| self.serve_alone(job)),
+        }
+    }
+
+    fn serve_alone(&mut self, job: Box<dyn Job>) {
+        let mut batch = vec![job];
+        for attempt in 1..=ATTEMPTS_MAX {
+            match self.attempt(&mut batch, |_, _| None) {
+                Ok(()) => break,
+                Err(Failure::Conflict(Error::Conflict { source, .. }))
+                    if attempt == ATTEMPTS_MAX =>
+                {
+                    return give_up(batch, &Error::Conflict { attempts: attempt, source });
+                }
+                Err(Failure::Conflict(_)) => std::thread::sleep(pause(attempt)),
+                Err(Failure::Lost(error)) => return give_up(batch, &error),
+            }
+        }
+        batch.into_iter().for_each(Job::answer);
+    }
+
+    /// Runs `batch`, then what `next` adds to it, in one transaction.
+    fn attempt(
+        &mut self,
+        batch: &mut Vec<Box<dyn Job>>,
+        mut next: impl FnMut(&mut Self, usize) -> Option<Box<dyn Job>>,
+    ) -> Result<(), Failure> {
+        let mut announcements = Announcements::default();
+        let begun = self.connection.begin_write().map_err(Failure::Lost);
+        let mut outcome = begun;
+        let mut at = 0;
+        loop {
+            if at == batch.len() {
+                match next(self, at) {
+                    Some(job) => batch.push(job),
+                    None => break,
+                }
+            }
+            if outcome.is_ok() {
+                outcome = self.run_job(&mut batch[at], &mut announcements);
+            }
+            at += 1;
+            if outcome.is_err() && at == batch.len() {
+                break;
+            }
+        }
+        let outcome = outcome.and_then(|()| self.finish(&announcements.events));
+        match &outcome {
+            Ok(()) => announcements.rings.iter().for_each(|topic| self.bells.ring(topic)),
+            Err(_) => self.connection.rollback(),
+        }
+        outcome
+    }
+
+    /// Runs one job under a savepoint.
+    fn run_job(
+        &mut self,
+        job: &mut Box<dyn Job>,
+        announcements: &mut Announcements,
+    ) -> Result<(), Failure> {
+        let (rings, events) = (announcements.rings.len(), announcements.events.len());
+        self.connection.control("SAVEPOINT job").map_err(Failure::Lost)?;
+        match job.run(Tx::writing(&mut self.connection, announcements)) {
+            Verdict::Keep => {}
+            Verdict::RollBack => {
+                announcements.rings.truncate(rings);
+                announcements.events.truncate(events);
+                if !self.connection.in_transaction() {
+                    return Err(Failure::Lost(Error::Aborted));
+                }
+                self.connection.control("ROLLBACK TO job").map_err(Failure::Lost)?;
+            }
+            Verdict::Again(error) => return Err(Failure::Conflict(error)),
+        }
+        self.connection.control("RELEASE job").map_err(Failure::Lost)
+    }
+
+    /// Numbers the events and commits. The counter row is taken last, so that controllers meet there only briefly.
+    fn finish(&mut self, events: &[(String, String)]) -> Result<(), Failure> {
+        let failure = |error| match error {
+            Error::Conflict { .. } => Failure::Conflict(error),
+            error => Failure::Lost(error),
+        };
+        if !events.is_empty() {
+            self.write_events(events).map_err(failure)?;
+        }
+        self.connection.commit().map_err(failure)
+    }
+
+    fn write_events(&mut self, events: &[(String, String)]) -> Result<()> {
+        let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
+        let mut last = Ok(0);
+        self.connection.query(TAKE_SEQ, &[Value::Integer(count)], &mut |row| {
+            last = row.get::<i64>(0);
+            true
+        })?;
+        let first = last? - count + 1;
+        let at = now();
+        let mut rows = (first..).zip(events).map(|(seq, (topic, body))| {
+            let (topic, body) = (Value::Text(topic.clone()), Value::Text(body.clone()));
+            vec![Value::Integer(seq), Value::Integer(at), topic, body]
+        });
+        self.connection.insert_many("outbox", &["seq", "at", "topic", "body"], &mut rows)?;
+        Ok(())
+    }
+}
+
+fn give_up(batch: Vec<Box<dyn Job>>, error: &Error) {
+    for mut job in batch {
+        job.fail(error.clone());
+        job.answer();
+    }
+}
+
+/// Grows with the attempts, and differs between controllers that met, by the clock's low digits.
+fn pause(attempt: u32) -> Duration {
+    let jitter = u64::from(now().unsigned_abs() as u32 % 1000);
+    Duration::from_micros(200 * u64::from(attempt.min(10)) + jitter)
+}

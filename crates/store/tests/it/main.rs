@@ -1,0 +1,3 @@
+//! The store through its outer door, on SQLite and, where `TUTTI_TEST_POSTGRES` holds a URL, on PostgreSQL.
+
+mod basics;
