@@ -1,1 +1,16 @@
 //! The half that knows: HTTP API, desired state, flows, SQL of the model.
+//!
+//! One folder per noun. In each, `mod.rs` says what the noun is and holds its operations on a
+//! transaction, `sql.rs` its statements and rows (nothing else touches its tables), `api.rs` its
+//! routes.
+//!
+//! Every mutation is one transaction: lock the model ([`sequence::lock_model`]), write desired
+//! state, submit the flow, and last [`sequence::touch`] the units it concerns.
+
+mod clock;
+mod error;
+mod schema;
+pub mod sequence;
+
+pub use error::Error;
+pub use schema::MIGRATIONS;

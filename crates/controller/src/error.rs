@@ -1,0 +1,55 @@
+//! What can go wrong in the controller, and the HTTP status each case answers with.
+
+/// An error of the controller. Its text is the `detail` of the problem document: one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// 400: the request makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// 404: what was named is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// 409: what was asked contradicts the present state.
+    #[error("{0}")]
+    Conflict(String),
+    /// 422: understood, and refused, with every reason.
+    #[error("{summary}")]
+    Refused {
+        /// One sentence.
+        summary: String,
+        /// Every reason at once.
+        reasons: Vec<String>,
+    },
+    /// 403: the unit or user may not do this.
+    #[error("{0}")]
+    Forbidden(String),
+    /// 409 with code `stale-session`: a newer session of the same agent took over.
+    #[error("agent session {0} has been replaced by a newer one")]
+    StaleSession(i64),
+    /// 409 with code `stale-journal`: the step built on an older journal version.
+    #[error("the unit's journal is at version {current}, not {given}")]
+    StaleJournal {
+        /// Version at the controller.
+        current: i64,
+        /// Version in the step.
+        given: i64,
+    },
+    /// 500: stored JSON that does not read back.
+    #[error("stored {what} cannot be read")]
+    Stored {
+        /// What was being read.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// 500 (507 for a full disk): the store failed.
+    #[error("the store failed")]
+    Store(#[from] tutti_store::Error),
+    /// 500: the flow engine failed.
+    #[error("the flow engine failed")]
+    Flow(#[from] tutti_flow::Error),
+    /// 500: the content store failed.
+    #[error("the content store failed")]
+    Content(#[from] tutti_content::Error),
+}
