@@ -23,6 +23,9 @@ mod events;
 mod problem;
 mod upload;
 
+#[cfg(test)]
+mod tests;
+
 pub use address::Address;
 pub use client::{Client, encode};
 pub use error::{Error, Result};
