@@ -1,0 +1,263 @@
+//! Artifacts: bytes on disk, addressed by their SHA-256.
+//!
+//! An artifact is written beside its place, synced, and moved there by one rename, so a name that
+//! exists always holds all of its bytes. Storing the same bytes twice is free.
+
+use std::{
+    path::{Path, PathBuf},
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use futures_util::{Stream, StreamExt};
+use tokio::{fs::File, io::AsyncWriteExt};
+use tutti_store::{Tx, sql};
+use uuid::Uuid;
+
+use crate::Error;
+
+/// Leftovers of writers that died are removed when they are this old; living writers are faster.
+const INCOMING_AGE_MAX: Duration = Duration::from_secs(3600);
+
+sql! {
+    RECORD = "INSERT INTO artifact (digest, size, created) VALUES ($1, $2, $3) \
+              ON CONFLICT (digest) DO NOTHING";
+}
+
+/// Stored bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// SHA-256, 64 lower-case hexadecimal digits.
+    pub digest: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// A directory of artifacts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Artifacts(Arc<Path>);
+
+impl Artifacts {
+    /// Opens the directory, making it if needed, and clears what dead writers left behind.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the directory cannot be made or read.
+    pub fn open(directory: &Path) -> Result<Self, Error> {
+        let incoming = directory.join("incoming");
+        std::fs::create_dir_all(&incoming).map_err(Error::file("make", &incoming))?;
+        clear_leftovers(&incoming).map_err(Error::file("clear", &incoming))?;
+        Ok(Self(directory.into()))
+    }
+
+    /// Where the artifact is, or would be.
+    #[must_use]
+    pub fn path(&self, digest: &str) -> PathBuf {
+        self.0.join(digest.get(..2).unwrap_or("00")).join(digest)
+    }
+
+    /// Whether the artifact is there.
+    #[must_use]
+    pub fn contains(&self, digest: &str) -> bool {
+        check(digest).is_ok() && self.path(digest).is_file()
+    }
+
+    /// Stores the bytes of a stream.
+    ///
+    /// # Errors
+    /// [`Error::Receive`] if the stream fails, [`Error::File`] if the disk does. Nothing is left
+    /// behind either way.
+    pub async fn put<T, E>(
+        &self,
+        bytes: impl Stream<Item = Result<T, E>>,
+    ) -> Result<Artifact, Error>
+    where
+        T: AsRef<[u8]>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let incoming = self.0.join("incoming").join(Uuid::now_v7().to_string());
+        let stored = self.receive(&incoming, bytes).await;
+        if stored.is_err() {
+            // The failure of the write is the news; a leftover is cleared at the next start.
+            let _ = tokio::fs::remove_file(&incoming).await;
+        }
+        stored
+    }
+
+    /// Stores the bytes of a file.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub async fn put_file(&self, path: &Path) -> Result<Artifact, Error> {
+        let file = File::open(path).await.map_err(Error::file("open", path))?;
+        let chunks = futures_util::stream::unfold(file, |mut file| async {
+            use tokio::io::AsyncReadExt;
+            let mut chunk = Vec::with_capacity(64 * 1024);
+            match (&mut file).take(64 * 1024).read_to_end(&mut chunk).await {
+                Ok(0) => None,
+                Ok(_) => Some((Ok(chunk), file)),
+                Err(error) => Some((Err(error), file)),
+            }
+        });
+        self.put(chunks).await
+    }
+
+    /// Removes an artifact; one that is not there is fine.
+    ///
+    /// # Errors
+    /// [`Error::Digest`], [`Error::File`].
+    pub fn remove(&self, digest: &str) -> Result<(), Error> {
+        check(digest)?;
+        let path = self.path(digest);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::file("remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn receive<T, E>(
+        &self,
+        incoming: &Path,
+        bytes: impl Stream<Item = Result<T, E>>,
+    ) -> Result<Artifact, Error>
+    where
+        T: AsRef<[u8]>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut file = File::create(incoming).await.map_err(Error::file("create", incoming))?;
+        let mut hash = Context::new(&SHA256);
+        let mut size = 0;
+        let mut bytes = pin!(bytes);
+        while let Some(chunk) = bytes.next().await {
+            let chunk =
+                chunk.map_err(|source| Error::Receive { received: size, source: source.into() })?;
+            hash.update(chunk.as_ref());
+            size += chunk.as_ref().len() as u64;
+            file.write_all(chunk.as_ref()).await.map_err(Error::file("write", incoming))?;
+        }
+        file.sync_all().await.map_err(Error::file("sync", incoming))?;
+        let digest = hexadecimal(hash.finish().as_ref());
+        self.place(incoming, &digest).await?;
+        Ok(Artifact { digest, size })
+    }
+
+    /// Moves finished bytes to their place; the directory is synced so that the name lasts.
+    async fn place(&self, incoming: &Path, digest: &str) -> Result<(), Error> {
+        let path = self.path(digest);
+        let directory = path.parent().unwrap_or(&self.0);
+        tokio::fs::create_dir_all(directory).await.map_err(Error::file("make", directory))?;
+        tokio::fs::rename(incoming, &path).await.map_err(Error::file("place", &path))?;
+        let opened = File::open(directory).await.map_err(Error::file("open", directory))?;
+        opened.sync_all().await.map_err(Error::file("sync", directory))
+    }
+}
+
+/// Writes the artifact's row; a second time it does nothing.
+///
+/// # Errors
+/// [`Error::Store`].
+pub fn record(tx: &mut Tx<'_>, artifact: &Artifact, now: i64) -> Result<(), Error> {
+    tx.exec(RECORD, (artifact.digest.as_str(), artifact.size, now))?;
+    Ok(())
+}
+
+/// Whether this is a digest: names come from requests and become paths.
+fn check(digest: &str) -> Result<(), Error> {
+    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if digest.len() == 64 && digest.bytes().all(hexadecimal) {
+        Ok(())
+    } else {
+        Err(Error::Digest(digest.to_owned()))
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn clear_leftovers(incoming: &Path) -> std::io::Result<()> {
+    let now = SystemTime::now();
+    for entry in std::fs::read_dir(incoming)? {
+        let entry = entry?;
+        let age = now.duration_since(entry.metadata()?.modified()?).unwrap_or_default();
+        if age > INCOMING_AGE_MAX {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn chunks(parts: &[&'static str]) -> impl Stream<Item = Result<&'static str, io::Error>> {
+        futures_util::stream::iter(parts.iter().map(|part| Ok(*part)).collect::<Vec<_>>())
+    }
+
+    #[tokio::test]
+    async fn equal_bytes_have_one_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let artifacts = Artifacts::open(directory.path()).unwrap();
+        let one = artifacts.put(chunks(&["tut", "ti"])).await.unwrap();
+        let two = artifacts.put(chunks(&["tutti"])).await.unwrap();
+        assert_eq!(one, two);
+        assert_eq!(std::fs::read(artifacts.path(&one.digest)).unwrap(), b"tutti");
+        assert!(artifacts.contains(&one.digest));
+    }
+
+    #[tokio::test]
+    async fn known_digest() {
+        let directory = tempfile::tempdir().unwrap();
+        let artifacts = Artifacts::open(directory.path()).unwrap();
+        let empty = artifacts.put(chunks(&[])).await.unwrap();
+        assert_eq!(
+            empty.digest,
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+        assert_eq!(empty.size, 0);
+    }
+
+    #[tokio::test]
+    async fn a_broken_stream_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let artifacts = Artifacts::open(directory.path()).unwrap();
+        let broken = futures_util::stream::iter(vec![
+            Ok("half"),
+            Err(io::Error::new(io::ErrorKind::ConnectionReset, "gone")),
+        ]);
+        let error = artifacts.put(broken).await.unwrap_err();
+        assert!(matches!(error, Error::Receive { received: 4, .. }), "{error}");
+        let incoming = directory.path().join("incoming");
+        assert_eq!(std::fs::read_dir(incoming).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn files_are_stored_like_streams() {
+        let directory = tempfile::tempdir().unwrap();
+        let artifacts = Artifacts::open(&directory.path().join("artifacts")).unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, vec![7; 200_000]).unwrap();
+        let artifact = artifacts.put_file(&file).await.unwrap();
+        assert_eq!(artifact.size, 200_000);
+        assert_eq!(std::fs::read(artifacts.path(&artifact.digest)).unwrap(), vec![7; 200_000]);
+    }
+
+    #[test]
+    fn only_digests_are_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let artifacts = Artifacts::open(directory.path()).unwrap();
+        for name in ["", "..", "../../etc/passwd", &"A".repeat(64), &"a".repeat(63)] {
+            assert!(!artifacts.contains(name), "{name}");
+            assert!(matches!(artifacts.remove(name), Err(Error::Digest(_))), "{name}");
+        }
+        artifacts.remove(&"a".repeat(64)).unwrap();
+    }
+}

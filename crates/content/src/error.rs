@@ -1,0 +1,67 @@
+//! What can go wrong with content.
+
+use std::{io, path::PathBuf};
+
+/// An error of the content store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or directory of the artifact store could not be made, written or moved.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was attempted.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The bytes to store could not be read from where they came from.
+    #[error("the bytes to store ended early after {received}")]
+    Receive {
+        /// Bytes received until then.
+        received: u64,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A digest that is not 64 lower-case hexadecimal digits.
+    #[error("{0:?} is not a SHA-256 digest")]
+    Digest(String),
+    /// A repository that does not exist.
+    #[error("repository {0:?} not found")]
+    NoRepository(String),
+    /// A repository of another content type.
+    #[error("repository {repository:?} holds {found}, not {wanted}")]
+    ContentType {
+        /// The repository.
+        repository: String,
+        /// What it holds.
+        found: String,
+        /// What was to be put in.
+        wanted: String,
+    },
+    /// The database failed.
+    #[error("the content tables could not be read or written")]
+    Store(#[from] tutti_store::Error),
+}
+
+impl Error {
+    /// Whether the disk is full.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::File { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            Self::Store(error) => matches!(error, tutti_store::Error::DiskFull),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn file(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { action, path, source }
+    }
+}
