@@ -99,6 +99,9 @@ pub struct Step {
     pub refresh_addresses: bool,
     /// The unit is finished: its records may go.
     pub dead: bool,
+    /// Immediate effects (status, logs …) not sent as reports of their own yet: applied first, in
+    /// the same transaction, so that a step's outcome is never seen before them.
+    pub reports: Vec<Report>,
     /// Also return the [`Context`] for a hook; for a task, of that task.
     pub want_context: bool,
 }
