@@ -1,6 +1,11 @@
 -- The model's tables. Times are UTC microseconds, JSON is TEXT, ids are UUIDv7 text.
 -- Writers lock the model row first and draw from `sequence` last, so that transactions of one
 -- model are serial on both engines and change numbers appear in commit order.
+--
+-- Columns that name another row hold its id, never its name: `leader`, `principal`, `unit` hold the
+-- id of a unit, `application` that of an application, `model` a UUID, `relation` that of a relation;
+-- `secret.owner` and `secret_grant.target` hold the id of what their kind says. `life` and other
+-- closed sets are JSON, so text in quotes.
 
 CREATE TABLE sequence (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
 INSERT INTO sequence (name, value) VALUES ('generation', 0), ('log', 0), ('session', 0), ('address', 0);
