@@ -46,10 +46,16 @@ pub enum Error {
     /// 500 (507 for a full disk): the store failed.
     #[error("the store failed")]
     Store(#[from] tutti_store::Error),
-    /// 500: the flow engine failed.
-    #[error("the flow engine failed")]
-    Flow(#[from] tutti_flow::Error),
-    /// 500: the content store failed.
-    #[error("the content store failed")]
-    Content(#[from] tutti_content::Error),
+    /// The controller could not start.
+    #[error("cannot {what}")]
+    Start {
+        /// What was tried, with the path or address.
+        what: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// 500: a handler panicked.
+    #[error("the request met a bug; the controller's log has the details")]
+    Panicked,
 }

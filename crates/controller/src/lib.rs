@@ -6,11 +6,24 @@
 //!
 //! Every mutation is one transaction: lock the model ([`sequence::lock_model`]), write desired
 //! state, submit the flow, and last [`sequence::touch`] the units it concerns.
+//!
+//! - [`Controller`] starts and stops it all, [`Options`] say where and how;
+//! - `state`: what every handler shares; `http`: listeners, router, problems;
+//! - the nouns.
 
 mod clock;
+mod controller;
 mod error;
+mod http;
 mod schema;
 pub mod sequence;
+mod state;
+mod time;
+mod word;
 
+mod flows;
+mod models;
+
+pub use controller::{Controller, Options};
 pub use error::Error;
 pub use schema::MIGRATIONS;

@@ -36,10 +36,7 @@ pub fn next_counter(tx: &mut Tx<'_>, model: &str, name: &str) -> Result<i64, Err
 /// Gives these units (by id) a new desired generation and wakes their agents. Last statement of
 /// every mutation: the number is drawn under a lock that is held until the commit, so generations
 /// become visible in order. Returns the generation.
-pub fn touch<'u>(
-    tx: &mut Tx<'_>,
-    units: impl IntoIterator<Item = &'u str>,
-) -> Result<i64, Error> {
+pub fn touch<'u>(tx: &mut Tx<'_>, units: impl IntoIterator<Item = &'u str>) -> Result<i64, Error> {
     let generation = next(tx, "generation", 1)?;
     for unit in units {
         tx.exec(TOUCH_UNIT, (unit, generation))?;

@@ -1,0 +1,1 @@
+//! Flows: how a mutation becomes durable work.

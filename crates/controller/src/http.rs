@@ -1,0 +1,86 @@
+//! Listeners, the router, and how requests and errors cross HTTP.
+//!
+//! The API is served on a unix socket and, if wanted, on a loopback port. A handler answers with
+//! a value or an [`Error`], which becomes a problem document. A handler that panics answers 500
+//! and nothing else suffers.
+
+mod answer;
+mod extract;
+mod listen;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use futures_util::FutureExt;
+use tutti_model::api::ControllerInfo;
+use tutti_store::Backend;
+
+pub(crate) use answer::{accepted, created};
+pub(crate) use extract::{Body, Query, Segments};
+pub(crate) use listen::{Listeners, bind};
+
+use crate::Error;
+use crate::state::{Shared, State};
+
+/// Version of the Juju behaviour the controller speaks.
+pub(crate) const AGENT_VERSION: &str = "3.6.9";
+
+/// The most a JSON request may hold, bytes. Uploads are streams and have limits of their own.
+const BODY: usize = 32 * 1024 * 1024;
+
+/// The whole API.
+pub(crate) fn router(state: Arc<State>) -> Router {
+    routes()
+        .fallback(async || Error::NotFound("there is nothing at this path".into()))
+        .method_not_allowed_fallback(async || Error::Invalid("the path has no such method".into()))
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::from_fn(fence))
+        .with_state(state)
+}
+
+/// Every noun's routes.
+fn routes() -> Router<Arc<State>> {
+    Router::new().route("/v1", get(controller)).merge(crate::models::routes())
+}
+
+/// Logs each request, and turns a panic into a 500.
+async fn fence(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let started = Instant::now();
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let response = answer.unwrap_or_else(|_| Error::Panicked.into_response());
+    tracing::debug!(
+        %method,
+        path,
+        status = response.status().as_u16(),
+        microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        "request"
+    );
+    response
+}
+
+/// `GET /v1`.
+async fn controller(axum::extract::State(state): Shared) -> Json<ControllerInfo> {
+    let options = &state.options;
+    Json(ControllerInfo {
+        name: options.name.clone(),
+        uuid: state.uuid.clone(),
+        agent_version: AGENT_VERSION.into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        database: match state.store.backend() {
+            Backend::Sqlite => "sqlite".into(),
+            Backend::Postgres => "postgresql".into(),
+        },
+        pid: std::process::id(),
+        address: state.address.map(|address| address.to_string()).unwrap_or_default(),
+        socket: options.socket().display().to_string(),
+        data: options.data.display().to_string(),
+        default_cloud: options.default_cloud.clone(),
+    })
+}

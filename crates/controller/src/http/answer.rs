@@ -1,0 +1,80 @@
+//! Answers: accepted mutations, new resources, problems.
+
+use axum::Json;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tutti_model::api::{Accepted, Problem};
+
+use crate::Error;
+
+/// 202 with the flow's address, or 200 when nothing had to change.
+pub(crate) fn accepted(accepted: Accepted) -> Response {
+    match &accepted.flow {
+        None => Json(accepted).into_response(),
+        Some(flow) => {
+            let location = [(header::LOCATION, format!("/v1/flows/{}", flow.id))];
+            (StatusCode::ACCEPTED, location, Json(accepted)).into_response()
+        }
+    }
+}
+
+/// 201 with the new resource.
+pub(crate) fn created(value: impl Serialize) -> Response {
+    (StatusCode::CREATED, Json(value)).into_response()
+}
+
+impl Error {
+    /// Status and machine word of the problem document.
+    fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found"),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            Self::Refused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::StaleSession(_) => (StatusCode::CONFLICT, "stale-session"),
+            Self::StaleJournal { .. } => (StatusCode::CONFLICT, "stale-journal"),
+            Self::Store(tutti_store::Error::DiskFull) => {
+                (StatusCode::INSUFFICIENT_STORAGE, "disk-full")
+            }
+            Self::Store(tutti_store::Error::Closed) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+            }
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        }
+    }
+
+    fn problem(&self) -> (StatusCode, Problem) {
+        let (status, code) = self.kind();
+        let reasons = match self {
+            Self::Refused { reasons, .. } => reasons.clone(),
+            _ => Vec::new(),
+        };
+        let detail = sentence(self);
+        (status, Problem { code: code.into(), status: status.as_u16(), detail, reasons })
+    }
+}
+
+/// The error and its causes, one sentence.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let (status, problem) = self.problem();
+        if status.is_server_error() {
+            tracing::error!(detail = problem.detail, "request failed");
+        }
+        let kind: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/problem+json")];
+        (status, kind, Json(problem)).into_response()
+    }
+}

@@ -1,0 +1,153 @@
+//! Models: the namespaces that hold applications, relations, machines and secrets.
+//!
+//! A model is found by UUID or short name ([`find`]). Its removal is [`crate::removal`]'s
+//! business.
+
+mod api;
+pub(crate) mod config;
+pub(crate) mod sql;
+
+use std::collections::BTreeMap;
+
+use tutti_model::api::{Life, ModelCreate, ModelInfo, ModelKind, StatusInfo};
+use tutti_store::{Json, Tx};
+use uuid::Uuid;
+
+use crate::time::status_time;
+use crate::word::Word;
+use crate::{Error, http::AGENT_VERSION};
+
+pub(crate) use api::routes;
+pub(crate) use sql::Model;
+
+/// The model with this UUID or short name.
+pub(crate) fn find(tx: &mut Tx<'_>, model: &str) -> Result<Model, Error> {
+    tx.maybe(sql::FIND, (short_name(model),))?
+        .ok_or_else(|| Error::NotFound(format!("model \"{model}\" not found")))
+}
+
+/// The model with this UUID, locked: this transaction is its only writer until it ends.
+pub(crate) fn lock(tx: &mut Tx<'_>, model: &str) -> Result<Model, Error> {
+    let model = find(tx, model)?;
+    crate::sequence::lock_model(tx, &model.id)?;
+    // Read again: what was read before the lock may be outdated.
+    find(tx, &model.id)
+}
+
+/// As [`lock`], and refuses a model that is being destroyed.
+pub(crate) fn lock_alive(tx: &mut Tx<'_>, model: &str) -> Result<Model, Error> {
+    let model = lock(tx, model)?;
+    match model.life.0 {
+        Life::Alive => Ok(model),
+        _ => Err(Error::Conflict(format!("model \"{}\" is being destroyed", model.name))),
+    }
+}
+
+/// Every model, by name.
+pub(crate) fn list(tx: &mut Tx<'_>) -> Result<Vec<Model>, Error> {
+    Ok(tx.all(sql::LIST, ())?)
+}
+
+/// `model`, `owner/model` and `controller:owner/model` are all names of one model.
+fn short_name(model: &str) -> &str {
+    let model = model.rsplit(':').next().unwrap_or(model);
+    model.rsplit('/').next().unwrap_or(model)
+}
+
+/// Creates a model.
+pub(crate) fn create(
+    tx: &mut Tx<'_>,
+    request: &ModelCreate,
+    default_cloud: &str,
+    now: i64,
+) -> Result<Model, Error> {
+    check_name(&request.name)?;
+    if tx.maybe::<Model>(sql::FIND, (&request.name,))?.is_some() {
+        let owner = owner(request);
+        return Err(Error::Conflict(format!("model \"{owner}/{}\" already exists", request.name)));
+    }
+    let cloud = if request.cloud.is_empty() { default_cloud } else { &request.cloud };
+    let model = Model {
+        id: Uuid::now_v7().to_string(),
+        name: request.name.clone(),
+        owner: owner(request).to_owned(),
+        kind: Word(kind_of_cloud(cloud)?),
+        cloud: cloud.to_owned(),
+        region: if request.region.is_empty() { "localhost" } else { &request.region }.to_owned(),
+        life: Word(Life::Alive),
+        config: Json(config::checked(&request.config)?),
+        constraints: Json(BTreeMap::new()),
+        revision: 0,
+        generation: 1,
+        status_since: now,
+        created: now,
+    };
+    sql::insert(tx, &model)?;
+    Ok(model)
+}
+
+fn owner(request: &ModelCreate) -> &str {
+    if request.owner.is_empty() { "admin" } else { &request.owner }
+}
+
+/// Juju: lowercase letters, digits and hyphens, starting with a letter or digit.
+fn check_name(name: &str) -> Result<(), Error> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let edges = !name.starts_with('-') && !name.ends_with('-');
+    if !name.is_empty() && name.len() <= 63 && edges && name.chars().all(fits) {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "\"{name}\" is not a valid name: model names may only contain lowercase letters, digits and hyphens"
+    )))
+}
+
+/// Machine-like or Kubernetes-like, by the cloud's name.
+fn kind_of_cloud(cloud: &str) -> Result<ModelKind, Error> {
+    match cloud {
+        "localhost" | "local" | "lxd" | "manual" => Ok(ModelKind::Iaas),
+        "local-k8s" | "microk8s" | "k8s" => Ok(ModelKind::Caas),
+        _ => Err(Error::NotFound(format!(
+            "cloud \"{cloud}\" not found: there are localhost (machines) and local-k8s (Kubernetes-like)"
+        ))),
+    }
+}
+
+/// Models as the API shows them.
+pub(crate) fn infos(tx: &mut Tx<'_>, models: Vec<Model>) -> Result<Vec<ModelInfo>, Error> {
+    let count = |rows: Vec<(String, u32)>| rows.into_iter().collect::<BTreeMap<_, _>>();
+    let units = count(tx.all(sql::COUNT_UNITS, ())?);
+    let applications = count(tx.all(sql::COUNT_APPLICATIONS, ())?);
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let cores = u32::try_from(cores).unwrap_or(u32::MAX);
+    let mut machines: BTreeMap<String, BTreeMap<String, u32>> = BTreeMap::new();
+    for (model, number) in tx.all::<(String, i64)>(sql::MACHINES, ())? {
+        machines.entry(model).or_default().insert(number.to_string(), cores);
+    }
+    let info = |model: Model| ModelInfo {
+        units: units.get(&model.id).copied().unwrap_or_default(),
+        applications: applications.get(&model.id).copied().unwrap_or_default(),
+        machines: machines.remove(&model.id).unwrap_or_default(),
+        status: status(&model),
+        uuid: model.id,
+        name: model.name,
+        owner: model.owner,
+        kind: model.kind.0,
+        cloud: model.cloud,
+        region: model.region,
+        life: model.life.0,
+        agent_version: AGENT_VERSION.into(),
+        generation: model.generation,
+    };
+    Ok(models.into_iter().map(info).collect())
+}
+
+/// `available` or `destroying`.
+pub(crate) fn status(model: &Model) -> StatusInfo {
+    let current = if model.life.0 == Life::Alive { "available" } else { "destroying" };
+    StatusInfo {
+        current: current.into(),
+        since: status_time(model.status_since),
+        ..StatusInfo::default()
+    }
+}

@@ -1,0 +1,44 @@
+//! What every handler shares.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tutti_store::{Store, Tx};
+
+use crate::{Error, Options};
+
+/// What every handler shares.
+pub(crate) struct State {
+    /// The database.
+    pub(crate) store: Store,
+    /// How the controller was started.
+    pub(crate) options: Options,
+    /// The controller's UUID.
+    pub(crate) uuid: String,
+    /// Where the API listens besides the unix socket.
+    pub(crate) address: Option<SocketAddr>,
+    /// Cancelled when the controller stops: long polls and streams end.
+    pub(crate) stopping: CancellationToken,
+}
+
+/// The shared state, as axum hands it to handlers.
+pub(crate) type Shared = axum::extract::State<Arc<State>>;
+
+impl State {
+    /// Runs `f` in a reading transaction.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.store.read(f).await
+    }
+
+    /// Runs `f` in a writing transaction; it may run more than once.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        f: impl Fn(&mut Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.store.write(f).await
+    }
+}

@@ -1,0 +1,56 @@
+//! Microseconds since 1970 as the texts clients expect.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+fn timestamp(time: i64) -> Timestamp {
+    Timestamp::from_microsecond(time).unwrap_or_default()
+}
+
+/// `02 Jan 2006 15:04:05Z07:00` in local time, as `status` shows it.
+pub(crate) fn status_time(time: i64) -> String {
+    let zoned = timestamp(time).to_zoned(zone());
+    let offset = if zoned.offset().is_zero() { "Z" } else { "%:z" };
+    zoned.strftime(&format!("%d %b %Y %H:%M:%S{offset}")).to_string()
+}
+
+/// `15:04:05Z07:00` in local time.
+pub(crate) fn clock_time(time: i64) -> String {
+    let zoned = timestamp(time).to_zoned(zone());
+    let offset = if zoned.offset().is_zero() { "Z" } else { "%:z" };
+    zoned.strftime(&format!("%H:%M:%S{offset}")).to_string()
+}
+
+/// RFC 3339 in UTC, whole seconds; empty for 0.
+pub(crate) fn rfc3339(time: i64) -> String {
+    if time == 0 {
+        return String::new();
+    }
+    timestamp(time).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// `2006-01-02 15:04:05 +0000 UTC`, as operations show it.
+pub(crate) fn operation_time(time: i64) -> String {
+    timestamp(time).strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string()
+}
+
+fn zone() -> TimeZone {
+    TimeZone::system()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts() {
+        let time = 1_786_442_400_123_456;
+        assert_eq!(rfc3339(time), "2026-08-11T10:00:00Z");
+        assert_eq!(rfc3339(0), "");
+        assert_eq!(operation_time(time), "2026-08-11 10:00:00 +0000 UTC");
+        assert_eq!(
+            status_time(time).len(),
+            if zone().to_offset(timestamp(time)).is_zero() { 21 } else { 26 }
+        );
+    }
+}
