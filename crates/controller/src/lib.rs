@@ -19,7 +19,6 @@ mod schema;
 pub mod sequence;
 mod state;
 mod time;
-mod word;
 
 mod flows;
 mod models;

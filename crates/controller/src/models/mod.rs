@@ -14,7 +14,6 @@ use tutti_store::{Json, Tx};
 use uuid::Uuid;
 
 use crate::time::status_time;
-use crate::word::Word;
 use crate::{Error, http::AGENT_VERSION};
 
 pub(crate) use api::routes;
@@ -71,10 +70,10 @@ pub(crate) fn create(
         id: Uuid::now_v7().to_string(),
         name: request.name.clone(),
         owner: owner(request).to_owned(),
-        kind: Word(kind_of_cloud(cloud)?),
+        kind: Json(kind_of_cloud(cloud)?),
         cloud: cloud.to_owned(),
         region: if request.region.is_empty() { "localhost" } else { &request.region }.to_owned(),
-        life: Word(Life::Alive),
+        life: Json(Life::Alive),
         config: Json(config::checked(&request.config)?),
         constraints: Json(BTreeMap::new()),
         revision: 0,

@@ -7,7 +7,6 @@ use tutti_model::api::{Life, ModelKind};
 use tutti_store::{Json, ToValue, Tx};
 
 use crate::Error;
-use crate::word::Word;
 
 tutti_store::row! {
     /// One model.
@@ -20,13 +19,13 @@ tutti_store::row! {
         /// Owner.
         pub(crate) owner: String,
         /// Machine-like or Kubernetes-like.
-        pub(crate) kind: Word<ModelKind>,
+        pub(crate) kind: Json<ModelKind>,
         /// Cloud.
         pub(crate) cloud: String,
         /// Region.
         pub(crate) region: String,
         /// Life.
-        pub(crate) life: Word<Life>,
+        pub(crate) life: Json<Life>,
         /// Settings that differ from the defaults.
         pub(crate) config: Json<BTreeMap<String, String>>,
         /// Constraints.
