@@ -2,8 +2,13 @@
 
 mod error;
 
+pub mod action;
+pub mod assumes;
+pub mod config;
 pub mod digest;
+pub mod metadata;
 pub mod name;
+pub mod version;
 pub mod yaml;
 
 pub use error::{Error, Result};
