@@ -29,10 +29,13 @@ pub struct CharmReference {
 pub struct Journal {
     /// What is in progress.
     pub operation: Operation,
-    /// A hook whose failure was interrupted by an upgrade or an action, to be returned to.
+    /// A failed hook a forced upgrade came in between of: returned to, still failed, after
+    /// `upgrade-charm` and what follows it.
     pub interrupted: Option<Hook>,
-    /// Hooks owed before anything else, in order: follow-ups of a committed hook, or an
-    /// `upgrade-charm` whose unit was in error.
+    /// The hook in error beside which a task runs: failed again when the task ends.
+    pub failed: Option<Hook>,
+    /// Hooks owed after the one in progress and before anything else, in order: follow-ups of a
+    /// committed hook, or the `install` that storage hooks came in between of.
     pub queue: Vec<Hook>,
     /// `install` was committed.
     pub installed: bool,
@@ -46,17 +49,18 @@ pub struct Journal {
     pub status_set: bool,
     /// The unit accepted leadership and has not resigned.
     pub leader: bool,
-    /// Version of the leader settings this unit has been told of.
+    /// Version of the leader settings when the last `leader-settings-changed` began.
     pub leader_settings: i64,
     /// The charm in the charm directory; none before the first deploy on disk.
     pub charm: Option<CharmReference>,
     /// The application's charm-modified version that goes with `charm`.
     pub charm_modified: i64,
-    /// Hash of the configuration the last committed `config-changed` has seen.
+    /// Hash of the configuration when the last `config-changed` began. A failed one stays in
+    /// `operation` until it was committed or skipped, so nothing is lost by writing it early.
     pub config_hash: String,
-    /// Hash of the trust flag it has seen.
+    /// Hash of the trust flag at that time.
     pub trust_hash: String,
-    /// Hash of the addresses it has seen.
+    /// Hash of the addresses at that time.
     pub address_hash: String,
     /// Relations this unit has entered.
     pub relations: BTreeMap<RelationId, RelationJournal>,
@@ -70,7 +74,9 @@ pub struct Journal {
     pub failures: u32,
     /// Consecutive deaths by signal of the queued hook.
     pub kills: u32,
-    /// The machine's boot id when the unit was last seen running.
+    /// The failed hook had its one more run since the unit is dying: next time it is skipped.
+    pub last_chance: bool,
+    /// The machine's boot id when `start` was last committed.
     pub boot_id: String,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CharmReference, Journal, RelationId};
+use super::{CharmReference, Journal, RelationId, SecretHook};
 use crate::api::{Life, ModelKind};
 
 /// Everything the next operation of a unit is decided from.
@@ -50,6 +50,12 @@ pub struct Snapshot {
     pub storage: BTreeMap<String, StorageSnapshot>,
     /// Tasks waiting for this unit, oldest first.
     pub tasks: Vec<PendingTask>,
+    /// Owned secrets that are due for rotation now; the committing [`super::Step`] says `rotated`.
+    #[serde(default)]
+    pub secrets_rotate: Vec<SecretHook>,
+    /// Expired revisions of owned secrets; the committing [`super::Step`] says `expired`.
+    #[serde(default)]
+    pub secrets_expired: Vec<SecretHook>,
     /// Latest revision of each consumed secret, by bare id.
     pub secrets_consumed: BTreeMap<String, ConsumedSecret>,
     /// Obsolete revisions of each owned secret this unit may remove, by bare id.

@@ -12,7 +12,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Changes, Context, ContextStatus, Journal, RelationId, Snapshot};
+use super::{Changes, Context, ContextStatus, Journal, RelationId, SecretHook, Snapshot};
 
 /// An agent introduces itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +95,10 @@ pub struct Step {
     pub provisioned: Vec<(String, String)>,
     /// Storage that is detached for good.
     pub detached: Vec<String>,
+    /// `secret-rotate` was committed for this secret: plan its next rotation.
+    pub rotated: Option<SecretHook>,
+    /// `secret-expired` was committed for this revision: ask again later if it still exists.
+    pub expired: Option<SecretHook>,
     /// `config-changed` was committed: refresh the addresses in the unit's databags.
     pub refresh_addresses: bool,
     /// The unit is finished: its records may go.
