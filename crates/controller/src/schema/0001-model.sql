@@ -97,6 +97,7 @@ CREATE TABLE application (
   generation BIGINT NOT NULL,
   force_at BIGINT,
   created BIGINT NOT NULL,
+  charm_version TEXT NOT NULL,
   UNIQUE (model, name)
 );
 
