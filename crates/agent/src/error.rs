@@ -1,0 +1,97 @@
+//! What can go wrong in an agent.
+
+use std::io;
+use std::path::PathBuf;
+
+/// The result of an agent's work.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why an agent, or a part of its work, failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or directory of the agent.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// `create`, `read`, …
+        action: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A charm's file does not start.
+    #[error("cannot start {}: {reason}", file.display())]
+    Start {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it, for the charm's author.
+        reason: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The bytes of an artifact are not those its digest names.
+    #[error("the controller sent other bytes than those of artifact {digest}")]
+    Artifact {
+        /// SHA-256 asked for.
+        digest: String,
+    },
+    /// A text that should be a SHA-256 is none.
+    #[error("{text:?} is no digest of an artifact")]
+    Digest {
+        /// The text.
+        text: String,
+    },
+    /// Something about a charm's files.
+    #[error(transparent)]
+    Charm(#[from] tutti_charm::Error),
+    /// A call to the controller.
+    #[error(transparent)]
+    Call(#[from] tutti_client::Error),
+    /// The controller refused a step of a unit.
+    #[error("cannot apply changes: {reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// A newer agent serves this machine.
+    #[error("another agent has taken over this machine")]
+    Fenced,
+    /// The controller knows nothing of the unit any more.
+    #[error("the unit is gone")]
+    Gone,
+    /// The agent is stopping.
+    #[error("the agent is stopping")]
+    Stopping,
+    /// A storage that cannot be provided here.
+    #[error("cannot provide storage {storage}: {reason}")]
+    Storage {
+        /// `name/number`.
+        storage: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Wraps the error of a file operation: `.map_err(file("create", &path))`.
+pub(crate) fn file(
+    action: &'static str,
+    path: impl Into<PathBuf>,
+) -> impl FnOnce(io::Error) -> Error {
+    let path = path.into();
+    move |source| Error::File { action, path, source }
+}
+
+/// An error with all its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
