@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::{digest, yaml};
+use crate::{archive, digest, yaml};
 
 /// What can go wrong while reading, checking, packing or placing a charm.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,16 @@ pub enum Error {
         /// Why not.
         #[source]
         source: digest::Malformed,
+    },
+
+    /// An archive was refused or could not be read.
+    #[error("cannot use archive {}", archive.display())]
+    Archive {
+        /// The archive.
+        archive: PathBuf,
+        /// Why, naming the entry concerned.
+        #[source]
+        source: archive::Fault,
     },
 
     /// The operating system refused a step.

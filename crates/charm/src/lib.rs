@@ -3,9 +3,11 @@
 mod error;
 
 pub mod action;
+pub mod archive;
 pub mod assumes;
 pub mod config;
 pub mod digest;
+pub mod manifest;
 pub mod metadata;
 pub mod name;
 pub mod version;

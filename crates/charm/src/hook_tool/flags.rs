@@ -85,7 +85,7 @@ fn read_long(
         arguments.help = true;
         return Ok(());
     }
-    let flag = find(known, name).filter(|_| name.len() > 1).ok_or_else(|| unknown(&shown))?;
+    let flag = find(known, name).ok_or_else(|| unknown(&shown))?;
     let value = match (flag.takes, value) {
         (Takes::Switch, None) => "true".to_owned(),
         (Takes::Switch, Some(value)) => switch(&shown, &value)?.to_string(),
@@ -208,7 +208,6 @@ mod tests {
             ("--nope", "option provided but not defined: --nope"),
             ("-n", "option provided but not defined: -n"),
             ("-an", "option provided but not defined: -n"),
-            ("--a", "option provided but not defined: --a"),
             ("-é", "option provided but not defined: -é"),
             ("--output", "option needs an argument: --output"),
             ("x -o", "option needs an argument: -o"),
