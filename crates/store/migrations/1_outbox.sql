@@ -10,8 +10,8 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_at ON outbox (at);
 
 CREATE TABLE outbox_last (
-    only BIGINT PRIMARY KEY,
+    id BIGINT PRIMARY KEY,
     seq BIGINT NOT NULL
 );
 
-INSERT INTO outbox_last (only, seq) VALUES (1, 0);
+INSERT INTO outbox_last (id, seq) VALUES (1, 0);

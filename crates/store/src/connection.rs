@@ -1,6 +1,6 @@
 //! One connection on either engine.
 
-use crate::{Error, Result, Row, Value, sqlite::Sqlite};
+use crate::{Error, Result, Row, Value, postgres::Postgres, sqlite::Sqlite};
 
 /// The engine behind a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,18 +14,29 @@ pub enum Backend {
 /// What a thread owns: the one place where the engines are told apart.
 pub(crate) enum Connection {
     Sqlite(Sqlite),
+    Postgres(Postgres),
 }
+
+/// Held until the migrating transaction ends.
+const LOCK_MIGRATIONS: &str =
+    "SELECT pg_advisory_xact_lock(hashtext('tutti-store'), hashtext(current_schema()))";
 
 impl Connection {
     pub(crate) fn control(&mut self, sql: &'static str) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.control(sql),
+            Self::Postgres(postgres) => {
+                postgres.control(sql);
+                Ok(())
+            }
         }
     }
 
+    /// SQLite has one writer; on PostgreSQL transactions of several controllers shall mean the same.
     pub(crate) fn begin_write(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.control("BEGIN IMMEDIATE"),
+            Self::Postgres(postgres) => postgres.begin("BEGIN ISOLATION LEVEL SERIALIZABLE"),
         }
     }
 
@@ -33,12 +44,19 @@ impl Connection {
     pub(crate) fn begin_migration(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.control("BEGIN IMMEDIATE"),
+            Self::Postgres(postgres) => {
+                postgres.begin("BEGIN")?;
+                postgres.execute(LOCK_MIGRATIONS, &[]).map(drop)
+            }
         }
     }
 
     pub(crate) fn has_table(&mut self, name: &str) -> Result<bool> {
         let sql = match self {
             Self::Sqlite(_) => "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = $1",
+            Self::Postgres(_) => {
+                "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1"
+            }
         };
         let mut found = false;
         self.query(sql, &[Value::Text(name.into())], &mut |_| {
@@ -51,6 +69,9 @@ impl Connection {
     pub(crate) fn begin_read(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.control("BEGIN"),
+            Self::Postgres(postgres) => {
+                postgres.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            }
         }
     }
 
@@ -58,6 +79,7 @@ impl Connection {
     pub(crate) fn commit(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.control("COMMIT"),
+            Self::Postgres(postgres) => postgres.commit(),
         }
     }
 
@@ -66,28 +88,41 @@ impl Connection {
         let done = match self {
             Self::Sqlite(sqlite) if sqlite.in_transaction() => sqlite.control("ROLLBACK"),
             Self::Sqlite(_) => Ok(()),
+            Self::Postgres(postgres) => postgres.rollback(),
         };
         if let Err(error) = done {
             tracing::warn!(%error, "rollback failed");
         }
     }
 
-    /// Whether a failed statement left the rest of the transaction standing, so that a savepoint can be gone back to.
-    pub(crate) fn in_transaction(&self) -> bool {
+    /// Whether the engine gave up the whole transaction after a failed statement, so that there is no savepoint to go back
+    /// to.
+    pub(crate) fn gave_up(&self) -> bool {
         match self {
-            Self::Sqlite(sqlite) => sqlite.in_transaction(),
+            Self::Sqlite(sqlite) => !sqlite.in_transaction(),
+            Self::Postgres(_) => false,
+        }
+    }
+
+    /// Whether the connection broke.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(postgres) => postgres.is_lost(),
         }
     }
 
     pub(crate) fn script(&mut self, sql: &str) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.script(sql),
+            Self::Postgres(postgres) => postgres.script(sql),
         }
     }
 
     pub(crate) fn prepare(&mut self, sql: &'static str) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.prepare(sql),
+            Self::Postgres(postgres) => postgres.prepare(sql),
         }
     }
 
@@ -95,6 +130,7 @@ impl Connection {
         Value::check(values)?;
         match self {
             Self::Sqlite(sqlite) => sqlite.execute(sql, values),
+            Self::Postgres(postgres) => postgres.execute(sql, values),
         }
     }
 
@@ -107,6 +143,7 @@ impl Connection {
         Value::check(values)?;
         match self {
             Self::Sqlite(sqlite) => sqlite.query(sql, values, visit),
+            Self::Postgres(postgres) => postgres.query(sql, values, visit),
         }
     }
 
@@ -124,6 +161,7 @@ impl Connection {
         });
         let count = match self {
             Self::Sqlite(sqlite) => sqlite.insert_many(table, columns, &mut even),
+            Self::Postgres(postgres) => postgres.insert_many(table, columns, &mut even),
         }?;
         if uneven {
             return Err(Error::Value {

@@ -1,13 +1,13 @@
 //! Reading what transactions announced, and forgetting it.
 
-use crate::{Error, Result, Store};
+use crate::{Result, Store};
 
 /// Rows deleted in one transaction, so that pruning never delays other writers by much.
 const PRUNE_ROWS_MAX: u64 = 1000;
 
 crate::sql! {
     AFTER = "SELECT seq, at, topic, body FROM outbox WHERE seq > $1 ORDER BY seq LIMIT $2";
-    LAST = "SELECT seq FROM outbox_last WHERE only = 1";
+    LAST = "SELECT seq FROM outbox_last WHERE id = 1";
     PRUNE = "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE at < $1 ORDER BY at LIMIT $2)";
 }
 
@@ -52,9 +52,7 @@ impl Store {
     pub async fn outbox_prune(&self, before: i64) -> Result<u64> {
         let mut pruned = 0;
         loop {
-            let count: Result<u64, Error> =
-                self.write(move |tx| tx.exec(PRUNE, (before, PRUNE_ROWS_MAX))).await;
-            let count = count?;
+            let count = self.write(move |tx| tx.exec(PRUNE, (before, PRUNE_ROWS_MAX))).await?;
             pruned += count;
             if count < PRUNE_ROWS_MAX {
                 return Ok(pruned);

@@ -27,6 +27,7 @@ pub struct Row<'a>(pub(crate) RowSource<'a>);
 #[derive(Clone, Copy)]
 pub(crate) enum RowSource<'a> {
     Sqlite(&'a rusqlite::Row<'a>),
+    Postgres(&'a tokio_postgres::Row),
 }
 
 impl Row<'_> {
@@ -37,6 +38,7 @@ impl Row<'_> {
     pub fn get<T: FromValue>(&self, index: usize) -> Result<T> {
         let value = match self.0 {
             RowSource::Sqlite(row) => crate::sqlite::column(row, index),
+            RowSource::Postgres(row) => row.try_get(index).ok(),
         };
         let value = value.ok_or_else(|| Error::Column {
             index,

@@ -10,12 +10,14 @@ use tokio::sync::mpsc;
 
 use crate::{
     Backend, Bell, Error, Migration, Result, Tx,
-    address::Address,
+    address::{Address, Server},
     bell::Bells,
     connection::Connection,
     job::{self, Job},
     lock::FileLock,
     migrate::migrate,
+    notify::{Announcer, Notifier},
+    postgres::Postgres,
     sqlite::Sqlite,
     writer::Writer,
 };
@@ -26,8 +28,11 @@ const WRITES_WAITING_MAX: usize = 1024;
 /// Jobs waiting for the readers.
 const READS_WAITING_MAX: usize = 1024;
 
-/// Connections that read.
-const READERS: usize = 2;
+/// Connections that read, on SQLite.
+const SQLITE_READERS: usize = 2;
+
+/// Connections that read, on PostgreSQL, where reading is mostly waiting.
+const POSTGRES_READERS: usize = 3;
 
 /// Enough for SQLite's parser and a caller's closure; only what is touched counts as memory.
 const STACK_BYTES: usize = 1 << 20;
@@ -63,6 +68,7 @@ impl Store {
         let migrations = migrations.to_vec();
         tokio::task::spawn_blocking(move || match address {
             Address::Sqlite(path) => open_sqlite(&path, &migrations),
+            Address::Postgres(server) => open_postgres(server, &migrations),
         })
         .await
         .map_err(|error| Error::Panicked { message: error.to_string() })?
@@ -172,18 +178,38 @@ fn open_sqlite(path: &Path, migrations: &[Migration]) -> Result<Store> {
     let lock = FileLock::take(path)?;
     let mut connection = Connection::Sqlite(Sqlite::open_writer(path)?);
     migrate(&mut connection, Some(path), migrations)?;
-    let mut readers = Vec::with_capacity(READERS);
-    for _ in 0..READERS {
+    let mut readers = Vec::with_capacity(SQLITE_READERS);
+    for _ in 0..SQLITE_READERS {
         readers.push(Connection::Sqlite(Sqlite::open_reader(path)?));
     }
-    start(Backend::Sqlite, connection, readers, Some(lock))
+    start(Backend::Sqlite, connection, readers, Guest::File(lock))
+}
+
+fn open_postgres(server: Server, migrations: &[Migration]) -> Result<Store> {
+    let mut postgres = Postgres::connect(&server)?;
+    postgres.prepare_schema()?;
+    let mut connection = Connection::Postgres(postgres);
+    migrate(&mut connection, None, migrations)?;
+    let mut readers = Vec::with_capacity(POSTGRES_READERS);
+    for _ in 0..POSTGRES_READERS {
+        readers.push(Connection::Postgres(Postgres::connect(&server)?));
+    }
+    start(Backend::Postgres, connection, readers, Guest::Server(server))
+}
+
+/// What comes with the engine.
+enum Guest {
+    /// The lock of a SQLite file.
+    File(FileLock),
+    /// The server other controllers share.
+    Server(Server),
 }
 
 fn start(
     backend: Backend,
     connection: Connection,
     readers: Vec<Connection>,
-    lock: Option<FileLock>,
+    guest: Guest,
 ) -> Result<Store> {
     let bells = Arc::new(Bells::default());
     let (writes, jobs) = mpsc::channel(WRITES_WAITING_MAX);
@@ -197,13 +223,32 @@ fn start(
             drop(alive);
         })?;
     }
-    let writer = Writer { connection, jobs, bells: Arc::clone(&bells) };
+    let (lock, announcer) = match guest {
+        Guest::File(lock) => (Some(lock), None),
+        Guest::Server(server) => {
+            (None, Some(spawn_notifier(server, Arc::clone(&bells), alive.clone())?))
+        }
+    };
+    let writer = Writer { connection, jobs, bells: Arc::clone(&bells), announcer };
     spawn("store-write", move || {
         writer.run();
         drop((lock, alive));
     })?;
     let senders = Mutex::new(Some(Senders { writes, reads }));
     Ok(Store(Arc::new(Inner { backend, bells, senders, ended: tokio::sync::Mutex::new(ended) })))
+}
+
+fn spawn_notifier(server: Server, bells: Arc<Bells>, alive: mpsc::Sender<()>) -> Result<Announcer> {
+    let (announcer, notifier) = Notifier::new(server, bells);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Engine { source: Arc::new(error) })?;
+    spawn("store-notify", move || {
+        runtime.block_on(notifier.run());
+        drop(alive);
+    })?;
+    Ok(announcer)
 }
 
 fn serve_reads(mut connection: Connection, jobs: &Reads) {

@@ -15,6 +15,7 @@ use crate::{
     bell::Bells,
     connection::Connection,
     job::{Job, Verdict},
+    notify::Announcer,
     store::now,
     tx::Announcements,
 };
@@ -28,8 +29,11 @@ const BATCH_TIME_MAX: Duration = Duration::from_millis(20);
 /// How often a transaction is run again after a conflict with another controller.
 const ATTEMPTS_MAX: u32 = 20;
 
+/// Wait before the connection is tried again; with [`ATTEMPTS_MAX`] it makes up for a restart of the server.
+const RECONNECT: Duration = Duration::from_millis(250);
+
 crate::sql! {
-    TAKE_SEQ = "UPDATE outbox_last SET seq = seq + $1 WHERE only = 1 RETURNING seq";
+    TAKE_SEQ = "UPDATE outbox_last SET seq = seq + $1 WHERE id = 1 RETURNING seq";
 }
 
 /// What the writing thread owns.
@@ -37,12 +41,16 @@ pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) jobs: mpsc::Receiver<Box<dyn Job>>,
     pub(crate) bells: Arc<Bells>,
+    /// Tells other controllers.
+    pub(crate) announcer: Option<Announcer>,
 }
 
 /// Why a batch was not committed. Nothing of it was kept, except where the outcome is unknown.
 enum Failure {
     /// Another transaction came in between.
     Conflict(Error),
+    /// The connection broke, or could not be made, before the commit.
+    Disconnected(Error),
     /// The engine gave the transaction up, or refused the commit.
     Lost(Error),
 }
@@ -85,7 +93,11 @@ impl Writer {
                 {
                     return give_up(batch, &Error::Conflict { attempts: attempt, source });
                 }
+                Err(Failure::Disconnected(error)) if attempt == ATTEMPTS_MAX => {
+                    return give_up(batch, &error);
+                }
                 Err(Failure::Conflict(_)) => std::thread::sleep(pause(attempt)),
+                Err(Failure::Disconnected(_)) => std::thread::sleep(RECONNECT),
                 Err(Failure::Lost(error)) => return give_up(batch, &error),
             }
         }
@@ -99,8 +111,10 @@ impl Writer {
         mut next: impl FnMut(&mut Self, usize) -> Option<Box<dyn Job>>,
     ) -> Result<(), Failure> {
         let mut announcements = Announcements::default();
-        let begun = self.connection.begin_write().map_err(Failure::Lost);
-        let mut outcome = begun;
+        let mut outcome = self.connection.begin_write().map_err(|error| match error {
+            Error::Open { .. } => Failure::Disconnected(error),
+            error => Failure::Lost(error),
+        });
         let mut at = 0;
         loop {
             if at == batch.len() {
@@ -119,7 +133,7 @@ impl Writer {
         }
         let outcome = outcome.and_then(|()| self.finish(&announcements.events));
         match &outcome {
-            Ok(()) => announcements.rings.iter().for_each(|topic| self.bells.ring(topic)),
+            Ok(()) => self.ring(&announcements.rings),
             Err(_) => self.connection.rollback(),
         }
         outcome
@@ -138,7 +152,10 @@ impl Writer {
             Verdict::RollBack => {
                 announcements.rings.truncate(rings);
                 announcements.events.truncate(events);
-                if !self.connection.in_transaction() {
+                if self.connection.is_lost() {
+                    return Err(Failure::Disconnected(Error::Aborted));
+                }
+                if self.connection.gave_up() {
                     return Err(Failure::Lost(Error::Aborted));
                 }
                 self.connection.control("ROLLBACK TO job").map_err(Failure::Lost)?;
@@ -146,6 +163,13 @@ impl Writer {
             Verdict::Again(error) => return Err(Failure::Conflict(error)),
         }
         self.connection.control("RELEASE job").map_err(Failure::Lost)
+    }
+
+    fn ring(&self, topics: &[&'static str]) {
+        topics.iter().for_each(|topic| self.bells.ring(topic));
+        if let Some(announcer) = &self.announcer {
+            announcer.announce(topics);
+        }
     }
 
     /// Numbers the events and commits. The counter row is taken last, so that controllers meet there only briefly.

@@ -1,3 +1,9 @@
 //! The store through its outer door, on SQLite and, where `TUTTI_TEST_POSTGRES` holds a URL, on PostgreSQL.
 
 mod basics;
+mod bells;
+mod commit;
+mod engine;
+mod migrations;
+mod parity;
+mod sqlite;

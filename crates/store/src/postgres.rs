@@ -1,0 +1,335 @@
+//! A PostgreSQL connection: its own small runtime drives both client and socket, so that a query costs no wake-up of
+//! another thread.
+//!
+//! `BEGIN`, `SAVEPOINT` and their kin are kept back and sent together with the next statement: most transactions cost
+//! two round trips.
+
+use std::{collections::HashMap, pin::pin, sync::Arc};
+
+use futures_util::{StreamExt, future::join};
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, NoTls, Statement, error::SqlState};
+
+use crate::{
+    Error, Result, Row, Value,
+    address::Server,
+    error::{Cause, Constraint},
+    postgres_value::{Parameter, columns_of},
+    row::RowSource,
+    statement::{self, Key},
+};
+
+/// Rows of one `UNNEST`: large enough to forget the round trip, small enough to bound memory.
+const ROWS_MAX: usize = 1000;
+
+/// Makes the two dialects one (`blob`, lists as a parameter by `json_each`), and serializes whoever sets up a schema.
+const PRELUDE: &str = include_str!("prelude.sql");
+
+pub(crate) struct Postgres {
+    server: Server,
+    runtime: Runtime,
+    client: Client,
+    statements: HashMap<Key, Statement>,
+    inserts: HashMap<(Key, usize), Statement>,
+    /// Commands to be sent before the next statement.
+    kept_back: String,
+    in_transaction: bool,
+}
+
+impl Postgres {
+    pub(crate) fn connect(server: &Server) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::Engine { source: Arc::new(error) })?;
+        let client = runtime.block_on(connect(server))?;
+        Ok(Self {
+            server: server.clone(),
+            runtime,
+            client,
+            statements: HashMap::new(),
+            inserts: HashMap::new(),
+            kept_back: String::new(),
+            in_transaction: false,
+        })
+    }
+
+    /// Creates the schema and the prelude where they are absent.
+    pub(crate) fn prepare_schema(&mut self) -> Result<()> {
+        if self.exists("SELECT 1 FROM pg_proc WHERE proname = 'json_each' AND pronamespace = to_regnamespace($1)")? {
+            return Ok(());
+        }
+        let script = PRELUDE.replace("{schema}", &self.server.schema);
+        self.script(&script)
+    }
+
+    fn exists(&mut self, sql: &'static str) -> Result<bool> {
+        let mut found = false;
+        let schema = Value::Text(self.server.schema.clone());
+        self.query(sql, &[schema], &mut |_| {
+            found = true;
+            false
+        })?;
+        Ok(found)
+    }
+
+    /// Reconnects if the connection was lost since it was used last. Call it outside of transactions.
+    pub(crate) fn revive(&mut self) -> Result<()> {
+        // Lets the connection's task see what arrived on the socket meanwhile.
+        self.runtime.block_on(async {
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+        });
+        if self.client.is_closed() {
+            self.client = self.runtime.block_on(connect(&self.server))?;
+            self.statements.clear();
+            self.inserts.clear();
+            tracing::info!(database = %self.server.describe(), "reconnected");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn begin(&mut self, sql: &'static str) -> Result<()> {
+        self.revive()?;
+        self.kept_back.clear();
+        self.control(sql);
+        Ok(())
+    }
+
+    /// `SAVEPOINT` and its kin; errors show with the next statement.
+    pub(crate) fn control(&mut self, sql: &'static str) {
+        self.kept_back.push_str(sql);
+        self.kept_back.push(';');
+    }
+
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        if !self.in_transaction {
+            // Nothing but savepoints was asked for: nothing was sent, nothing is to be kept.
+            self.kept_back.clear();
+            return Ok(());
+        }
+        self.in_transaction = false;
+        let mut sql = std::mem::take(&mut self.kept_back);
+        sql.push_str("COMMIT");
+        self.runtime.block_on(self.client.batch_execute(&sql)).map_err(|error| {
+            let refused = error.as_db_error().is_some();
+            match classify("COMMIT", error) {
+                Error::Statement { source, .. } if refused => Error::Engine { source },
+                Error::Statement { source, .. } => Error::CommitUnknown { source },
+                other => other,
+            }
+        })
+    }
+
+    pub(crate) fn rollback(&mut self) -> Result<()> {
+        self.kept_back.clear();
+        if !std::mem::take(&mut self.in_transaction) {
+            return Ok(());
+        }
+        if self.is_lost() {
+            return Ok(());
+        }
+        self.runtime
+            .block_on(self.client.batch_execute("ROLLBACK"))
+            .map_err(|error| classify("ROLLBACK", error))
+    }
+
+    /// Whether the connection was seen to break.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    pub(crate) fn script(&mut self, sql: &str) -> Result<()> {
+        let mut script = self.take_kept_back();
+        script.push_str(sql);
+        self.runtime
+            .block_on(self.client.batch_execute(&script))
+            .map_err(|error| classify(sql, error))
+    }
+
+    pub(crate) fn prepare(&mut self, sql: &'static str) -> Result<()> {
+        self.statement(sql).map(drop)
+    }
+
+    pub(crate) fn execute(&mut self, sql: &'static str, values: &[Value]) -> Result<u64> {
+        let statement = self.statement(sql)?;
+        self.execute_prepared(sql, &statement, values.iter().map(Parameter::One))
+    }
+
+    pub(crate) fn query(
+        &mut self,
+        sql: &'static str,
+        values: &[Value],
+        visit: &mut dyn FnMut(&Row<'_>) -> bool,
+    ) -> Result<()> {
+        let statement = self.statement(sql)?;
+        check_count(sql, &statement, values.len())?;
+        let kept_back = self.take_kept_back();
+        let answer = async {
+            let parameters = values.iter().map(Parameter::One);
+            let rows = self.client.query_raw(&statement, parameters);
+            let (before, rows) = join(control(&self.client, &kept_back), rows).await;
+            before?;
+            let mut rows = pin!(rows?);
+            let mut wanted = true;
+            while let Some(row) = rows.next().await {
+                let row = row?;
+                // What comes after the last wanted row is read all the same: an error may hide there.
+                wanted = wanted && visit(&Row(RowSource::Postgres(&row)));
+            }
+            Ok(())
+        };
+        self.runtime.block_on(answer).map_err(|error| classify(sql, error))
+    }
+
+    /// `INSERT … SELECT … FROM UNNEST`, one array for each column.
+    pub(crate) fn insert_many(
+        &mut self,
+        table: &'static str,
+        columns: &'static [&'static str],
+        rows: &mut dyn Iterator<Item = Vec<Value>>,
+    ) -> Result<u64> {
+        let mut count = 0;
+        loop {
+            let chunk: Vec<Vec<Value>> = rows.take(ROWS_MAX).collect();
+            if chunk.is_empty() {
+                return Ok(count);
+            }
+            for row in &chunk {
+                Value::check(row)?;
+            }
+            let statement = self.insert_statement(table, columns)?;
+            let arrays = columns_of(chunk, columns.len());
+            count += self.execute_prepared(
+                table,
+                &statement,
+                arrays.iter().map(|array| Parameter::Many(array)),
+            )?;
+        }
+    }
+
+    fn execute_prepared<'a>(
+        &mut self,
+        sql: &str,
+        statement: &Statement,
+        parameters: impl ExactSizeIterator<Item = Parameter<'a>>,
+    ) -> Result<u64> {
+        check_count(sql, statement, parameters.len())?;
+        let kept_back = self.take_kept_back();
+        let answer = async {
+            let rows = self.client.execute_raw(statement, parameters);
+            let (before, rows) = join(control(&self.client, &kept_back), rows).await;
+            before.and(rows)
+        };
+        self.runtime.block_on(answer).map_err(|error| classify(sql, error))
+    }
+
+    fn take_kept_back(&mut self) -> String {
+        if !self.kept_back.is_empty() {
+            self.in_transaction = true;
+        }
+        std::mem::take(&mut self.kept_back)
+    }
+
+    fn statement(&mut self, sql: &'static str) -> Result<Statement> {
+        let key = statement::key(sql);
+        if let Some(statement) = self.statements.get(&key) {
+            return Ok(statement.clone());
+        }
+        let statement = self.prepare_text(sql)?;
+        self.statements.insert(key, statement.clone());
+        Ok(statement)
+    }
+
+    /// The column's types are the server's to say: it is asked to prepare the plain `INSERT` first.
+    fn insert_statement(
+        &mut self,
+        table: &'static str,
+        columns: &'static [&'static str],
+    ) -> Result<Statement> {
+        let key = (statement::key(table), columns.as_ptr().addr());
+        if let Some(statement) = self.inserts.get(&key) {
+            return Ok(statement.clone());
+        }
+        let names = columns.join(", ");
+        let places: Vec<_> = (1..=columns.len()).map(|n| format!("${n}")).collect();
+        let plain = format!("INSERT INTO {table} ({names}) VALUES ({})", places.join(", "));
+        let probe = self.prepare_text(&plain)?;
+        let arrays: Vec<_> = (1..)
+            .zip(probe.params())
+            .map(|(n, kind)| format!("${n}::{}[]", base(kind).name()))
+            .collect();
+        let many =
+            format!("INSERT INTO {table} ({names}) SELECT * FROM UNNEST({})", arrays.join(", "));
+        let statement = self.prepare_text(&many)?;
+        self.inserts.insert(key, statement.clone());
+        Ok(statement)
+    }
+
+    /// Prepares in the state the transaction is in: the statement may use a table it just created.
+    fn prepare_text(&mut self, sql: &str) -> Result<Statement> {
+        let kept_back = self.take_kept_back();
+        let answer = async {
+            control(&self.client, &kept_back).await?;
+            self.client.prepare(sql).await
+        };
+        self.runtime.block_on(answer).map_err(|error| classify(sql, error))
+    }
+}
+
+async fn connect(server: &Server) -> Result<Client> {
+    let failed = |error| Error::Open { database: server.describe(), source: Arc::new(error) };
+    let (client, connection) = server.config.connect(NoTls).await.map_err(failed)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::warn!(%error, "connection to the database lost");
+        }
+    });
+    // Plans made while a queue table is empty would scan it for ever, hence no sequential scans.
+    let settings = format!("SET search_path TO {}; SET enable_seqscan TO off", server.schema);
+    client.batch_execute(&settings).await.map_err(failed)?;
+    Ok(client)
+}
+
+async fn control(client: &Client, sql: &str) -> Result<(), tokio_postgres::Error> {
+    if sql.is_empty() { Ok(()) } else { client.batch_execute(sql).await }
+}
+
+fn base(kind: &tokio_postgres::types::Type) -> &tokio_postgres::types::Type {
+    match kind.kind() {
+        tokio_postgres::types::Kind::Domain(inner) => base(inner),
+        _ => kind,
+    }
+}
+
+/// The driver panics if the count is wrong.
+fn check_count(sql: &str, statement: &Statement, given: usize) -> Result<()> {
+    let wanted = statement.params().len();
+    if wanted == given {
+        return Ok(());
+    }
+    let reason = format!("{given} parameters given, {wanted} wanted");
+    Err(Error::Statement {
+        sql: sql.to_owned(),
+        source: Arc::from(Box::<dyn std::error::Error + Send + Sync>::from(reason)),
+    })
+}
+
+fn classify(sql: &str, error: tokio_postgres::Error) -> Error {
+    let code = error.code().cloned();
+    let source: Cause = Arc::new(error);
+    let sql = sql.to_owned();
+    let constraint = |kind, sql, source| Error::Constraint { kind, sql, source };
+    match code {
+        Some(SqlState::UNIQUE_VIOLATION) => constraint(Constraint::Unique, sql, source),
+        Some(SqlState::FOREIGN_KEY_VIOLATION) => constraint(Constraint::ForeignKey, sql, source),
+        Some(SqlState::NOT_NULL_VIOLATION) => constraint(Constraint::NotNull, sql, source),
+        Some(SqlState::CHECK_VIOLATION) => constraint(Constraint::Check, sql, source),
+        Some(SqlState::DISK_FULL) => Error::DiskFull,
+        Some(SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED) => {
+            Error::Conflict { attempts: 1, source }
+        }
+        _ => Error::Statement { sql, source },
+    }
+}
