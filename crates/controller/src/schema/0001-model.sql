@@ -247,6 +247,7 @@ CREATE TABLE secret (
   expiry TEXT NOT NULL,
   auto_prune BOOLEAN NOT NULL,
   latest BIGINT NOT NULL,
+  rotates BIGINT,
   created BIGINT NOT NULL,
   updated BIGINT NOT NULL
 );
@@ -256,6 +257,7 @@ CREATE TABLE secret_revision (
   secret TEXT NOT NULL,
   revision BIGINT NOT NULL,
   content TEXT NOT NULL,
+  expires BIGINT,
   created BIGINT NOT NULL,
   updated BIGINT NOT NULL,
   PRIMARY KEY (secret, revision)
