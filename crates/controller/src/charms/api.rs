@@ -1,0 +1,52 @@
+//! Routes of charms.
+
+use std::sync::Arc;
+
+use axum::body::Body as Bytes;
+use axum::extract::{DefaultBodyLimit, State as Extract};
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Json, Router};
+use tutti_model::api::CharmInfo;
+
+use super::{info, list, publish, read};
+use crate::artifacts::{self, UPLOAD};
+use crate::http::{Segments, created};
+use crate::state::{Shared, State};
+use crate::{Error, clock, models};
+
+pub(crate) fn routes() -> Router<Arc<State>> {
+    let upload = DefaultBodyLimit::max(UPLOAD);
+    Router::new().route("/v1/models/{model}/charms", get(all).post(add).layer(upload))
+}
+
+async fn all(
+    Extract(state): Shared,
+    Segments(model): Segments<String>,
+) -> Result<Json<Vec<CharmInfo>>, Error> {
+    let read = state.read(move |tx| {
+        let model = models::find(tx, &model)?;
+        Ok(list(tx, &model)?.iter().map(info).collect())
+    });
+    Ok(Json(read.await?))
+}
+
+async fn add(
+    Extract(state): Shared,
+    Segments(name): Segments<String>,
+    body: Bytes,
+) -> Result<Response, Error> {
+    // Before the bytes are on their way: there must be a model to hold them.
+    let model = name.clone();
+    state.read(move |tx| models::find(tx, &model)).await?;
+    let artifact = artifacts::receive(&state.artifacts, body).await?;
+    let path = state.artifacts.path(&artifact.digest);
+    let charm = tokio::task::spawn_blocking(move || read(&path))
+        .await
+        .map_err(|_| Error::Panicked)??;
+    let write = state.write(move |tx| {
+        let model = models::lock_alive(tx, &name)?;
+        publish(tx, &model, &artifact, &charm, clock::now())
+    });
+    Ok(created(info(&write.await?)))
+}
