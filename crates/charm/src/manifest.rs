@@ -15,7 +15,7 @@ use crate::yaml;
 pub struct Manifest {
     /// All bases, in the order of the file.
     pub bases: Vec<Base>,
-    /// The program that packed the charm, and its version.
+    /// The version of the program that packed the charm (`charmcraft-version`).
     pub packed_by: Option<String>,
 }
 
@@ -51,7 +51,7 @@ impl Manifest {
         let written = written.unwrap_or_default();
         Ok(Manifest {
             bases: written.bases.unwrap_or_default().into_iter().map(WrittenBase::base).collect(),
-            packed_by: written.charmcraft_version.map(|version| format!("charmcraft {version}")),
+            packed_by: written.charmcraft_version,
         })
     }
 
@@ -209,7 +209,7 @@ mod tests {
                     analysis: {attributes: [{name: language, result: python}]}\n";
         let manifest = Manifest::from_yaml("manifest.yaml", text).unwrap();
         assert_eq!(manifest.bases, [base("ubuntu", "24.04", &["amd64"])]);
-        assert_eq!(manifest.packed_by.as_deref(), Some("charmcraft 3.1.0"));
+        assert_eq!(manifest.packed_by.as_deref(), Some("3.1.0"));
         assert!(manifest.runs_on("amd64") && !manifest.runs_on("arm64"));
         let again = Manifest::from_yaml("manifest.yaml", &manifest.to_yaml().unwrap()).unwrap();
         assert_eq!(again.bases, manifest.bases);

@@ -26,6 +26,12 @@ pub struct Fault {
     pub problem: String,
 }
 
+impl Fault {
+    pub(crate) fn not_text() -> Fault {
+        Fault { line: 0, column: 0, problem: "the file is not UTF-8 text".to_owned() }
+    }
+}
+
 /// Reads one YAML document.
 ///
 /// ```

@@ -7,8 +7,6 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::surroundings::cause;
 use super::{
     Call, Invocation, MESSAGE_BYTES_MAX, Output, ProcessSurroundings, Request, Response,
@@ -59,8 +57,8 @@ fn answer(
     let killed = call == Call::JujuReboot { now: true };
     match exchange(&address, &Request { context, call })? {
         Response::Error(error) => return Err(error.into()),
-        Response::Value(value) => show(&output, &value)?,
-        Response::Done => show(&output, &Value::String(String::new()))?,
+        Response::Value(value) => show(&output, &output.format.write(&value))?,
+        Response::Done => show(&output, "")?,
     }
     if killed {
         // The agent ends the whole hook; nothing of the charm may run until then.
@@ -127,13 +125,12 @@ fn receive(stream: &mut UnixStream) -> io::Result<Response> {
     decode(&bytes)
 }
 
-fn show(output: &Output, value: &Value) -> Result<(), ToolError> {
-    let text = output.format.write(value);
+fn show(output: &Output, text: &str) -> Result<(), ToolError> {
     match &output.file {
         Some(path) => std::fs::write(path, text).map_err(|error| {
             ToolError::running(format!("cannot write {}: {}", path.display(), cause(&error)))
         }),
-        None => print(&text).map_err(|error| {
+        None => print(text).map_err(|error| {
             ToolError::running(format!("cannot write the answer: {}", cause(&error)))
         }),
     }

@@ -57,6 +57,11 @@ pub(super) struct CommandLine<'a> {
 }
 
 impl CommandLine<'_> {
+    /// The tool's name.
+    pub(super) fn tool_name(&self) -> &'static str {
+        self.tool.name
+    }
+
     /// Whether a switch is on.
     pub(super) fn on(&self, key: &str) -> bool {
         self.arguments.given(key).is_some_and(|(_, value)| value == "true")

@@ -11,6 +11,7 @@ use super::{
     ResourceKind, Role, Scope, Storage, StorageKind,
 };
 use crate::assumes;
+use crate::charm::CHARMCRAFT;
 use crate::error::{Error, Result};
 use crate::{name, yaml};
 
@@ -204,7 +205,7 @@ pub(super) fn read(file: &str, text: &str) -> Result<(Metadata, Vec<String>)> {
         .keys()
         .filter(|key| {
             let key = key.as_str();
-            let in_charmcraft = file == "charmcraft.yaml" && KNOWN_IN_CHARMCRAFT.contains(&key);
+            let in_charmcraft = file == CHARMCRAFT && KNOWN_IN_CHARMCRAFT.contains(&key);
             !KNOWN.contains(&key) && !in_charmcraft
         })
         .map(|key| format!("{file}: key {key:?} is not known and has no effect"))
