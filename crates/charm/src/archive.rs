@@ -24,6 +24,7 @@ use zip::read::{OwnedZipFileEntry, ZipReadOptions};
 use zip::result::ZipError;
 use zip::unstable::read::ZipIterable;
 
+use crate::digest::Digest;
 use crate::error::{Error, Result, io};
 
 pub use ignore::Ignore;
@@ -143,6 +144,14 @@ pub enum Fault {
         /// What exactly.
         #[source]
         source: std::io::Error,
+    },
+    /// The archive is not the one asked for.
+    #[error("its digest is {found}, expected {expected}")]
+    WrongDigest {
+        /// The digest asked for.
+        expected: Digest,
+        /// The digest of the bytes.
+        found: Digest,
     },
     /// A file that is read into memory is too large for that.
     #[error("{entry:?} has more than the {max} bytes expected of such a file")]

@@ -8,6 +8,7 @@ pub mod assumes;
 pub mod charm;
 pub mod checks;
 pub mod config;
+pub mod deploy_files;
 pub mod digest;
 pub mod hook_tool;
 pub mod manifest;

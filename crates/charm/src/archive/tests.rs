@@ -8,7 +8,6 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::digest::Digest;
 
 /// An entry to write without any of our checks: name, Unix mode with file type, content.
 type Raw<'a> = (&'a str, u32, &'a [u8]);

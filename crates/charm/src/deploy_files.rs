@@ -1,0 +1,307 @@
+//! A unit's charm on the disk: how it gets there, is replaced, and is brought back.
+//!
+//! ```text
+//! <unit>/charm -> charms/<digest>      what runs; replaced by one rename
+//! <unit>/charms/<digest>/              a charm, whole
+//! <unit>/charms/<digest>.manifest      the files that came with it, one path on a line
+//! ```
+//!
+//! An upgrade is [`stage`], [`carry_over`], [`switch`], later [`prune`]; a rollback is the same with the older digest.
+//! A charm's directory is never a mixture of two versions. Every step can be killed at any instant and run again:
+//! it either finds its work done or does it anew, and what it left half-done has a name that starts with a dot.
+//! There is one caller for a unit at a time.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self as std_io, ErrorKind};
+use std::os::unix::fs::{MetadataExt, lchown, symlink};
+use std::path::{Path, PathBuf};
+
+use crate::archive::{Archive, Fault};
+use crate::digest::Digest;
+use crate::error::{Error, Result, io};
+
+const CHARM: &str = "charm";
+const CHARMS: &str = "charms";
+const REVISION: &str = "revision";
+const NEXT: &str = ".charm-next";
+const STAGING: &str = ".staging-";
+const REMOVING: &str = ".removing-";
+
+/// Unpacks an archive beside what runs and answers its directory. The archive's bytes must have the digest. The
+/// charm's file `revision` gets the number, also if the charm was staged before.
+pub fn stage(archive: &Path, unit_dir: &Path, digest: Digest, revision: u32) -> Result<PathBuf> {
+    let target = directory(unit_dir, digest);
+    if !target.is_dir() {
+        unpack_as(archive, unit_dir, digest)?;
+    }
+    write_atomically(&target.join(REVISION), format!("{revision}\n").as_bytes())?;
+    Ok(target)
+}
+
+/// Where a charm is once it has been staged.
+pub fn directory(unit_dir: &Path, digest: Digest) -> PathBuf {
+    unit_dir.join(CHARMS).join(digest.to_string())
+}
+
+/// The paths that came with a staged charm.
+pub fn manifest(unit_dir: &Path, digest: Digest) -> Result<BTreeSet<String>> {
+    let path = manifest_path(unit_dir, digest);
+    let text = fs::read_to_string(&path).map_err(io("read", &path))?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+fn manifest_path(unit_dir: &Path, digest: Digest) -> PathBuf {
+    unit_dir.join(CHARMS).join(format!("{digest}.manifest"))
+}
+
+fn unpack_as(archive: &Path, unit_dir: &Path, digest: Digest) -> Result<()> {
+    let found = Digest::of_file(archive)?;
+    if found != digest {
+        let source = Fault::WrongDigest { expected: digest, found };
+        return Err(Error::Archive { archive: archive.to_owned(), source });
+    }
+    let charms = unit_dir.join(CHARMS);
+    let staging = charms.join(format!("{STAGING}{digest}"));
+    remove_tree(&staging)?;
+    let mut archive = Archive::open(archive)?;
+    archive.unpack(&staging)?;
+    // No name in an archive has a line break, so a line holds exactly one.
+    let mut paths = archive.paths();
+    paths.insert(REVISION.to_owned());
+    let lines: String = paths.iter().flat_map(|path| [path.as_str(), "\n"]).collect();
+    write_atomically(&manifest_path(unit_dir, digest), lines.as_bytes())?;
+    // Last: whoever sees the directory may rely on all of it.
+    let target = directory(unit_dir, digest);
+    fs::rename(&staging, &target).map_err(io("rename", &staging))?;
+    sync_directory(&charms)
+}
+
+/// Makes the files that a charm made for itself (`.unit-state.db` and the like) those of the new charm's directory:
+/// what the old charm's directory has beside its own manifest is copied, unless the new charm ships that path or
+/// something in its way; what an earlier run or an earlier life of the new charm left there is removed first.
+///
+/// Compiled Python is not carried over: it belongs to the code. Nor are sockets and pipes. Does nothing if both are
+/// the same directory.
+pub fn carry_over(
+    old_dir: &Path,
+    old_manifest: &BTreeSet<String>,
+    new_dir: &Path,
+    new_manifest: &BTreeSet<String>,
+) -> Result<()> {
+    if old_dir == new_dir {
+        return Ok(());
+    }
+    for (path, kind) in own_files(new_dir, new_manifest)? {
+        if kind == Found::Directory {
+            // Fails if it holds something the charm ships; then it stays, as it has to.
+            drop(fs::remove_dir(new_dir.join(&path)));
+        } else {
+            let path = new_dir.join(&path);
+            fs::remove_file(&path).map_err(io("remove", &path))?;
+        }
+    }
+    let mut found = own_files(old_dir, old_manifest)?;
+    found.reverse();
+    for (path, kind) in found {
+        // The new directory now holds what its charm ships, and what was copied before.
+        if kind != Found::Other && !is_compiled(&path) && !in_the_way(new_dir, &path) {
+            copy(&old_dir.join(&path), &new_dir.join(&path), kind)?;
+        }
+    }
+    sync_all(new_dir)
+}
+
+/// Makes a staged charm the one that runs, by one rename.
+pub fn switch(unit_dir: &Path, digest: Digest) -> Result<()> {
+    let target = directory(unit_dir, digest);
+    fs::metadata(&target).map_err(io("switch to", &target))?;
+    let next = unit_dir.join(NEXT);
+    remove_file(&next)?;
+    let relative = Path::new(CHARMS).join(digest.to_string());
+    symlink(relative, &next).map_err(io("create link", &next))?;
+    let charm = unit_dir.join(CHARM);
+    fs::rename(&next, &charm).map_err(io("replace", &charm))?;
+    sync_directory(unit_dir)
+}
+
+/// The charm that runs, or `None` before the first [`switch`].
+pub fn current(unit_dir: &Path) -> Result<Option<Digest>> {
+    let charm = unit_dir.join(CHARM);
+    let target = match fs::read_link(&charm) {
+        Ok(target) => target,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io("read link", &charm)(error)),
+    };
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    name.parse().map(Some)
+}
+
+/// Removes every staged charm but the one that runs and those to keep, and whatever was left half-done.
+pub fn prune(unit_dir: &Path, keep: &[Digest]) -> Result<()> {
+    let running = current(unit_dir)?;
+    let charms = unit_dir.join(CHARMS);
+    remove_file(&unit_dir.join(NEXT))?;
+    for name in names(&charms)? {
+        let path = charms.join(&name);
+        let digest = name.strip_suffix(".manifest").unwrap_or(&name).parse::<Digest>().ok();
+        match digest {
+            Some(digest) if Some(digest) == running || keep.contains(&digest) => {}
+            Some(_) if path.is_dir() => {
+                // Out of sight at once: a half-removed charm must never look like a whole one.
+                let removing = charms.join(format!("{REMOVING}{name}"));
+                remove_tree(&removing)?;
+                fs::rename(&path, &removing).map_err(io("rename", &path))?;
+                remove_tree(&removing)?;
+            }
+            Some(_) => remove_file(&path)?,
+            None if name.starts_with('.') => remove_tree(&path)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    File,
+    Link,
+    Directory,
+    Other,
+}
+
+/// Everything in a tree that the manifest does not list, with `/`; what is inside a directory comes before it.
+fn own_files(root: &Path, manifest: &BTreeSet<String>) -> Result<Vec<(String, Found)>> {
+    let mut found = Vec::new();
+    let mut pending = vec![String::new()];
+    while let Some(folder) = pending.pop() {
+        let prefix = if folder.is_empty() { folder.clone() } else { format!("{folder}/") };
+        let directory = root.join(&folder);
+        for child in fs::read_dir(&directory).map_err(io("read", &directory))? {
+            let child = child.map_err(io("read", &directory))?;
+            // A name that is not text is no name an archive could have; it stays where it is.
+            let Ok(name) = child.file_name().into_string() else { continue };
+            let path = format!("{prefix}{name}");
+            let kind = child.file_type().map_err(io("read", &child.path()))?;
+            let kind = match (kind.is_dir(), kind.is_file(), kind.is_symlink()) {
+                (true, _, _) => Found::Directory,
+                (_, true, _) => Found::File,
+                (_, _, true) => Found::Link,
+                _ => Found::Other,
+            };
+            if kind == Found::Directory {
+                pending.push(path.clone());
+            }
+            if !manifest.contains(&path) {
+                found.push((path, kind));
+            }
+        }
+    }
+    // Parents were found before their children.
+    found.reverse();
+    Ok(found)
+}
+
+/// Whether something already stands at a path of a tree, or a file or link where it needs a directory.
+fn in_the_way(root: &Path, path: &str) -> bool {
+    let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
+    let not_a_directory = |parent: &str| {
+        fs::symlink_metadata(root.join(parent)).is_ok_and(|metadata| !metadata.is_dir())
+    };
+    fs::symlink_metadata(root.join(path)).is_ok() || parents.into_iter().any(not_a_directory)
+}
+
+fn is_compiled(path: &str) -> bool {
+    path.ends_with(".pyc") || path.split('/').any(|component| component == "__pycache__")
+}
+
+/// Copies one file, link or (empty) directory with owner, permissions and time.
+fn copy(from: &Path, to: &Path, kind: Found) -> Result<()> {
+    let metadata = fs::symlink_metadata(from).map_err(io("read", from))?;
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).map_err(io("create", parent))?;
+    }
+    match kind {
+        Found::Directory => fs::create_dir_all(to).map_err(io("create", to))?,
+        Found::Link => {
+            let target = fs::read_link(from).map_err(io("read link", from))?;
+            symlink(target, to).map_err(io("create link", to))?;
+        }
+        Found::File | Found::Other => {
+            fs::copy(from, to).map_err(io("copy", from))?;
+        }
+    }
+    let made = fs::symlink_metadata(to).map_err(io("read", to))?;
+    if (made.uid(), made.gid()) != (metadata.uid(), metadata.gid()) {
+        lchown(to, Some(metadata.uid()), Some(metadata.gid()))
+            .map_err(io("change the owner of", to))?;
+    }
+    if kind != Found::Link {
+        fs::set_permissions(to, metadata.permissions()).map_err(io("set permissions of", to))?;
+    }
+    if kind == Found::File {
+        let modified = metadata.modified().map_err(io("read", from))?;
+        let file = File::open(to).map_err(io("open", to))?;
+        file.set_modified(modified).map_err(io("set the time of", to))?;
+    }
+    Ok(())
+}
+
+/// Replaces a file by one rename; it is on the disk when this returns.
+fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|present| present == content) {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(format!(".{name}.next"));
+    let write = || {
+        fs::create_dir_all(folder)?;
+        fs::write(&temporary, content)?;
+        File::open(&temporary)?.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(io("write", path))?;
+    sync_directory(folder)
+}
+
+fn names(directory: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io("read", directory)(error)),
+    };
+    let name = |entry: std_io::Result<fs::DirEntry>| {
+        entry.map(|entry| entry.file_name().to_string_lossy().into_owned())
+    };
+    entries.map(name).collect::<std_io::Result<_>>().map_err(io("read", directory))
+}
+
+/// Removes a directory or file that may be absent.
+fn remove_tree(path: &Path) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path).map_err(io("remove", path)),
+        Ok(_) => remove_file(path),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io("read", path)(error)),
+    }
+}
+
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn sync_directory(path: &Path) -> Result<()> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(io("sync", path))
+}
+
+fn sync_all(path: &Path) -> Result<()> {
+    let directory = File::open(path).map_err(io("open", path))?;
+    rustix::fs::syncfs(&directory).map_err(|errno| io("sync", path)(errno.into()))
+}
+
+#[cfg(test)]
+mod tests;
