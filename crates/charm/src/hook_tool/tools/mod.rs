@@ -149,11 +149,7 @@ const fn switch(names: &'static [&'static str], help: &'static str) -> Flag {
     Flag { names, takes: Takes::Switch, default: "", help }
 }
 
-const fn text(
-    names: &'static [&'static str],
-    default: &'static str,
-    help: &'static str,
-) -> Flag {
+const fn text(names: &'static [&'static str], default: &'static str, help: &'static str) -> Flag {
     Flag { names, takes: Takes::Text, default, help }
 }
 

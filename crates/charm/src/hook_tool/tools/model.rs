@@ -66,7 +66,9 @@ pub(super) const TABLE: &[Tool] = &[
         details: "The file is downloaded first if it is not there yet.",
         flags: &[],
         answer: Answer::Raw,
-        build: |line, _| Ok(Call::ResourceGet { name: line.required("missing required resource name")? }),
+        build: |line, _| {
+            Ok(Call::ResourceGet { name: line.required("missing required resource name")? })
+        },
     },
     Tool {
         name: "unit-get",
@@ -84,7 +86,10 @@ pub(super) const TABLE: &[Tool] = &[
         details: "A binding is an endpoint or an extra binding of the charm. With one of the flags only \
                   that value is printed.",
         flags: &[
-            switch(&["bind-address"], "Get the address for the binding on which the unit should listen"),
+            switch(
+                &["bind-address"],
+                "Get the address for the binding on which the unit should listen",
+            ),
             switch(&["egress-subnets"], "Get the egress subnets for the binding"),
             switch(&["ingress-address"], "Get the ingress address for the binding"),
             switch(&["primary-address"], "Deprecated: get the primary address for the binding"),
@@ -117,9 +122,9 @@ pub(super) const TABLE: &[Tool] = &[
 fn config_get(line: &mut CommandLine<'_>, _: Format) -> Result<Call, ToolError> {
     let all = line.on("a");
     match line.key() {
-        Some(key) if all => Err(ToolError::argument(format!(
-            "cannot use argument --all together with key {key:?}"
-        ))),
+        Some(key) if all => {
+            Err(ToolError::argument(format!("cannot use argument --all together with key {key:?}")))
+        }
         key => Ok(Call::ConfigGet { key, all }),
     }
 }

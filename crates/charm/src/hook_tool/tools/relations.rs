@@ -97,9 +97,9 @@ fn check_member(member: String, application: bool) -> Result<String, ToolError> 
             Err(ToolError::argument(format!("invalid unit or application name {member:?}")))
         }
         (None, true) => Ok(member),
-        (None, false) => Err(ToolError::argument(format!(
-            "expected unit name, got application name {member:?}"
-        ))),
+        (None, false) => {
+            Err(ToolError::argument(format!("expected unit name, got application name {member:?}")))
+        }
     }
 }
 

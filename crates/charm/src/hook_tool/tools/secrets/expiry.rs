@@ -67,7 +67,9 @@ mod tests {
         for (given, expiry) in table {
             assert_eq!(parse(given), Ok(expiry), "{given}");
         }
-        for given in ["", "tomorrow", "24", "h", "1d", "-1h", "1h-", "2026-13-02T03:04:05Z", ".h", "1e999h"] {
+        for given in
+            ["", "tomorrow", "24", "h", "1d", "-1h", "1h-", "2026-13-02T03:04:05Z", ".h", "1e999h"]
+        {
             assert!(parse(given).is_err(), "{given}");
         }
     }
