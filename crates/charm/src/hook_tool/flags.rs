@@ -164,7 +164,10 @@ mod tests {
     static BIG: Flag = Flag { names: &["b"], takes: Takes::Switch, default: "", help: "" };
     static OUT: Flag = Flag { names: &["o", "output"], takes: Takes::Text, default: "", help: "" };
 
-    fn check(line: &str) -> Result<(Vec<(&'static str, String)>, Vec<String>), String> {
+    type Read = (Vec<(&'static str, String)>, Vec<String>);
+    type Row = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
+    fn check(line: &str) -> Result<Read, String> {
         let words = line.split_whitespace().map(str::to_owned).collect();
         read(&[&ALL, &BIG, &OUT], words)
             .map(|arguments| {
@@ -176,7 +179,7 @@ mod tests {
 
     #[test]
     fn flags_stand_anywhere() {
-        let table: &[(&str, &[(&str, &str)], &[&str])] = &[
+        let table: &[Row] = &[
             ("x -a y", &[("a", "true")], &["x", "y"]),
             ("x --all y --output f", &[("a", "true"), ("o", "f")], &["x", "y"]),
             ("--output=f=g", &[("o", "f=g")], &[]),
