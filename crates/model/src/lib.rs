@@ -1,13 +1,26 @@
 //! The nouns and rules of Tutti without I/O, and the request and answer types of its API.
 //!
-//! Everything here is a value or a plain function on values: no store, no HTTP, no clock. The
-//! controller and the agent both build on it, so what one side decides the other can replay.
+//! Everything here is a value or a plain function on values: no store, no HTTP, no clock, no
+//! randomness. The controller and the agent both build on it, so what one side decides the other
+//! can replay. Times, random numbers and ids are arguments.
+//!
+//! What the two halves say:
 //!
 //! - [`agent`]: what a controller and an agent say to each other about a unit: its persisted
 //!   [`agent::Journal`], the [`agent::Snapshot`] of what the controller wants, the
 //!   [`agent::Context`] a hook reads and the [`agent::Step`] that commits what it did;
 //! - [`api`]: the types of the HTTP API under `/v1`, used by the controller and its clients.
+//!
+//! What they decide by:
+//!
+//! - [`operation`]: what a unit does next, and what its journal becomes (agent);
+//! - [`relation`]: which endpoints fit, who may read which databag;
+//! - [`error`]: every refusal with its text.
 
 pub mod agent;
 pub mod api;
+pub mod error;
 pub mod operation;
+pub mod relation;
+
+pub use error::{Error, Result};

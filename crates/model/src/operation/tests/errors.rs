@@ -1,8 +1,9 @@
 //! Failing, dying and interrupted hooks and tasks.
 
 use super::simulation::{End, Simulation, charm, relation};
+use crate::Error;
 use crate::agent::{Hook, HookStep, Journal, Operation, RelationJournal, Resolved};
-use crate::operation::{JournalError, Next};
+use crate::operation::Next;
 
 fn in_error(name: &str) -> Simulation {
     let mut unit = Simulation::started();
@@ -172,38 +173,41 @@ fn impossible_journals() {
                 operation: Operation::Deploy { charm: target, charm_modified: 0 },
                 ..Journal::default()
             },
-            JournalError::NoTarget,
+            "deploy without a charm",
         ),
         (
             Journal { operation: running(Hook::Install), ..Journal::default() },
-            JournalError::NoCharm,
+            "an installed or running unit without a charm",
         ),
         (
             Journal { operation: running(Hook::Install), ..installed.clone() },
-            JournalError::InstalledTwice,
+            "install of an installed unit",
         ),
         (
             Journal { operation: Operation::RunAction { task: 0 }, ..installed.clone() },
-            JournalError::NoTask,
+            "run-action without a task",
         ),
         (
             Journal { failed: Some(Hook::Start), ..installed.clone() },
-            JournalError::FailedWithoutTask,
+            "a failed hook is kept although no task runs",
         ),
-        (Journal { queue: vec![Hook::Start], ..installed.clone() }, JournalError::Owed),
-        (Journal { failures: 1, ..installed.clone() }, JournalError::FailuresWithoutHook),
-        (Journal { started: true, ..Journal::default() }, JournalError::NotInstalled),
+        (
+            Journal { queue: vec![Hook::Start], ..installed.clone() },
+            "nothing in progress although hooks are owed",
+        ),
+        (Journal { failures: 1, ..installed.clone() }, "failures without a hook in progress"),
+        (Journal { started: true, ..Journal::default() }, "started or removed before install"),
         (
             Journal { relations: [(1, pending)].into(), ..installed.clone() },
-            JournalError::ChangedBeforeJoined,
+            "relation-changed is owed for a unit that has not joined",
         ),
         (
             Journal { relations: [(1, early)].into(), ..installed.clone() },
-            JournalError::MembersBeforeCreated,
+            "a relation with members before it was created",
         ),
     ];
-    for (journal, error) in cases {
-        assert_eq!(journal.check(), Err(error), "{journal:?}");
+    for (journal, problem) in cases {
+        assert_eq!(journal.check(), Err(Error::Journal { problem }), "{journal:?}");
     }
     assert_eq!(installed.check(), Ok(()));
     assert_eq!(Journal::default().check(), Ok(()));
