@@ -251,7 +251,8 @@ CREATE TABLE secret (
   created BIGINT NOT NULL,
   updated BIGINT NOT NULL
 );
-CREATE INDEX secret_by_owner ON secret (model, owner);
+CREATE INDEX secret_by_owner ON secret (owner);
+CREATE INDEX secret_by_model ON secret (model);
 
 CREATE TABLE secret_revision (
   secret TEXT NOT NULL,
