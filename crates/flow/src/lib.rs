@@ -1,1 +1,63 @@
 //! Durable flows of tasks over named resources, on SQLite and PostgreSQL.
+//!
+//! A flow is submitted in the transaction that writes the desired state it brings about. It waits until it is at the head of
+//! the queue of every resource it names; then its tasks run, as their needs allow, and each end is one commit. Whatever
+//! process dies, what is recorded stays and what was running runs again.
+//!
+//! - [`submit`] queues a [`NewFlow`] of [`NewTask`]s; [`cancel`] and [`retry`] change its course.
+//! - [`Engine`] runs tasks by their handlers, which implement [`Task`].
+//! - [`signal`], [`signal_gone`], [`trouble`] and [`complete`] bring news from outside to tasks that [`Wait`].
+//! - [`query`] lists flows and tasks; [`sync_state`] sums up a resource; [`ended`] waits for a flow.
+//!
+//! Inside, `step` decides without a database, `progress` carries out one change of one flow, `queue` grants resources,
+//! `claim` holds a worker's transactions, and `worker` runs them. Every write of a worker names the flow's epoch, so one
+//! that lost its lease without knowing changes nothing.
+
+mod claim;
+mod control;
+mod ended;
+mod engine;
+mod error;
+mod flow;
+mod progress;
+pub mod query;
+mod queue;
+mod retention;
+mod signal;
+mod sql;
+mod step;
+mod submit;
+mod sync;
+mod task;
+mod worker;
+
+use tutti_store::Migration;
+
+pub use control::{cancel, retry};
+pub use ended::ended;
+pub use engine::{Builder, Engine};
+pub use error::{Error, Result};
+pub use flow::{
+    Access, Failure, FlowState, NewFlow, NewTask, Retry, TaskState, Then, UnknownState, Wait,
+    task_id,
+};
+pub use query::{FlowFilter, FlowRow, TaskFilter, TaskRow, WaitingFor};
+pub use retention::prune;
+pub use signal::{complete, signal, signal_gone, trouble};
+pub use submit::submit;
+pub use sync::{Sync, SyncState, sync_state};
+pub use task::{Outcome, Task, TaskContext};
+
+/// The engine's tables; hand them to [`Store::open`](tutti_store::Store::open) with your own.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    owner: "tutti-flow",
+    number: 1,
+    name: "flow",
+    sql: include_str!("../migrations/1_flow.sql"),
+}];
+
+/// The topic that rings when there is work for a worker.
+pub const TOPIC: &str = "flow";
+
+/// The topic that rings when a flow ended.
+pub const ENDED: &str = "flow.ended";

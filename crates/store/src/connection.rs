@@ -17,6 +17,8 @@ pub(crate) enum Connection {
     Postgres(Postgres),
 }
 
+const NOW: &str = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
+
 /// Held until the migrating transaction ends.
 const LOCK_MIGRATIONS: &str =
     "SELECT pg_advisory_xact_lock(hashtext('tutti-store'), hashtext(current_schema()))";
@@ -110,6 +112,17 @@ impl Connection {
             Self::Sqlite(_) => false,
             Self::Postgres(postgres) => postgres.is_lost(),
         }
+    }
+
+    /// A file has no clock but that of its process.
+    pub(crate) fn now(&mut self) -> Result<i64> {
+        let Self::Postgres(postgres) = self else { return Ok(crate::store::now()) };
+        let mut now = Ok(0);
+        postgres.query(NOW, &[], &mut |row| {
+            now = row.get(0);
+            true
+        })?;
+        now
     }
 
     pub(crate) fn script(&mut self, sql: &str) -> Result<()> {

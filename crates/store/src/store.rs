@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use crate::{
     Backend, Bell, Error, Migration, Result, Tx,
@@ -43,6 +44,7 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     backend: Backend,
+    instance: Uuid,
     bells: Arc<Bells>,
     senders: Mutex<Option<Senders>>,
     /// Answers `None` once every thread has ended.
@@ -125,6 +127,12 @@ impl Store {
     #[must_use]
     pub fn backend(&self) -> Backend {
         self.0.backend
+    }
+
+    /// Names this opening of the database: another process, or the same after a restart, has another one.
+    #[must_use]
+    pub fn instance(&self) -> Uuid {
+        self.0.instance
     }
 
     /// Takes no more work, finishes what was asked, and returns when the database is closed and its lock released.
@@ -235,7 +243,8 @@ fn start(
         drop((lock, alive));
     })?;
     let senders = Mutex::new(Some(Senders { writes, reads }));
-    Ok(Store(Arc::new(Inner { backend, bells, senders, ended: tokio::sync::Mutex::new(ended) })))
+    let (instance, ended) = (Uuid::now_v7(), tokio::sync::Mutex::new(ended));
+    Ok(Store(Arc::new(Inner { backend, instance, bells, senders, ended })))
 }
 
 fn spawn_notifier(server: Server, bells: Arc<Bells>, alive: mpsc::Sender<()>) -> Result<Announcer> {

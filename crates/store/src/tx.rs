@@ -109,6 +109,14 @@ impl<'a> Tx<'a> {
         stopped.map_or(Ok(()), Err)
     }
 
+    /// The database's own clock, in microseconds since 1970, UTC: the one clock all controllers share.
+    ///
+    /// # Errors
+    /// As [`exec`](Self::exec).
+    pub fn now(&mut self) -> Result<i64> {
+        self.guarded(Connection::now)
+    }
+
     /// Inserts many rows, in the way that is fast on the engine; answers how many.
     ///
     /// # Errors

@@ -1,0 +1,122 @@
+//! The engine: a worker that takes flows, runs their tasks and keeps its lease.
+//!
+//! One loop takes work, woken by the topic's bell, by a retry that is due, or by a freed place. Each attempt is a tokio task
+//! of its own that runs the handler, records how it ended, and goes on with what that made possible, so a chain of tasks
+//! costs one commit each. A second loop renews the lease; if that fails for too long, or others have declared this worker
+//! dead, every attempt is dropped and the worker starts over under a new id.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tutti_store::Store;
+
+use crate::{
+    Result, Task,
+    task::{Handlers, Typed},
+    worker::{Settings, Worker},
+};
+
+/// How long running tasks may go on when the engine stops.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Flows in progress at the same time.
+const FLOWS_MAX: usize = 64;
+
+/// How long a worker counts as alive after its last sign of life.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// A running worker. Dropping it drops the attempts under way, as a crash would; [`stop`](Engine::stop) ends in good order.
+#[derive(Debug)]
+pub struct Engine {
+    stopping: CancellationToken,
+    killed: CancellationToken,
+    running: Option<JoinHandle<()>>,
+}
+
+/// What an engine shall be like.
+pub struct Builder {
+    store: Store,
+    handlers: Handlers,
+    settings: Settings,
+}
+
+impl Engine {
+    /// An engine on a database opened with this crate's [`MIGRATIONS`](crate::MIGRATIONS).
+    #[must_use]
+    pub fn builder(store: Store) -> Builder {
+        let settings = Settings { flows_max: FLOWS_MAX, lease: LEASE, grace: GRACE };
+        Builder { store, handlers: Handlers::new(), settings }
+    }
+
+    /// Takes nothing more, lets running tasks end (telling them, and dropping those that take longer than the grace), and gives
+    /// back what is not done.
+    pub async fn stop(mut self) {
+        self.stopping.cancel();
+        if let Some(running) = self.running.take()
+            && let Err(error) = running.await
+        {
+            tracing::error!(%error, "the flow worker panicked");
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.killed.cancel();
+    }
+}
+
+impl Builder {
+    /// Adds a handler. Tasks of a name without one park their flow.
+    #[must_use]
+    pub fn task<T: Task>(mut self, task: T) -> Self {
+        self.handlers.insert(T::NAME, Arc::new(Typed(task)));
+        self
+    }
+
+    /// How long this worker counts as alive after its last sign of life; 15 s by default.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = lease;
+        self
+    }
+
+    /// How many flows may be in progress at the same time; 64 by default.
+    #[must_use]
+    pub fn flows_max(mut self, flows_max: usize) -> Self {
+        self.settings.flows_max = flows_max.max(1);
+        self
+    }
+
+    /// How long running tasks may go on when the engine stops; 10 s by default.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.settings.grace = grace;
+        self
+    }
+
+    /// Joins the workers, takes over what dead ones left, and begins. Call it within a tokio runtime.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn start(self) -> Result<Engine> {
+        let (stopping, killed) = (CancellationToken::new(), CancellationToken::new());
+        let worker = Worker::join(
+            self.store,
+            Arc::new(self.handlers),
+            self.settings,
+            stopping.clone(),
+            killed.child_token(),
+        )
+        .await?;
+        let running = Some(tokio::spawn(worker.run()));
+        Ok(Engine { stopping, killed, running })
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,65 @@
+//! What the engine refuses.
+
+use uuid::Uuid;
+
+use crate::FlowState;
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the flow engine.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The database refused or failed.
+    #[error("flow storage failed")]
+    Store(#[from] tutti_store::Error),
+    /// There is no such flow.
+    #[error("no flow {id}")]
+    NoFlow {
+        /// The id asked for.
+        id: Uuid,
+    },
+    /// There is no such task.
+    #[error("no task {id}")]
+    NoTask {
+        /// The id asked for.
+        id: Uuid,
+    },
+    /// The plan of a new flow makes no sense.
+    #[error("flow `{kind}` cannot be planned: {reason}")]
+    Plan {
+        /// The kind of the flow.
+        kind: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The flow has ended, so there is nothing to cancel.
+    #[error("flow {id} has ended: {state}")]
+    Ended {
+        /// The flow.
+        id: Uuid,
+        /// How it ended.
+        state: FlowState,
+    },
+    /// The flow is reverting; a second change of mind is not possible.
+    #[error("flow {id} is reverting")]
+    Reverting {
+        /// The flow.
+        id: Uuid,
+    },
+    /// Only failed, reverted, cancelled, parked and stuck flows can be retried.
+    #[error("flow {id} is {state}, there is nothing to retry")]
+    NotRetryable {
+        /// The flow.
+        id: Uuid,
+        /// Its state.
+        state: FlowState,
+    },
+    /// A task that does not wait for its completion from outside was completed.
+    #[error("task {id} is not waiting")]
+    NotWaiting {
+        /// The task.
+        id: Uuid,
+    },
+}

@@ -1,0 +1,318 @@
+//! What people and the API see: flows and tasks as typed rows, newest first.
+
+use serde_json::value::Value;
+use tutti_store::{Json, Tx, row, sql};
+use uuid::Uuid;
+
+use crate::{Access, FlowState, Result, TaskState, Wait};
+
+/// Rows of one page, at most.
+const PAGE_MAX: u32 = 1000;
+
+/// A flow as seen from outside. Times are microseconds since 1970, UTC.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlowRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Its place in the one order of flows; a retried flow gets a new one.
+    pub ticket: i64,
+    /// What sort of change it is.
+    pub kind: String,
+    /// One sentence for people.
+    pub title: String,
+    /// The scope it belongs to.
+    pub model: Option<String>,
+    /// Where it stands.
+    pub state: FlowState,
+    /// Whether somebody cancelled it; it ends as soon as its running tasks do.
+    pub cancelling: bool,
+    /// Whether it is newer desired state that it brings about.
+    pub converge: bool,
+    /// The generation of the desired state it was submitted for.
+    pub generation: Option<i64>,
+    /// Its tasks in all, and those that have not ended.
+    pub tasks: i64,
+    /// Tasks that have not ended.
+    pub tasks_open: i64,
+    /// The flow that took its place.
+    pub superseded_by: Option<Uuid>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// When it was submitted.
+    pub created: i64,
+    /// When its first task began.
+    pub started: Option<i64>,
+    /// When it ended.
+    pub finished: Option<i64>,
+    /// What it changes or relies on.
+    pub resources: Vec<(String, Access)>,
+    /// What keeps it blocked.
+    pub waiting_for: Vec<WaitingFor>,
+}
+
+/// A resource a blocked flow waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingFor {
+    /// The resource.
+    pub resource: String,
+    /// The flow next before it in the resource's queue.
+    pub flow: Uuid,
+}
+
+/// A task as seen from outside. Times are microseconds since 1970, UTC.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Its flow.
+    pub flow: Uuid,
+    /// Its position in the flow, from 0.
+    pub number: i64,
+    /// The name of its handler.
+    pub name: String,
+    /// One sentence for people.
+    pub title: String,
+    /// The resource it works on.
+    pub resource: Option<String>,
+    /// The scope of its flow.
+    pub model: Option<String>,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Attempts begun so far.
+    pub attempt: u32,
+    /// Attempts in all.
+    pub attempts_max: u32,
+    /// What it was given.
+    pub input: Value,
+    /// What it answered.
+    pub output: Option<Value>,
+    /// Why the last attempt failed, or what is wrong with what it waits for.
+    pub error: Option<String>,
+    /// What it waits for, if it is that kind of task.
+    pub wait: Option<Wait>,
+    /// When the next attempt is due.
+    pub next_at: Option<i64>,
+    /// When it began.
+    pub started: Option<i64>,
+    /// When it ended.
+    pub finished: Option<i64>,
+}
+
+/// Which flows to list. The default is all, the newest hundred.
+#[derive(Clone, Debug, Default)]
+pub struct FlowFilter {
+    /// In this scope.
+    pub model: Option<String>,
+    /// About this resource.
+    pub resource: Option<String>,
+    /// In one of these states; all if empty.
+    pub state: Vec<FlowState>,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// Submitted at this time or later.
+    pub since: Option<i64>,
+    /// At most so many; 100 if absent, 1000 at most.
+    pub limit: Option<u32>,
+    /// Older than this flow, the last of the page before.
+    pub after: Option<Uuid>,
+}
+
+/// Which tasks to list. The default is all, the newest hundred.
+#[derive(Clone, Debug, Default)]
+pub struct TaskFilter {
+    /// In this scope.
+    pub model: Option<String>,
+    /// On this resource, or in a flow about it; a name that ends with `/` or `*` stands for all that begin like it.
+    pub resource: Option<String>,
+    /// In one of these states; all if empty.
+    pub state: Vec<TaskState>,
+    /// Of this flow; then in the order of the flow.
+    pub flow: Option<Uuid>,
+    /// Of this name.
+    pub name: Option<String>,
+    /// At most so many; 100 if absent, 1000 at most.
+    pub limit: Option<u32>,
+    /// After this task, the last of the page before.
+    pub after: Option<Uuid>,
+}
+
+row! {
+    struct RawFlow {
+        id: Uuid, ticket: i64, kind: String, title: String, model: Option<String>, state: FlowState,
+        ending: Option<FlowState>, converge: bool, generation: Option<i64>, tasks: i64, open: i64,
+        superseded_by: Option<Uuid>, error: Option<String>, created: i64, started: Option<i64>, finished: Option<i64>,
+    }
+
+    struct RawTask {
+        id: Uuid, flow: Uuid, number: i64, name: String, title: String, resource: Option<String>,
+        model: Option<String>, state: TaskState, attempt: u32, attempts_max: u32, input: Json<Value>,
+        output: Option<Json<Value>>, error: Option<String>, wait_key: Option<String>, wait_at_least: Option<i64>,
+        next_at: Option<i64>, started: Option<i64>, finished: Option<i64>,
+    }
+}
+
+macro_rules! flow_columns {
+    () => {
+        "SELECT flow.id, flow.ticket, flow.kind, flow.title, flow.model, flow.state, flow.ending, flow.converge, \
+         flow.generation, flow.tasks, flow.open, flow.superseded_by, flow.error, flow.created, flow.started, \
+         flow.finished FROM "
+    };
+}
+
+// $1 model, $2 states as JSON, $3 kind, $4 since, $5 after, $6 limit.
+macro_rules! flow_filter {
+    () => {
+        "(CAST($1 AS TEXT) IS NULL OR flow.model = $1) \
+         AND (CAST($2 AS TEXT) IS NULL OR flow.state IN (SELECT value FROM json_each($2))) \
+         AND (CAST($3 AS TEXT) IS NULL OR flow.kind = $3) AND flow.created >= $4 AND flow.ticket < \
+         coalesce((SELECT ticket FROM flow WHERE id = $5), 9223372036854775807) \
+         ORDER BY flow.ticket DESC LIMIT $6"
+    };
+}
+
+macro_rules! task_columns {
+    () => {
+        "SELECT task.id, task.flow, task.number, task.name, task.title, task.resource, flow.model, task.state, \
+         task.attempt, task.attempts_max, task.input, task.output, task.error, task.wait_key, task.wait_at_least, \
+         task.next_at, task.started, task.finished FROM flow_task AS task JOIN flow ON flow.id = task.flow WHERE "
+    };
+}
+
+sql! {
+    pub(crate) FLOW = concat!(flow_columns!(), "flow WHERE id = $1");
+    pub(crate) FLOWS = concat!(flow_columns!(), "flow WHERE ", flow_filter!());
+    pub(crate) FLOWS_OF = concat!(flow_columns!(),
+        "flow_resource JOIN flow ON flow.id = flow_resource.flow WHERE flow_resource.resource = $7 AND ", flow_filter!());
+    pub(crate) RESOURCES = "SELECT resource, exclusive FROM flow_resource WHERE flow = $1 ORDER BY resource";
+    pub(crate) WAITING_FOR = "SELECT own.resource, (
+            SELECT flow FROM flow_queue AS before
+            WHERE before.resource = own.resource AND before.ticket < own.ticket ORDER BY before.ticket DESC LIMIT 1)
+        FROM flow_queue AS own WHERE own.flow = $1 AND NOT own.granted ORDER BY own.resource";
+    pub(crate) TASK = concat!(task_columns!(), "task.id = $1");
+    pub(crate) TASKS_OF_FLOW = concat!(task_columns!(), "task.flow = $1
+        AND (CAST($2 AS TEXT) IS NULL OR task.state IN (SELECT value FROM json_each($2)))
+        AND (CAST($3 AS TEXT) IS NULL OR task.name = $3)
+        AND task.number > coalesce((SELECT number FROM flow_task WHERE id = $4), -1) ORDER BY task.number LIMIT $5");
+    pub(crate) TASKS = concat!(task_columns!(), "
+        (CAST($1 AS TEXT) IS NULL OR task.state IN (SELECT value FROM json_each($1)))
+        AND (CAST($2 AS TEXT) IS NULL OR task.name = $2)
+        AND (CAST($3 AS TEXT) IS NULL OR flow.model = $3)
+        AND (CAST($4 AS TEXT) IS NULL OR task.resource = $4 OR EXISTS (
+            SELECT 1 FROM flow_resource AS use WHERE use.flow = task.flow AND use.resource = $4))
+        AND (CAST($5 AS TEXT) IS NULL OR substr(task.resource, 1, length($5)) = $5 OR EXISTS (
+            SELECT 1 FROM flow_resource AS use
+            WHERE use.flow = task.flow AND substr(use.resource, 1, length($5)) = $5))
+        AND (CAST($6 AS TEXT) IS NULL OR task.id < $6) ORDER BY task.id DESC LIMIT $7");
+}
+
+/// One flow.
+///
+/// # Errors
+/// Storage errors.
+pub fn flow(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<FlowRow>> {
+    let raw: Option<RawFlow> = tx.maybe(FLOW, (id,))?;
+    raw.map(|raw| complete(tx, raw)).transpose()
+}
+
+/// The flows a filter lets through, newest first.
+///
+/// # Errors
+/// Storage errors.
+pub fn flows(tx: &mut Tx<'_>, filter: &FlowFilter) -> Result<Vec<FlowRow>> {
+    let states = (!filter.state.is_empty()).then(|| Json(&filter.state));
+    let since = filter.since.unwrap_or(i64::MIN);
+    let limit = filter.limit.unwrap_or(100).min(PAGE_MAX);
+    let (model, kind, after) = (&filter.model, &filter.kind, filter.after);
+    let raw: Vec<RawFlow> = match &filter.resource {
+        None => tx.all(FLOWS, (model, states, kind, since, after, limit))?,
+        Some(name) => tx.all(FLOWS_OF, (model, states, kind, since, after, limit, name))?,
+    };
+    raw.into_iter().map(|raw| complete(tx, raw)).collect()
+}
+
+/// One task.
+///
+/// # Errors
+/// Storage errors.
+pub fn task(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<TaskRow>> {
+    Ok(tx.maybe::<RawTask>(TASK, (id,))?.map(TaskRow::from))
+}
+
+/// The tasks a filter lets through: of one flow in their order, else newest first.
+///
+/// # Errors
+/// Storage errors.
+pub fn tasks(tx: &mut Tx<'_>, filter: &TaskFilter) -> Result<Vec<TaskRow>> {
+    let states = (!filter.state.is_empty()).then(|| Json(&filter.state));
+    let limit = filter.limit.unwrap_or(100).min(PAGE_MAX);
+    let (name, after) = (&filter.name, filter.after);
+    let raw: Vec<RawTask> = if let Some(flow) = filter.flow {
+        tx.all(TASKS_OF_FLOW, (flow, states, name, after, limit))?
+    } else {
+        let resource = filter.resource.as_deref();
+        let prefix = resource
+            .filter(|name| name.ends_with(['/', '*']))
+            .map(|name| name.trim_end_matches('*'));
+        let exact = if prefix.is_some() { None } else { resource };
+        tx.all(TASKS, (states, name, &filter.model, exact, prefix, after, limit))?
+    };
+    Ok(raw.into_iter().map(TaskRow::from).collect())
+}
+
+fn complete(tx: &mut Tx<'_>, raw: RawFlow) -> Result<FlowRow> {
+    let resources: Vec<(String, bool)> = tx.all(RESOURCES, (raw.id,))?;
+    let access = |exclusive| if exclusive { Access::Exclusive } else { Access::Shared };
+    let waiting: Vec<(String, Option<Uuid>)> = match raw.state {
+        FlowState::Blocked => tx.all(WAITING_FOR, (raw.id,))?,
+        _ => Vec::new(),
+    };
+    Ok(FlowRow {
+        id: raw.id,
+        ticket: raw.ticket,
+        kind: raw.kind,
+        title: raw.title,
+        model: raw.model,
+        state: raw.state,
+        cancelling: raw.ending == Some(FlowState::Cancelled) && !raw.state.is_ended(),
+        converge: raw.converge,
+        generation: raw.generation,
+        tasks: raw.tasks,
+        tasks_open: raw.open,
+        superseded_by: raw.superseded_by,
+        error: raw.error,
+        created: raw.created,
+        started: raw.started,
+        finished: raw.finished,
+        resources: resources.into_iter().map(|(name, only)| (name, access(only))).collect(),
+        waiting_for: waiting
+            .into_iter()
+            .filter_map(|(resource, flow)| Some(WaitingFor { resource, flow: flow? }))
+            .collect(),
+    })
+}
+
+impl From<RawTask> for TaskRow {
+    fn from(raw: RawTask) -> Self {
+        Self {
+            id: raw.id,
+            flow: raw.flow,
+            number: raw.number,
+            name: raw.name,
+            title: raw.title,
+            resource: raw.resource,
+            model: raw.model,
+            state: raw.state,
+            attempt: raw.attempt,
+            attempts_max: raw.attempts_max,
+            input: raw.input.0,
+            output: raw.output.map(|output| output.0),
+            error: raw.error,
+            wait: raw
+                .wait_key
+                .map(|key| Wait { key, at_least: raw.wait_at_least.unwrap_or_default() }),
+            next_at: raw.next_at,
+            started: raw.started,
+            finished: raw.finished,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Forgetting flows that ended long ago.
+
+use tutti_store::{Json, Tx, sql};
+use uuid::Uuid;
+
+use crate::Result;
+
+/// Flows forgotten in one transaction, so that others are not held up.
+const BATCH_MAX: u32 = 200;
+
+sql! {
+    // A failed flow that is the newest about a resource still explains the state the resource is in.
+    pub(crate) OLD = "SELECT id FROM flow WHERE finished < $1 AND state <> 'stuck'
+        AND ticket <= (SELECT last FROM flow_ticket WHERE id = 1) - $2
+        AND (state IN ('succeeded', 'superseded') OR NOT EXISTS (
+            SELECT 1 FROM flow_resource AS own WHERE own.flow = flow.id AND NOT EXISTS (
+                SELECT 1 FROM flow_resource AS newer
+                WHERE newer.resource = own.resource AND newer.ticket > own.ticket)))
+        ORDER BY finished LIMIT $3";
+    pub(crate) EDGES = "DELETE FROM flow_edge WHERE flow IN (SELECT value FROM json_each($1))";
+    pub(crate) TASKS = "DELETE FROM flow_task WHERE flow IN (SELECT value FROM json_each($1))";
+    pub(crate) RESOURCES = "DELETE FROM flow_resource WHERE flow IN (SELECT value FROM json_each($1))";
+    pub(crate) FLOWS = "DELETE FROM flow WHERE id IN (SELECT value FROM json_each($1))";
+}
+
+/// Forgets one batch of flows that ended before `older_than` (microseconds since 1970), sparing the newest `keep` and what
+/// still explains a failed resource; answers how many. Call it until it answers 0, each in a transaction of its own.
+///
+/// # Errors
+/// Storage errors.
+pub fn prune(tx: &mut Tx<'_>, older_than: i64, keep: u32) -> Result<usize> {
+    let old: Vec<Uuid> = tx.all(OLD, (older_than, keep, BATCH_MAX))?;
+    if !old.is_empty() {
+        for sql in [EDGES, TASKS, RESOURCES, FLOWS] {
+            tx.exec(sql, (Json(&old),))?;
+        }
+    }
+    Ok(old.len())
+}

@@ -1,0 +1,215 @@
+//! The engine's decisions, without a database: what follows an attempt, where a flow stands, how long to wait.
+
+use crate::{Failure, FlowState, Then};
+
+/// First wait between attempts, in microseconds.
+pub(crate) const BACKOFF_BASE: i64 = 500_000;
+
+/// Longest wait between attempts, in microseconds.
+pub(crate) const BACKOFF_MAX: i64 = 300_000_000;
+
+/// Panics of one task, or deaths of a flow's worker in a row, after which the flow is parked as poison.
+pub(crate) const POISON_MAX: u32 = 3;
+
+/// A failed revert is tried at least so often, however few attempts its task was given.
+const REVERT_ATTEMPTS_MIN: u32 = 3;
+
+/// How an attempt ended badly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The handler said so.
+    Failed(Failure),
+    /// The handler panicked.
+    Panicked(String),
+    /// This worker has no handler of that name.
+    NoHandler(String),
+}
+
+impl Trouble {
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Failed(failure) => failure.message().to_owned(),
+            Self::Panicked(message) => format!("panicked: {message}"),
+            Self::NoHandler(name) => format!("no worker knows the task `{name}`"),
+        }
+    }
+}
+
+/// What follows an attempt that ended badly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another attempt after so many microseconds.
+    Again(i64),
+    /// The flow ends like this once nothing of it runs; `Reverted` means that it is undone first.
+    End(FlowState),
+}
+
+/// What follows attempt number `attempt` of at most `attempts_max`. `random` spreads retries.
+pub(crate) fn after_trouble(
+    trouble: &Trouble,
+    attempt: u32,
+    attempts_max: u32,
+    then: Then,
+    random: u32,
+) -> Next {
+    match trouble {
+        Trouble::NoHandler(_) => Next::End(FlowState::Parked),
+        Trouble::Panicked(_) if attempt >= POISON_MAX => Next::End(FlowState::Parked),
+        Trouble::Panicked(_) => Next::Again(backoff(attempt, random)),
+        Trouble::Failed(Failure::Retryable(_)) if attempt < attempts_max => {
+            Next::Again(backoff(attempt, random))
+        }
+        Trouble::Failed(_) => Next::End(match then {
+            Then::Fail => FlowState::Failed,
+            Then::Revert => FlowState::Reverted,
+        }),
+    }
+}
+
+/// What follows a failed attempt to undo a task: another one, or a stuck flow.
+pub(crate) fn after_revert_trouble(
+    trouble: &Trouble,
+    attempt: u32,
+    attempts_max: u32,
+    random: u32,
+) -> Next {
+    let attempts_max = attempts_max.max(REVERT_ATTEMPTS_MIN);
+    match trouble {
+        Trouble::Failed(Failure::Retryable(_)) | Trouble::Panicked(_) if attempt < attempts_max => {
+            Next::Again(backoff(attempt, random))
+        }
+        _ => Next::End(FlowState::Stuck),
+    }
+}
+
+/// The wait after attempt number `attempt`: doubles from the base to the cap, and lies between half and all of that.
+pub(crate) fn backoff(attempt: u32, random: u32) -> i64 {
+    let doublings = attempt.saturating_sub(1).min(20);
+    let whole = (BACKOFF_BASE << doublings).min(BACKOFF_MAX);
+    let half = whole / 2;
+    half + half * i64::from(random) / i64::from(u32::MAX)
+}
+
+/// What decides where a flow stands after a change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts {
+    /// Tasks that have not ended.
+    pub(crate) open: i64,
+    /// Tasks a worker is running.
+    pub(crate) active: i64,
+    /// Whether a task could be started and was not.
+    pub(crate) startable: bool,
+    /// How it shall end, if that is decided.
+    pub(crate) ending: Option<FlowState>,
+    /// Whether cancelling undoes what was done.
+    pub(crate) revertible: bool,
+}
+
+/// Where a flow stands after a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Tasks are running.
+    Running,
+    /// A worker shall take it.
+    Ready,
+    /// It waits for a signal or a retry.
+    Waiting,
+    /// What it did shall be undone.
+    Revert,
+    /// It ends.
+    End(FlowState),
+}
+
+/// Where a flow stands that is not reverting.
+pub(crate) fn standing(counts: Counts) -> Standing {
+    if counts.active > 0 {
+        return Standing::Running;
+    }
+    match counts.ending {
+        Some(FlowState::Reverted) => Standing::Revert,
+        Some(FlowState::Cancelled) if counts.revertible => Standing::Revert,
+        Some(ending) => Standing::End(ending),
+        None if counts.open == 0 => Standing::End(FlowState::Succeeded),
+        None if counts.startable => Standing::Ready,
+        None => Standing::Waiting,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retryable() -> Trouble {
+        Trouble::Failed(Failure::Retryable("busy".into()))
+    }
+
+    #[test]
+    fn failures_end_or_go_on() {
+        use FlowState::{Failed, Parked, Reverted};
+        let terminal = Trouble::Failed(Failure::Terminal("no".into()));
+        let panicked = Trouble::Panicked("bug".into());
+        let unknown = Trouble::NoHandler("x".into());
+        for (trouble, attempt, attempts_max, then, expected) in [
+            (retryable(), 1, 3, Then::Fail, None),
+            (retryable(), 2, 3, Then::Revert, None),
+            (retryable(), 3, 3, Then::Fail, Some(Failed)),
+            (retryable(), 3, 3, Then::Revert, Some(Reverted)),
+            (retryable(), u32::MAX - 1, u32::MAX, Then::Fail, None),
+            (terminal.clone(), 1, 3, Then::Fail, Some(Failed)),
+            (terminal, 1, 3, Then::Revert, Some(Reverted)),
+            (panicked.clone(), 2, 1, Then::Fail, None),
+            (panicked, 3, 99, Then::Revert, Some(Parked)),
+            (unknown, 1, 99, Then::Revert, Some(Parked)),
+        ] {
+            let next = after_trouble(&trouble, attempt, attempts_max, then, 0);
+            match expected {
+                Some(state) => assert_eq!(next, Next::End(state), "{trouble:?}"),
+                None => assert!(matches!(next, Next::Again(_)), "{trouble:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn reverts_are_tried_three_times_at_least() {
+        assert!(matches!(after_revert_trouble(&retryable(), 2, 1, 0), Next::Again(_)));
+        assert_eq!(after_revert_trouble(&retryable(), 3, 1, 0), Next::End(FlowState::Stuck));
+        let terminal = Trouble::Failed(Failure::Terminal("no".into()));
+        assert_eq!(after_revert_trouble(&terminal, 1, 9, 0), Next::End(FlowState::Stuck));
+    }
+
+    #[test]
+    fn waits_double_up_to_the_cap() {
+        for (attempt, least, most) in [
+            (0, 250_000, 500_000),
+            (1, 250_000, 500_000),
+            (2, 500_000, 1_000_000),
+            (5, 4_000_000, 8_000_000),
+            (11, 150_000_000, 300_000_000),
+            (u32::MAX, 150_000_000, 300_000_000),
+        ] {
+            assert_eq!(backoff(attempt, 0), least);
+            assert_eq!(backoff(attempt, u32::MAX), most);
+        }
+    }
+
+    #[test]
+    fn a_flow_stands_where_its_tasks_put_it() {
+        let plain =
+            Counts { open: 1, active: 0, startable: false, ending: None, revertible: false };
+        let ending = |ending, revertible| Counts { ending: Some(ending), revertible, ..plain };
+        for (counts, expected) in [
+            (Counts { active: 1, ..plain }, Standing::Running),
+            (Counts { active: 1, ..ending(FlowState::Cancelled, true) }, Standing::Running),
+            (plain, Standing::Waiting),
+            (Counts { startable: true, ..plain }, Standing::Ready),
+            (Counts { open: 0, ..plain }, Standing::End(FlowState::Succeeded)),
+            (ending(FlowState::Failed, true), Standing::End(FlowState::Failed)),
+            (ending(FlowState::Parked, true), Standing::End(FlowState::Parked)),
+            (ending(FlowState::Cancelled, false), Standing::End(FlowState::Cancelled)),
+            (ending(FlowState::Cancelled, true), Standing::Revert),
+            (ending(FlowState::Reverted, false), Standing::Revert),
+        ] {
+            assert_eq!(standing(counts), expected, "{counts:?}");
+        }
+    }
+}

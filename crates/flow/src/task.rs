@@ -1,0 +1,126 @@
+//! Handlers: what tasks do.
+
+use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
+
+use serde::{Serialize, de::DeserializeOwned};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{Failure, progress::Left};
+
+/// A kind of task. It may run more than once for one task row: after a failure, and when its worker died over it. Make its
+/// effects idempotent, or hand [`TaskContext::idempotency_key`] to whoever carries them out.
+pub trait Task: Send + Sync + 'static {
+    /// The name flows call it by, such as `charm.fetch`.
+    const NAME: &'static str;
+
+    /// What it is given. Input of an older version must still be understood: give new fields defaults.
+    type Input: DeserializeOwned + Send;
+
+    /// What it answers.
+    type Output: Serialize + DeserializeOwned + Send;
+
+    /// Does it.
+    fn execute(
+        &self,
+        context: TaskContext,
+        input: Self::Input,
+    ) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
+
+    /// Undoes it, whatever came of it. By default there is nothing to undo.
+    fn revert(
+        &self,
+        _context: TaskContext,
+        _input: Self::Input,
+        _outcome: Outcome<Self::Output>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        async { Ok(()) }
+    }
+}
+
+/// What came of a task that is to be undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome<T> {
+    /// It succeeded with this.
+    Succeeded(T),
+    /// It failed with this message; it may have had part of its effect.
+    Failed(String),
+    /// Its worker died: it may have had its effect.
+    Unknown,
+}
+
+/// What a handler knows about its attempt.
+#[derive(Clone, Debug)]
+pub struct TaskContext {
+    /// The flow.
+    pub flow: Uuid,
+    /// The task.
+    pub task: Uuid,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// Grows each time another worker takes the flow. A backend that remembers the greatest it saw can refuse a worker that
+    /// has lost the flow without knowing.
+    pub epoch: i64,
+    pub(crate) reverting: bool,
+    pub(crate) cancelled: CancellationToken,
+}
+
+impl TaskContext {
+    /// The same for every attempt of the task in one direction: a backend can tell a repetition by it.
+    #[must_use]
+    pub fn idempotency_key(&self) -> String {
+        let direction = if self.reverting { "revert" } else { "execute" };
+        format!("{}-{direction}", self.task)
+    }
+
+    /// Resolves when the flow is cancelled or the worker stops. A handler that takes long should watch it and return soon.
+    pub async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
+    }
+
+    /// Whether [`cancelled`](Self::cancelled) would return at once.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.is_cancelled()
+    }
+}
+
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<String, Failure>> + Send + 'a>>;
+
+/// A [`Task`] with its types erased to JSON.
+pub(crate) trait Handler: Send + Sync {
+    fn execute(&self, context: TaskContext, input: String) -> Answer<'_>;
+    fn revert(&self, context: TaskContext, input: String, left: Left) -> Answer<'_>;
+}
+
+/// Handlers by name.
+pub(crate) type Handlers = HashMap<&'static str, Arc<dyn Handler>>;
+
+pub(crate) struct Typed<T>(pub(crate) T);
+
+impl<T: Task> Handler for Typed<T> {
+    fn execute(&self, context: TaskContext, input: String) -> Answer<'_> {
+        Box::pin(async move {
+            let output = self.0.execute(context, parse(&input, "input")?).await?;
+            serde_json::to_string(&output)
+                .map_err(|error| Failure::Terminal(format!("output is not JSON: {error}")))
+        })
+    }
+
+    fn revert(&self, context: TaskContext, input: String, left: Left) -> Answer<'_> {
+        Box::pin(async move {
+            let outcome = match left {
+                Left::Output(output) => Outcome::Succeeded(parse(&output, "output")?),
+                Left::Failure(message) => Outcome::Failed(message),
+                Left::Unknown => Outcome::Unknown,
+            };
+            self.0.revert(context, parse(&input, "input")?, outcome).await?;
+            Ok("null".into())
+        })
+    }
+}
+
+fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Failure> {
+    serde_json::from_str(text)
+        .map_err(|error| Failure::Terminal(format!("{what} does not fit the task: {error}")))
+}
