@@ -8,6 +8,11 @@
 //! | `POST /v1/agents/{machine}/units/{unit id}/steps?session=S` [`Step`] → [`StepAnswer`] | begin or commit, one transaction |
 //! | `POST /v1/agents/{machine}/units/{unit id}/reports?session=S` [`Vec<Report>`] → 204 | immediate effects: status, logs, action messages |
 //! | `GET /v1/artifacts/{sha256}` → bytes | charms and resources |
+//!
+//! Refusals are problem documents ([`crate::api::Problem`]): 409 `stale-session` when a newer agent
+//! serves the machine; 404 when the unit is gone; 422 `refused` when a hook's changes cannot be
+//! applied (`cannot apply changes: …`; nothing of the step was done); 409 `stale-journal` when the
+//! journal moved on, and then the document has the fields of the current [`Snapshot`] too.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
