@@ -62,6 +62,9 @@ pub enum Error {
     /// The controller knows nothing of the unit any more.
     #[error("the unit is gone")]
     Gone,
+    /// The unit's journal is not what the agent believed: what it was about to do is decided anew.
+    #[error("the unit's journal has moved on")]
+    Moved,
     /// The agent is stopping.
     #[error("the agent is stopping")]
     Stopping,

@@ -32,6 +32,8 @@ struct Content {
     boot: String,
     /// Context id of the run.
     context: String,
+    /// The task, if it runs beside the unit's loop and so is in no journal.
+    task: Option<i64>,
     /// Process id, which is also the process group's; 0 until known.
     pid: i32,
     /// Start time of the process in clock ticks since boot.
@@ -43,11 +45,16 @@ impl Mark {
     ///
     /// # Errors
     /// The mark cannot be written; nothing may be started then.
-    pub(crate) fn announce(unit_directory: &Path, context: &str) -> Result<Self> {
+    pub(crate) fn announce(
+        unit_directory: &Path,
+        context: &str,
+        task: Option<i64>,
+    ) -> Result<Self> {
         let directory = unit_directory.join("running");
         fs::create_dir_all(&directory).map_err(file("create", &directory))?;
         let name = context.rsplit('-').next().unwrap_or_default();
-        let content = Content { boot: boot_id(), context: context.into(), ..Content::default() };
+        let content =
+            Content { boot: boot_id(), context: context.into(), task, ..Content::default() };
         let mark = Self { path: directory.join(name), content };
         mark.write()?;
         Ok(mark)
@@ -61,6 +68,11 @@ impl Mark {
         self.content.pid = pid;
         self.content.start = Stat::read(pid).map_or(0, |stat| stat.start);
         self.write()
+    }
+
+    /// The context id of the run.
+    pub(crate) fn context(&self) -> &str {
+        &self.content.context
     }
 
     fn write(&self) -> Result<()> {
@@ -77,32 +89,37 @@ impl Drop for Mark {
     }
 }
 
-/// Kills what runs of an earlier agent left behind in a unit's directory. Returns the process
-/// groups killed.
+/// A run of an earlier agent that it did not see the end of.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Leftover {
+    /// The process group that was killed, if any was left.
+    pub(crate) killed: Option<i32>,
+    /// The task that ran beside the unit's loop.
+    pub(crate) task: Option<i64>,
+}
+
+/// Kills what runs of an earlier agent left behind in a unit's directory. Returns these runs.
 ///
 /// # Errors
 /// The marks cannot be read.
-pub(crate) fn kill(unit_directory: &Path) -> Result<Vec<i32>> {
+pub(crate) fn kill(unit_directory: &Path) -> Result<Vec<Leftover>> {
     let directory = unit_directory.join("running");
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(file("read", &directory)(error)),
     };
-    let mut killed = Vec::new();
+    let mut leftovers = Vec::new();
     for entry in entries {
         let path = entry.map_err(file("read", &directory))?.path();
         let text = fs::read(&path).map_err(file("read", &path))?;
         // A mark cut short by a crash was the first one: nothing had been started.
         let content: Content = serde_json::from_slice(&text).unwrap_or_default();
-        if let Some(pid) = content.process()
-            && kill_group(pid)
-        {
-            killed.push(pid);
-        }
+        let killed = content.process().filter(|pid| kill_group(*pid));
+        leftovers.push(Leftover { killed, task: content.task });
         fs::remove_file(&path).map_err(file("remove", &path))?;
     }
-    Ok(killed)
+    Ok(leftovers)
 }
 
 /// Kills a process group at once. False when there is none.
@@ -198,25 +215,26 @@ mod tests {
     fn a_marked_process_is_killed_and_the_mark_removed() {
         let directory = tempfile::tempdir().unwrap();
         let mut child = sleep("c-1");
-        let mut mark = Mark::announce(directory.path(), "c-1").unwrap();
+        let mut mark = Mark::announce(directory.path(), "c-1", Some(4)).unwrap();
         mark.started(pid(&child)).unwrap();
         std::mem::forget(mark);
-        assert_eq!(kill(directory.path()).unwrap(), [pid(&child)]);
+        let leftover = Leftover { killed: Some(pid(&child)), task: Some(4) };
+        assert_eq!(kill(directory.path()).unwrap(), [leftover]);
         assert_eq!(signal(&mut child), Some(9));
-        assert_eq!(kill(directory.path()).unwrap(), [0; 0]);
+        assert_eq!(kill(directory.path()).unwrap(), []);
     }
 
     #[test]
     fn a_process_is_found_when_only_its_start_was_announced() {
         let directory = tempfile::tempdir().unwrap();
         let context = format!("c-{}", uuid::Uuid::new_v4().simple());
-        std::mem::forget(Mark::announce(directory.path(), &context).unwrap());
+        std::mem::forget(Mark::announce(directory.path(), &context, None).unwrap());
         let (mut child, mut other) = (sleep(&context), sleep("another"));
         // The environment is in place once the program is.
         while find_by_context(&context).is_none() {
             std::thread::yield_now();
         }
-        assert_eq!(kill(directory.path()).unwrap(), [pid(&child)]);
+        assert_eq!(kill(directory.path()).unwrap()[0].killed, Some(pid(&child)));
         assert_eq!(signal(&mut child), Some(9));
         assert!(other.try_wait().unwrap().is_none());
         other.kill().unwrap();
@@ -229,11 +247,12 @@ mod tests {
         let mut child = sleep("c");
         let start = Stat::read(pid(&child)).unwrap().start;
         for (boot, start) in [(boot_id(), start + 1), ("another".into(), start)] {
-            let content = Content { boot, context: "c".into(), pid: pid(&child), start };
+            let content =
+                Content { boot, context: "c".into(), pid: pid(&child), start, task: None };
             let running = directory.path().join("running");
             fs::create_dir_all(&running).unwrap();
             fs::write(running.join("m"), serde_json::to_vec(&content).unwrap()).unwrap();
-            assert_eq!(kill(directory.path()).unwrap(), [0; 0]);
+            assert_eq!(kill(directory.path()).unwrap()[0].killed, None);
             assert!(!running.join("m").exists());
         }
         assert!(child.try_wait().unwrap().is_none());
@@ -244,11 +263,11 @@ mod tests {
     #[test]
     fn a_torn_mark_and_an_ended_run_leave_nothing_to_do() {
         let directory = tempfile::tempdir().unwrap();
-        drop(Mark::announce(directory.path(), "c-2").unwrap());
+        drop(Mark::announce(directory.path(), "c-2", None).unwrap());
         let running = directory.path().join("running");
         assert_eq!(fs::read_dir(&running).unwrap().count(), 0);
         fs::write(running.join("torn"), b"{\"boot\":").unwrap();
-        assert_eq!(kill(directory.path()).unwrap(), [0; 0]);
+        assert_eq!(kill(directory.path()).unwrap(), [Leftover { killed: None, task: None }]);
         assert_eq!(fs::read_dir(&running).unwrap().count(), 0);
         assert!(!kill_group(0) && !kill_group(1) && !kill_group(-5));
     }

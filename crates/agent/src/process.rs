@@ -7,8 +7,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::process::{Child, Command};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -87,7 +87,7 @@ pub(crate) async fn run(
     let exited = CancellationToken::new();
     let stdout = output::read(child.stdout.take(), "DEBUG", destination, &exited);
     let stderr = output::read(child.stderr.take(), "WARNING", destination, &exited);
-    let (stdout, stderr) = (AbortOnDrop(stdout), AbortOnDrop(stderr));
+    let (stdout, stderr) = (AbortOnDropHandle::new(stdout), AbortOnDropHandle::new(stderr));
     tokio::pin!(stop);
     let status = tokio::select! {
         biased;
@@ -104,7 +104,7 @@ pub(crate) async fn run(
     };
     guard.0 = None;
     exited.cancel();
-    let outputs = async { (stdout.finish().await, stderr.finish().await) };
+    let outputs = async { (stdout.await.unwrap_or_default(), stderr.await.unwrap_or_default()) };
     if ending == Ending::Killed {
         // The controller may be away and the rest of the output with it: do not wait for it.
         let (stdout, stderr) =
@@ -174,20 +174,5 @@ impl Drop for KillOnDrop {
         if let Some(pid) = self.0 {
             kill_group(pid);
         }
-    }
-}
-
-/// A task that ends with its owner.
-struct AbortOnDrop(JoinHandle<Captured>);
-
-impl AbortOnDrop {
-    async fn finish(mut self) -> Captured {
-        (&mut self.0).await.unwrap_or_default()
-    }
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

@@ -90,6 +90,16 @@ impl Reports {
         Batch { reports: taken.reports, _order: order }
     }
 
+    /// Puts reports back that have not arrived, before all others.
+    pub(crate) fn put_back(&self, mut reports: Vec<Report>) {
+        let mut waiting = self.lock();
+        waiting.bytes += reports.iter().map(size).sum::<usize>();
+        reports.append(&mut waiting.reports);
+        waiting.reports = reports;
+        drop(waiting);
+        self.inner.added.notify_one();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -156,6 +166,17 @@ mod tests {
         assert_eq!(messages(&batch), ["a", "b", "c"]);
         assert_eq!(batch.reports.len(), 3);
         assert!(matches!(batch.reports[1], Report::WorkloadVersion { .. }));
+    }
+
+    #[tokio::test]
+    async fn what_is_put_back_comes_first() {
+        let reports = Reports::default();
+        reports.log("DEBUG", "x", "a".into()).await;
+        let mut batch = reports.take().await;
+        reports.log("DEBUG", "x", "b".into()).await;
+        reports.put_back(std::mem::take(&mut batch.reports));
+        drop(batch);
+        assert_eq!(messages(&reports.take().await), ["a", "b"]);
     }
 
     #[tokio::test]

@@ -2,20 +2,15 @@
 
 use std::time::Duration;
 
-/// Every duration the agent goes by.
+/// The durations an agent goes by, apart from those [`tutti_model::operation`] gives.
 #[derive(Clone, Debug)]
 pub struct Timing {
-    /// First retry of a failed hook (Juju: 5 s); doubles from there.
-    pub retry_first: Duration,
-    /// Longest wait between two retries of a failed hook (Juju: 5 min).
-    pub retry_longest: Duration,
-    /// First early `update-status` for a charm that has deferred something; triples from there.
-    pub deferral_first: Duration,
-    /// Longest wait between two of them.
-    pub deferral_longest: Duration,
+    /// Every wait for a retry, an `update-status` or a deferral is multiplied by this: 1, except in
+    /// tests.
+    pub pace: f64,
     /// How long a hook of a dying unit may run before it is killed and counts as failed.
     pub dying_hook: Duration,
-    /// How long a running hook may go on after the agent was told to stop.
+    /// How long running hooks may go on after the agent was told to stop.
     pub stop_grace: Duration,
     /// First wait after the controller could not be reached; doubles from there.
     pub reconnect_first: Duration,
@@ -30,10 +25,7 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            retry_first: Duration::from_secs(5),
-            retry_longest: Duration::from_secs(5 * 60),
-            deferral_first: Duration::from_secs(5),
-            deferral_longest: Duration::from_secs(5 * 60),
+            pace: 1.0,
             dying_hook: Duration::from_secs(5 * 60),
             stop_grace: Duration::from_secs(2),
             reconnect_first: Duration::from_millis(50),
@@ -44,29 +36,17 @@ impl Default for Timing {
     }
 }
 
-/// Waits that grow: the wait after `failures` failures (1 = the first), never above `longest`,
-/// spread by ± 20 % with `random` in 0..1 so that many units do not act in step.
+/// How long to wait after so many failures (1 = the first): `first`, doubled by each, never above
+/// `longest`, and ± 20 % by `random` in 0..1 so that many agents do not act in step.
 #[must_use]
-pub(crate) fn back_off(
-    first: Duration,
-    factor: u32,
-    longest: Duration,
-    failures: u32,
-    random: f64,
-) -> Duration {
-    let growth = factor.checked_pow(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-    spread(first.saturating_mul(growth).min(longest), random)
-}
-
-/// A wait of ± 20 %, by `random` in 0..1 (Juju spreads `update-status` like that).
-#[must_use]
-pub(crate) fn spread(wait: Duration, random: f64) -> Duration {
-    wait.mul_f64(0.8 + 0.4 * random.clamp(0.0, 1.0))
+pub(crate) fn back_off(first: Duration, longest: Duration, failures: u32, random: f64) -> Duration {
+    let growth = 2_u32.checked_pow(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+    first.saturating_mul(growth).min(longest).mul_f64(0.8 + 0.4 * random.clamp(0.0, 1.0))
 }
 
 /// A number in 0..1, different each time.
 pub(crate) fn random() -> f64 {
-    let bits = uuid::Uuid::now_v7().as_u64_pair().1 & 0xffff_ffff;
+    let bits = uuid::Uuid::new_v4().as_u64_pair().1 & 0xffff_ffff;
     f64::from(u32::try_from(bits).unwrap_or_default()) / f64::from(u32::MAX)
 }
 
@@ -77,17 +57,15 @@ mod tests {
     #[test]
     fn waits_grow_up_to_the_longest() {
         let (first, longest) = (Duration::from_secs(5), Duration::from_secs(300));
-        let wait = |failures| back_off(first, 2, longest, failures, 0.5);
+        let wait = |failures| back_off(first, longest, failures, 0.5);
         assert_eq!([wait(0), wait(1), wait(2), wait(3)].map(|wait| wait.as_secs()), [5, 5, 10, 20]);
         assert_eq!(wait(7), longest);
         assert_eq!(wait(u32::MAX), longest);
+        assert_eq!(back_off(first, longest, 1, 1.0), Duration::from_secs(6));
     }
 
     #[test]
-    fn spread_stays_within_a_fifth() {
-        let wait = Duration::from_secs(300);
-        assert_eq!(spread(wait, 0.0), Duration::from_secs(240));
-        assert_eq!(spread(wait, 1.0), Duration::from_secs(360));
+    fn random_numbers_fill_their_range() {
         let mut seen = (f64::MAX, f64::MIN);
         for _ in 0..1000 {
             let random = random();

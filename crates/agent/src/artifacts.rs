@@ -1,0 +1,104 @@
+//! Charms and resources by digest: downloaded once per machine, checked, kept in `cache/`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::{fs, io};
+
+use tokio::fs::File;
+use tokio::io::AsyncWrite;
+use tutti_charm::digest::{Digest, Hasher};
+
+use crate::Error;
+use crate::controller::Controller;
+use crate::error::{Result, file};
+
+/// The cache. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    directory: PathBuf,
+    controller: Controller,
+    /// One lock per artifact being asked for, so that it is downloaded once.
+    locks: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Artifacts {
+    /// A cache in this directory, which is created when needed.
+    pub(crate) fn new(directory: PathBuf, controller: Controller) -> Self {
+        let inner = Inner { directory, controller, locks: Mutex::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The file with these bytes. Downloaded unless it is there; the file must not be changed.
+    ///
+    /// # Errors
+    /// [`Error::Digest`], [`Error::Artifact`], [`Error::Call`], [`Error::File`].
+    pub async fn fetch(&self, digest: &str) -> Result<PathBuf> {
+        let digest: Digest = digest.parse().map_err(|_| Error::Digest { text: digest.into() })?;
+        let path = self.inner.directory.join(format!("{digest}.charm"));
+        let lock = Arc::clone(self.locks().entry(digest).or_default());
+        let found = {
+            let _only_one = lock.lock().await;
+            if path.exists() { Ok(()) } else { self.download(digest, &path).await }
+        };
+        // Whoever comes next finds the file, or tries for itself.
+        self.locks().remove(&digest);
+        found.map(|()| path)
+    }
+
+    async fn download(&self, digest: Digest, path: &Path) -> Result<()> {
+        let directory = &self.inner.directory;
+        fs::create_dir_all(directory).map_err(file("create", directory))?;
+        let temporary =
+            tempfile::NamedTempFile::new_in(directory).map_err(file("create in", directory))?;
+        let opened = temporary.as_file().try_clone().map_err(file("open", temporary.path()))?;
+        let mut hashing = Hashing { file: File::from_std(opened), hasher: Hasher::new() };
+        self.inner.controller.artifact(&digest.to_string(), &mut hashing).await?;
+        if hashing.hasher.finish() != digest {
+            return Err(Error::Artifact { digest: digest.to_string() });
+        }
+        hashing.file.sync_data().await.map_err(file("write", temporary.path()))?;
+        temporary.persist(path).map_err(|error| file("create", path)(error.error))?;
+        Ok(())
+    }
+
+    fn locks(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Arc<tokio::sync::Mutex<()>>>> {
+        self.inner.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hashes what is written to a file.
+struct Hashing {
+    file: File,
+    hasher: Hasher,
+}
+
+impl AsyncWrite for Hashing {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.file).poll_write(context, bytes);
+        if let Poll::Ready(Ok(length)) = &written {
+            this.hasher.update(&bytes[..*length]);
+        }
+        written
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().file).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().file).poll_shutdown(context)
+    }
+}

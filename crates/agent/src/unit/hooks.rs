@@ -1,0 +1,109 @@
+//! Running hooks.
+
+use tutti_model::agent::{Hook, Report};
+use tutti_model::operation::{begin_hook, commit_hook, fail_hook, kill_hook};
+
+use super::run::{Outcome, Ran};
+use super::stop::Stop;
+use super::turns::Turns;
+use crate::deferral::pending;
+use crate::environment::{Event, context_id};
+use crate::error::chain;
+use crate::leftover::Mark;
+use crate::{Error, Result};
+
+/// How a hook ended, as far as its journal is concerned.
+enum End {
+    Succeeded,
+    Failed(String),
+    Killed(i32),
+}
+
+impl Turns<'_> {
+    /// Runs a hook, and writes down how it ended with everything it changed.
+    pub(super) async fn hook(&mut self, hook: &Hook) -> Result<()> {
+        let unit = self.unit;
+        let _turn = unit.turn().await?;
+        let event = Event::Hook(hook.clone());
+        let context = unit.steps.take(|snapshot| begin_hook(snapshot, hook)).await?;
+        self.timers.hook_began();
+        let mark = Mark::announce(unit.directory.path(), &context_id(&unit.name, &event), None);
+        let ran = match mark {
+            Ok(mark) => unit.run(&event, context.unwrap_or_default(), mark).await,
+            Err(error) => Err(error),
+        };
+        let mut ran = ran.unwrap_or_else(|error| Ran::failed(&error));
+        self.local.status_set |= ran.collected.status_set;
+        let end = match ran.outcome {
+            Outcome::Exited(0) | Outcome::Missing => End::Succeeded,
+            Outcome::Exited(code) => End::Failed(format!("exit status {code}")),
+            Outcome::Signalled(signal) => End::Killed(signal),
+            Outcome::NotStarted(reason) => End::Failed(reason),
+            Outcome::Stopped(Stop::Gone) => return Err(Error::Gone),
+            Outcome::Stopped(Stop::DyingTooLong) => {
+                End::Failed("killed, since it held up the removal of the unit".into())
+            }
+            Outcome::Stopped(_) => return Err(Error::Stopping),
+        };
+        self.dispatched().await;
+        let end = match end {
+            End::Succeeded => {
+                let changes = std::mem::take(&mut ran.collected.changes);
+                let changes = (!changes.is_empty()).then_some(changes);
+                let local = &self.local;
+                let committed = unit.steps.take(|snapshot| {
+                    let step = commit_hook(snapshot, hook, local);
+                    tutti_model::agent::Step { changes, ..step }
+                });
+                match committed.await {
+                    Err(error @ Error::Refused { .. }) => End::Failed(error.to_string()),
+                    committed => {
+                        committed?;
+                        self.timers.hook_committed();
+                        return self.after(hook).await;
+                    }
+                }
+            }
+            end => end,
+        };
+        self.ended_badly(hook, end).await
+    }
+
+    async fn ended_badly(&mut self, hook: &Hook, end: End) -> Result<()> {
+        let (unit, local) = (self.unit, &self.local);
+        match end {
+            End::Killed(signal) => {
+                let text = format!("hook {:?} was killed by signal {signal}", hook.name());
+                unit.log("WARNING", text).await;
+                unit.steps.take(|snapshot| kill_hook(snapshot, hook, local)).await?;
+            }
+            End::Failed(reason) => {
+                unit.log("ERROR", format!("hook {:?} failed: {reason}", hook.name())).await;
+                unit.steps.take(|snapshot| fail_hook(snapshot, hook, local)).await?;
+            }
+            End::Succeeded => {}
+        }
+        Ok(())
+    }
+
+    /// After a process of the charm: looks what it has deferred.
+    pub(super) async fn dispatched(&mut self) {
+        let charm = self.unit.directory.charm();
+        let pending = match charm.join(".unit-state.db").exists() {
+            true => tokio::task::spawn_blocking(move || pending(&charm)).await.unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let retries = self.unit.steps.snapshot().deferral_retries;
+        let pace = self.unit.agent.timing.pace;
+        if let Some(notices) = self.deferrals.seen(pending, retries, pace) {
+            self.unit.reports.send(Report::Deferred { notices }).await;
+        }
+    }
+}
+
+impl Ran {
+    /// A run the agent could not even try.
+    pub(super) fn failed(error: &Error) -> Self {
+        Self::not_run(Outcome::NotStarted(chain(error)))
+    }
+}
