@@ -1,7 +1,8 @@
 //! Applications: charms deployed under a name.
 //!
 //! - [`deploy`]: from a request to records, with every reason at once if it is refused;
-//! - [`config`]: settings and trust; [`resources`]: files and images delivered apart from the charm;
+//! - [`settings`]: changes of one thing; [`config`]: options and trust; [`resources`]: files and
+//!   images delivered apart from the charm;
 //! - [`refresh`]: to another revision; [`scale`]: more and fewer units; [`remove`]: the end.
 //!
 //! What operators decide is written with [`sql::update`]; leadership and statuses have their own
@@ -14,6 +15,7 @@ mod refresh;
 mod remove;
 mod resources;
 mod scale;
+mod settings;
 mod show;
 pub(crate) mod sql;
 
@@ -26,6 +28,7 @@ use crate::{Error, events};
 
 pub(crate) use api::routes;
 pub(crate) use remove::{gone_if_empty, remove};
+pub(crate) use scale::remove as remove_units;
 pub(crate) use sql::{Application, Resource};
 
 /// The application of that name.

@@ -79,8 +79,14 @@ pub(crate) fn release(tx: &mut Tx<'_>, model: &Model, number: i64) -> Result<(),
     remove(tx, model, number)
 }
 
+/// The machine goes with its last unit, also if it was added by hand; at once if it has none.
+pub(crate) fn dying(tx: &mut Tx<'_>, model: &Model, number: i64) -> Result<(), Error> {
+    tx.exec(sql::SET_DYING, (&model.id, number))?;
+    release(tx, model, number)
+}
+
 /// Removes the record.
-pub(crate) fn remove(tx: &mut Tx<'_>, model: &Model, number: i64) -> Result<(), Error> {
+fn remove(tx: &mut Tx<'_>, model: &Model, number: i64) -> Result<(), Error> {
     tx.exec(sql::DELETE, (&model.id, number))?;
     events::machine(tx, model, number, "removed")
 }

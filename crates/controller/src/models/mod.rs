@@ -1,22 +1,25 @@
 //! Models: the namespaces that hold applications, relations, machines and secrets.
 //!
-//! A model is found by UUID or short name ([`find`]). Its removal is [`crate::removal`]'s
-//! business.
+//! A model is found by UUID or short name ([`find`]). It is destroyed with all that is in it, and
+//! gone when the last of it is ([`destroy`]).
 
 mod api;
 pub(crate) mod config;
+mod destroy;
 pub(crate) mod sql;
 
 use std::collections::BTreeMap;
 
+use tutti_charm::name;
 use tutti_model::api::{Life, ModelCreate, ModelInfo, ModelKind, StatusInfo};
 use tutti_store::{Json, Tx};
 use uuid::Uuid;
 
 use crate::time::status_time;
-use crate::{Error, http::AGENT_VERSION};
+use crate::{Error, events, http::AGENT_VERSION};
 
 pub(crate) use api::routes;
+pub(crate) use destroy::gone_if_empty;
 pub(crate) use sql::Model;
 
 /// The model with this UUID or short name.
@@ -47,6 +50,12 @@ pub(crate) fn list(tx: &mut Tx<'_>) -> Result<Vec<Model>, Error> {
     Ok(tx.all(sql::LIST, ())?)
 }
 
+/// Short names by UUID.
+pub(crate) fn names(tx: &mut Tx<'_>) -> Result<BTreeMap<String, String>, Error> {
+    let names: Vec<(String, String)> = tx.all(sql::NAMES, ())?;
+    Ok(names.into_iter().collect())
+}
+
 /// `model`, `owner/model` and `controller:owner/model` are all names of one model.
 fn short_name(model: &str) -> &str {
     let model = model.rsplit(':').next().unwrap_or(model);
@@ -60,7 +69,7 @@ pub(crate) fn create(
     default_cloud: &str,
     now: i64,
 ) -> Result<Model, Error> {
-    check_name(&request.name)?;
+    name::model(&request.name).map_err(|error| Error::Invalid(error.to_string()))?;
     if tx.maybe::<Model>(sql::FIND, (&request.name,))?.is_some() {
         let owner = owner(request);
         return Err(Error::Conflict(format!("model \"{owner}/{}\" already exists", request.name)));
@@ -82,23 +91,12 @@ pub(crate) fn create(
         created: now,
     };
     sql::insert(tx, &model)?;
+    events::model(tx, &model, "created")?;
     Ok(model)
 }
 
 fn owner(request: &ModelCreate) -> &str {
     if request.owner.is_empty() { "admin" } else { &request.owner }
-}
-
-/// Juju: lowercase letters, digits and hyphens, starting with a letter or digit.
-fn check_name(name: &str) -> Result<(), Error> {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let edges = !name.starts_with('-') && !name.ends_with('-');
-    if !name.is_empty() && name.len() <= 63 && edges && name.chars().all(fits) {
-        return Ok(());
-    }
-    Err(Error::Invalid(format!(
-        "\"{name}\" is not a valid name: model names may only contain lowercase letters, digits and hyphens"
-    )))
 }
 
 /// Machine-like or Kubernetes-like, by the cloud's name.

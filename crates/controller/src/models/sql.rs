@@ -46,6 +46,7 @@ tutti_store::sql! {
         revision, generation, status_since, created FROM model WHERE id = $1 OR name = $1";
     pub(crate) LIST = "SELECT id, name, owner, kind, cloud, region, life, config, constraints, \
         revision, generation, status_since, created FROM model ORDER BY name";
+    pub(crate) NAMES = "SELECT id, name FROM model";
     INSERT = "INSERT INTO model (id, name, owner, kind, cloud, region, life, config, constraints, \
         revision, generation, next_machine, next_relation, next_task, status_since, created) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, $12, $13)";
@@ -56,6 +57,8 @@ tutti_store::sql! {
         "UPDATE model SET config = $2, generation = generation + 1 WHERE id = $1";
     pub(crate) SET_CONSTRAINTS =
         "UPDATE model SET constraints = $2, generation = generation + 1 WHERE id = $1";
+    pub(crate) DELETE = "DELETE FROM model WHERE id = $1";
+    pub(crate) DELETE_COUNTERS = "DELETE FROM counter WHERE model = $1";
     pub(crate) SET_LIFE = "UPDATE model SET life = $2, status_since = $3, \
         generation = generation + 1 WHERE id = $1";
 }

@@ -7,7 +7,7 @@
 
 mod api;
 mod remove;
-mod show;
+pub(crate) mod show;
 pub(crate) mod sql;
 
 use tutti_model::agent::Resolved;

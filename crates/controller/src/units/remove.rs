@@ -4,6 +4,8 @@
 //! whose agent has not begun goes at once. With force, its records go at a set time whatever its
 //! agent says.
 
+use std::time::Duration;
+
 use tutti_model::api::Life;
 use tutti_store::{Json, Tx};
 
@@ -12,7 +14,7 @@ use crate::models::{self, Model};
 use crate::relations::Touched;
 use crate::sequence::{self, UNITS_BELL};
 use crate::{
-    Error, applications, events, flows, leadership, machines, operations, relations, secrets,
+    Error, applications, deferred, events, flows, leadership, machines, operations, relations, secrets,
     storage,
 };
 
@@ -25,6 +27,16 @@ pub(crate) struct Removal {
     pub(crate) destroy_storage: bool,
     /// Now, in microseconds.
     pub(crate) now: i64,
+}
+
+impl Removal {
+    /// A removal as asked for; `wait` is how long force waits for agents.
+    pub(crate) fn new(force: bool, no_wait: bool, wait: Duration, now: i64) -> Self {
+        let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
+        let wait = if no_wait { 0 } else { wait };
+        let force_at = force.then(|| now.saturating_add(wait));
+        Self { force_at, destroy_storage: false, now }
+    }
 }
 
 /// Asks a unit to go; its subordinates go with it.
@@ -75,7 +87,8 @@ pub(crate) fn finished(
     secrets::remove_owned(tx, &unit.id, touched)?;
     operations::cancel_for_unit(tx, &unit.id, now)?;
     storage::unit_gone(tx, &unit.id)?;
-    for statement in [sql::DELETE_STATE, sql::DELETE_DEFERRED, sql::DELETE_HISTORY, sql::DELETE] {
+    deferred::unit_gone(tx, &unit.id)?;
+    for statement in [sql::DELETE_STATE, sql::DELETE_HISTORY, sql::DELETE] {
         tx.exec(statement, (&unit.id,))?;
     }
     leadership::unit_gone(tx, &unit.application, &unit.id, touched)?;

@@ -120,7 +120,6 @@ tutti_store::sql! {
         agent_since = $4 WHERE id = $1 AND (agent_status <> $2 OR agent_message <> $3)";
     pub(crate) DELETE = "DELETE FROM unit WHERE id = $1";
     pub(crate) DELETE_STATE = "DELETE FROM unit_state WHERE unit = $1";
-    pub(crate) DELETE_DEFERRED = "DELETE FROM deferred WHERE unit = $1";
     pub(crate) DELETE_HISTORY = "DELETE FROM status_log WHERE entity = $1";
     pub(crate) ADD_GONE = "INSERT INTO unit_gone (id, name, model, model_name, agent, generation) \
         VALUES ($1, $2, $3, $4, $5, $6)";

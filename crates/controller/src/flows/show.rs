@@ -1,0 +1,87 @@
+//! Flows and tasks as the API shows them.
+
+use tutti_flow::{FlowRow, TaskRow, TaskState};
+use tutti_model::api::{FlowInfo, TaskInfo, WaitingFor};
+
+use super::unscoped;
+use crate::time::rfc3339;
+
+/// A flow without its tasks; `name` answers a model's short name.
+pub(super) fn flow(row: FlowRow, name: impl Fn(&str) -> String) -> FlowInfo {
+    let time = |time: Option<i64>| time.map(rfc3339).unwrap_or_default();
+    let waiting = |one: tutti_flow::WaitingFor| WaitingFor {
+        resource: unscoped(&one.resource).to_owned(),
+        flow: one.flow.to_string(),
+    };
+    FlowInfo {
+        id: row.id.to_string(),
+        kind: row.kind,
+        title: row.title,
+        model: row.model.as_deref().map(name).unwrap_or_default(),
+        resources: row.resources.iter().map(|(name, _)| unscoped(name).to_owned()).collect(),
+        state: row.state.to_string(),
+        message: row.error.unwrap_or_default(),
+        waiting_for: row.waiting_for.into_iter().map(waiting).collect(),
+        generation: row.generation,
+        created: rfc3339(row.created),
+        started: time(row.started),
+        finished: time(row.finished),
+        tasks: Vec::new(),
+    }
+}
+
+/// A task.
+pub(super) fn task(row: TaskRow, name: impl Fn(&str) -> String) -> TaskInfo {
+    let time = |time: Option<i64>| time.map(rfc3339).unwrap_or_default();
+    TaskInfo {
+        id: row.id.to_string(),
+        flow: row.flow.to_string(),
+        model: row.model.as_deref().map(name).unwrap_or_default(),
+        name: row.name,
+        title: row.title,
+        resource: row.resource.as_deref().map(unscoped).unwrap_or_default().to_owned(),
+        state: state(row.state).to_owned(),
+        attempts: row.attempt,
+        message: row.error.unwrap_or_default(),
+        output: row.output.unwrap_or_default(),
+        started: time(row.started),
+        finished: time(row.finished),
+    }
+}
+
+/// The API knows fewer states than the engine.
+fn state(state: TaskState) -> &'static str {
+    match state {
+        TaskState::RetryWait => "retrying",
+        TaskState::MaybeRan => "running",
+        state => state.as_str(),
+    }
+}
+
+/// The engine's states behind a list of the API's, in any case; an unknown word is answered.
+pub(super) fn task_states(words: &str) -> Result<Vec<TaskState>, String> {
+    let mut states = Vec::new();
+    for word in words.split(',').map(|word| word.trim().to_lowercase()) {
+        let meant: Vec<_> =
+            TaskState::ALL.iter().copied().filter(|one| state(*one) == word).collect();
+        if meant.is_empty() && !word.is_empty() {
+            return Err(word);
+        }
+        states.extend(meant);
+    }
+    Ok(states)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_by_the_words_of_the_api() {
+        assert_eq!(task_states("FAILED").unwrap(), [TaskState::Failed]);
+        let retrying = task_states("retrying").unwrap();
+        assert_eq!(retrying, [TaskState::RetryWait, TaskState::Retrying]);
+        assert_eq!(task_states("").unwrap(), []);
+        assert_eq!(task_states("failed,lost").unwrap_err(), "lost");
+    }
+}
