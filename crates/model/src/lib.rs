@@ -15,6 +15,7 @@
 //!
 //! - [`operation`]: what a unit does next, and what its journal becomes (agent);
 //! - [`relation`]: which endpoints fit, who may read which databag;
+//! - [`status`]: the `status` document from plain rows;
 //! - [`error`]: every refusal with its text.
 
 pub mod agent;
@@ -22,5 +23,6 @@ pub mod api;
 pub mod error;
 pub mod operation;
 pub mod relation;
+pub mod status;
 
 pub use error::{Error, Result};
