@@ -19,6 +19,7 @@ mod controller;
 mod deferral;
 mod environment;
 mod error;
+pub mod hook_tool;
 mod leftover;
 mod output;
 mod process;
