@@ -14,8 +14,8 @@ use crate::{
 /// What a worker got to do.
 #[derive(Default)]
 pub(crate) struct Work {
-    /// Flows it has now that it did not have.
-    pub(crate) taken: Vec<Uuid>,
+    /// Flows it has now that it did not have, each with its epoch.
+    pub(crate) taken: Vec<(Uuid, i64)>,
     /// Attempts to make.
     pub(crate) attempts: Vec<Attempt>,
     /// Flows somebody cancelled: their tasks shall stop.
@@ -86,10 +86,11 @@ fn abandon(tx: &mut Tx<'_>, worker: Uuid, losses: i64, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Looks for work without writing.
-pub(crate) fn outlook(tx: &mut Tx<'_>, worker: Uuid, now: i64) -> Result<Outlook> {
+/// Looks for work without writing, for a worker that has room for so many flows.
+pub(crate) fn outlook(tx: &mut Tx<'_>, worker: Uuid, room: usize, now: i64) -> Result<Outlook> {
     let (ready, nudged, next_at): (bool, bool, Option<i64>) = tx.one(sql::WORK, (worker,))?;
-    Ok(Outlook { work: ready || nudged || next_at.is_some_and(|at| at <= now), next_at })
+    let due = next_at.is_some_and(|at| at <= now);
+    Ok(Outlook { work: (ready && room > 0) || nudged || due, next_at })
 }
 
 /// Takes up to `room` flows and looks after those the worker has.
@@ -97,6 +98,7 @@ pub(crate) fn work(tx: &mut Tx<'_>, worker: Uuid, room: usize, now: i64) -> Resu
     let mut work = Work::default();
     tx.exec(sql::WAKE_DUE, (now,))?;
     tx.exec(sql::NUDGE_DUE, (worker, now))?;
+    tx.exec(sql::CLEAR_DUE, (worker, now))?;
     let nudged: Vec<Flow> = tx.all(sql::FLOWS_NUDGED, (worker,))?;
     for flow in nudged {
         if flow.ending.is_some() {
@@ -108,10 +110,10 @@ pub(crate) fn work(tx: &mut Tx<'_>, worker: Uuid, room: usize, now: i64) -> Resu
     if room > 0 {
         let taken: Vec<Flow> = tx.all(sql::TAKE, (worker, room, now))?;
         for flow in taken {
-            let id = flow.id;
+            let take = (flow.id, flow.epoch);
             let settled = resume(tx, flow, now)?;
             if settled.held {
-                work.taken.push(id);
+                work.taken.push(take);
             }
             work.attempts.extend(settled.started);
         }

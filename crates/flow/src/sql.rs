@@ -117,6 +117,10 @@ sql! {
     pub(crate) NUDGE_DUE = "UPDATE flow SET nudged = TRUE WHERE worker = $1
         AND id IN (SELECT flow FROM flow_task WHERE next_at <= $2)";
 
+    /// What is seen to be due needs no timer any more.
+    pub(crate) CLEAR_DUE = "UPDATE flow_task SET next_at = NULL WHERE next_at <= $2
+        AND flow IN (SELECT id FROM flow WHERE state = 'ready' OR worker = $1)";
+
     /// Whether a worker has anything to do, and when at the latest it will.
     pub(crate) WORK = "SELECT
         EXISTS (SELECT 1 FROM flow WHERE state = 'ready'),

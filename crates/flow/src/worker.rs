@@ -47,7 +47,7 @@ struct Shared {
     settings: Settings,
     id: Mutex<Uuid>,
     /// Flows this worker has, with the token of each.
-    held: Mutex<HashMap<Uuid, CancellationToken>>,
+    held: Mutex<HashMap<Uuid, Held>>,
     /// A place for a flow became free.
     freed: Notify,
     attempts: TaskTracker,
@@ -56,6 +56,13 @@ struct Shared {
     killed: CancellationToken,
     /// Drops the attempts of the present id.
     life: Mutex<CancellationToken>,
+}
+
+/// A flow this worker has.
+struct Held {
+    /// The take it belongs to: a flow given back can be taken again before its last attempt has noticed.
+    epoch: i64,
+    cancelled: CancellationToken,
 }
 
 impl Worker {
@@ -119,28 +126,32 @@ impl Worker {
     }
 
     async fn serve(&self) {
+        let work = async {
+            self.take_work().await;
+            self.drain().await;
+        };
         tokio::select! {
-            () = self.take_work() => {}
+            () = work => {}
             () = self.keep_lease() => {}
         }
-        self.leave().await;
+        let id = self.id();
+        if let Err(error) = self.0.store.write(move |tx| claim::leave(tx, id, now())).await {
+            tracing::warn!(%error, "worker could not leave; its lease will end");
+        }
     }
 
-    /// Lets attempts end, drops those that take too long, and gives back the rest.
-    async fn leave(&self) {
+    /// Lets attempts end, tells those that take long, and drops those that do not listen.
+    async fn drain(&self) {
         let shared = &self.0;
         shared.attempts.close();
         let grace = shared.settings.grace;
         if tokio::time::timeout(grace / 2, shared.attempts.wait()).await.is_err() {
-            lock(&shared.held).values().for_each(CancellationToken::cancel);
+            lock(&shared.held).values().for_each(|held| held.cancelled.cancel());
             if tokio::time::timeout(grace / 2, shared.attempts.wait()).await.is_err() {
                 tracing::warn!(tasks = shared.attempts.len(), "tasks dropped that would not stop");
                 lock(&shared.life).cancel();
+                shared.attempts.wait().await;
             }
-        }
-        let id = self.id();
-        if let Err(error) = shared.store.write(move |tx| claim::leave(tx, id, now())).await {
-            tracing::warn!(%error, "worker could not leave; its lease will end");
         }
     }
 
@@ -168,7 +179,7 @@ impl Worker {
     async fn look(&self) -> Result<Duration> {
         let id = self.id();
         let room = self.0.settings.flows_max.saturating_sub(lock(&self.0.held).len());
-        let outlook = self.0.store.read(move |tx| claim::outlook(tx, id, now())).await?;
+        let outlook = self.0.store.read(move |tx| claim::outlook(tx, id, room, now())).await?;
         if !outlook.work {
             let due = outlook.next_at.map_or(i64::MAX, |at| at - now());
             return Ok(Duration::from_micros(due.max(0).unsigned_abs()).min(POLL));
@@ -182,12 +193,12 @@ impl Worker {
     fn accept(&self, work: Work) {
         let life = lock(&self.0.life).clone();
         let mut held = lock(&self.0.held);
-        for flow in work.taken {
-            held.insert(flow, life.child_token());
+        for (flow, epoch) in work.taken {
+            held.insert(flow, Held { epoch, cancelled: life.child_token() });
         }
         for flow in work.cancelled {
-            if let Some(token) = held.get(&flow) {
-                token.cancel();
+            if let Some(held) = held.get(&flow) {
+                held.cancelled.cancel();
             }
         }
         drop(held);
@@ -209,14 +220,14 @@ impl Worker {
     async fn run_chain(&self, first: Attempt, life: CancellationToken) {
         let mut next = Some(first);
         while let Some(attempt) = next.take() {
-            let flow = attempt.flow;
+            let (flow, epoch) = (attempt.flow, attempt.epoch);
             let outcome = self.attempt(&attempt).await;
             let Some(reported) = self.report(&attempt, outcome).await else {
-                self.let_go(flow);
+                self.let_go(flow, epoch);
                 return;
             };
             if !reported.held {
-                self.let_go(flow);
+                self.let_go(flow, epoch);
             }
             let mut attempts = reported.attempts.into_iter();
             next = attempts.next();
@@ -230,7 +241,7 @@ impl Worker {
         let Some(handler) = self.0.handlers.get(attempt.name.as_str()) else {
             return Err(Trouble::NoHandler(attempt.name.clone()));
         };
-        let cancelled = lock(&self.0.held).get(&attempt.flow).cloned().unwrap_or_default();
+        let held = lock(&self.0.held).get(&attempt.flow).map(|held| held.cancelled.clone());
         let context = TaskContext {
             flow: attempt.flow,
             task: attempt.task,
@@ -238,7 +249,7 @@ impl Worker {
             epoch: attempt.epoch,
             reverting: attempt.revert.is_some(),
             // Undoing is not cancelled with the flow.
-            cancelled: if attempt.revert.is_some() { CancellationToken::new() } else { cancelled },
+            cancelled: held.filter(|_| attempt.revert.is_none()).unwrap_or_default(),
         };
         let input = attempt.input.clone();
         let run = match attempt.revert.clone() {
@@ -283,8 +294,12 @@ impl Worker {
         }
     }
 
-    fn let_go(&self, flow: Uuid) {
-        lock(&self.0.held).remove(&flow);
+    fn let_go(&self, flow: Uuid, epoch: i64) {
+        let mut flows = lock(&self.0.held);
+        if flows.get(&flow).is_some_and(|held| held.epoch == epoch) {
+            flows.remove(&flow);
+        }
+        drop(flows);
         self.0.freed.notify_one();
     }
 
