@@ -1,0 +1,80 @@
+//! Sessions of agents, and which of their units changed.
+
+use tutti_model::agent::{Session, SessionRequest, UnitChange, UnitChanges};
+use tutti_store::Tx;
+
+use super::sql;
+use crate::sequence::{self, UNITS_BELL};
+use crate::{Error, clock};
+
+/// How often a sign of life is written down, microseconds.
+const SEEN_EVERY: i64 = 5_000_000;
+
+/// An agent of a machine, in one of its sessions.
+#[derive(Clone, Debug)]
+pub(super) struct Agent {
+    /// The machine it serves.
+    pub(super) machine: String,
+    /// The session it was given.
+    pub(super) session: i64,
+}
+
+/// Opens a session: from now on calls of older ones are refused, and their long polls end.
+pub(super) fn open(
+    tx: &mut Tx<'_>,
+    machine: &str,
+    request: &SessionRequest,
+) -> Result<Session, Error> {
+    let session = sequence::next(tx, "session", 1)?;
+    let SessionRequest { hostname, version, architecture, pid } = request;
+    let row = (machine, session, hostname, architecture, version, *pid, clock::now());
+    tx.exec(sql::OPEN, row)?;
+    // What is gone is not among the units answered here; nobody has to be told again.
+    tx.exec(sql::FORGET_GONE, (machine,))?;
+    tx.ring(UNITS_BELL);
+    let units: Vec<sql::Changed> = tx.all(sql::CHANGED, (machine, -1))?;
+    let after = tx.one(sql::LAST_GENERATION, ())?;
+    Ok(Session { session, units: units.into_iter().map(|row| change(row, false)).collect(), after })
+}
+
+/// Refuses an agent whose session was replaced.
+pub(super) fn check(tx: &mut Tx<'_>, agent: &Agent) -> Result<(), Error> {
+    match tx.maybe::<i64>(sql::SESSION, (&agent.machine,))? {
+        Some(current) if current == agent.session => Ok(()),
+        _ => Err(Error::StaleSession(agent.session)),
+    }
+}
+
+/// Notes that an agent is alive.
+pub(super) fn seen(tx: &mut Tx<'_>, agent: &Agent) -> Result<(), Error> {
+    let now = clock::now();
+    tx.exec(sql::SEEN, (&agent.machine, now, now - SEEN_EVERY))?;
+    Ok(())
+}
+
+/// The agent's units with something newer than `after`; nothing if there are none.
+pub(super) fn changes(
+    tx: &mut Tx<'_>,
+    agent: &Agent,
+    after: i64,
+) -> Result<Option<UnitChanges>, Error> {
+    check(tx, agent)?;
+    let changed: Vec<sql::Changed> = tx.all(sql::CHANGED, (&agent.machine, after))?;
+    let gone: Vec<sql::Changed> = tx.all(sql::GONE, (&agent.machine, after))?;
+    let units: Vec<_> = (changed.into_iter().map(|row| change(row, false)))
+        .chain(gone.into_iter().map(|row| change(row, true)))
+        .collect();
+    let newest = units.iter().map(|unit| unit.generation).max();
+    Ok(newest.map(|newest| UnitChanges { units, after: newest }))
+}
+
+fn change(row: sql::Changed, gone: bool) -> UnitChange {
+    UnitChange {
+        id: row.id,
+        name: row.name,
+        model: row.model_name,
+        model_uuid: row.model,
+        generation: row.generation,
+        gone,
+    }
+}

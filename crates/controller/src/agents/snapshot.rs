@@ -1,0 +1,131 @@
+//! The snapshot: what the controller wants of a unit and knows about its surroundings.
+//!
+//! Hashes are made here, of what is effective, so that what was changed and changed back is no
+//! change.
+
+use aws_lc_rs::digest;
+use serde::Serialize;
+use tutti_charm::config::effective;
+use tutti_model::agent::{CharmReference, ModelIdentity, Snapshot};
+use tutti_store::Tx;
+
+use super::sql;
+use super::unit::Loaded;
+use crate::models::config;
+use crate::relations::view::View;
+use crate::{Error, operations, secrets, storage};
+
+/// What the agent of a unit decides from.
+pub(super) fn snapshot(
+    tx: &mut Tx<'_>,
+    loaded: &Loaded,
+    view: &View<'_>,
+    now: i64,
+) -> Result<Snapshot, Error> {
+    let Loaded { unit, application, model, member, principal, journal, charm } = loaded;
+    let secrets = secrets::view::snapshot(tx, member, now)?;
+    Ok(Snapshot {
+        unit: unit.name.clone(),
+        unit_id: unit.id.clone(),
+        model: ModelIdentity {
+            uuid: model.id.clone(),
+            name: model.name.clone(),
+            kind: model.kind.0,
+        },
+        journal: journal.clone(),
+        version: unit.version,
+        generation: unit.generation,
+        life: unit.life.0,
+        application_life: application.life.0,
+        charm: CharmReference {
+            url: application.charm.clone(),
+            digest: application.charm_digest.clone(),
+            revision: application.charm_revision,
+        },
+        charm_modified: application.charm_modified,
+        force_upgrade: application.force_upgrade,
+        resolved: unit.resolved.0,
+        config_hash: hash(&effective(&charm.config, &application.config.0))?,
+        trust_hash: hash(&application.trust)?,
+        address_hash: hash(&unit.address)?,
+        leader: member.leader,
+        leader_settings: application.leader_settings_version,
+        relations: view.snapshot(),
+        storage: storage::of_unit(tx, &unit.id)?,
+        tasks: operations::waiting_for(tx, &unit.id)?,
+        secrets_rotate: secrets.rotate,
+        secrets_expired: secrets.expired,
+        secrets_consumed: secrets.consumed,
+        secrets_obsolete: secrets.obsolete,
+        subordinates: tx.all(sql::SUBORDINATES, (&unit.id,))?,
+        principal: principal.as_ref().map(|unit| unit.name.clone()),
+        machine: unit.machine.map(|machine| machine.to_string()),
+        address: unit.address.clone(),
+        retry_hooks: config::retry_hooks(model),
+        update_status_interval_ms: milliseconds(config::text(model, "update-status-hook-interval")),
+        deferral_retries: application.deferral_retries,
+    })
+}
+
+fn hash(value: &impl Serialize) -> Result<String, Error> {
+    let json = serde_json::to_vec(value)
+        .map_err(|source| Error::Stored { what: "configuration", source })?;
+    let digest = digest::digest(&digest::SHA256, &json);
+    Ok(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A Go duration (`5m`, `1h30m`, `1.5s`) in milliseconds; 0 for what is none.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float saturates, and is not negative"
+)]
+fn milliseconds(text: &str) -> u64 {
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let number = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
+        let (value, tail) = rest.split_at(number);
+        let unit = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit);
+        let factor = match unit {
+            "ms" => 1.0,
+            "s" => 1e3,
+            "m" => 60e3,
+            "h" => 3600e3,
+            _ => return 0,
+        };
+        let Ok(value) = value.parse::<f64>() else { return 0 };
+        total += value * factor;
+        rest = tail;
+    }
+    total as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, expected) in [
+            ("5m", 300_000),
+            ("1h30m", 5_400_000),
+            ("1.5s", 1500),
+            ("250ms", 250),
+            ("0", 0),
+            ("", 0),
+            ("5 minutes", 0),
+            ("m", 0),
+        ] {
+            assert_eq!(milliseconds(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hash_depends_on_nothing_but_the_value() {
+        assert_eq!(hash(&true).unwrap(), hash(&true).unwrap());
+        assert_ne!(hash(&true).unwrap(), hash(&false).unwrap());
+        assert_eq!(hash(&true).unwrap().len(), 64);
+    }
+}

@@ -1,0 +1,187 @@
+//! A step: one durable move of a unit, in one transaction.
+//!
+//! The step names the journal version it builds on. Another version at the controller means that
+//! the step was made from something old, or that it was applied before and its answer was lost:
+//! nothing is done, and the agent is told where the unit stands. So every step applies at most
+//! once, and what a hook did becomes visible exactly when its journal does.
+//!
+//! Order: reports, entering relations, the hook's changes, how a task ended, storage, secrets,
+//! addresses, leaving relations, the journal with its statuses; then those who wait for the unit
+//! hear of it, and last the units that must react are touched.
+
+use tutti_charm::Charm;
+use tutti_model::agent::{Resolved, Snapshot, Step, StepAnswer};
+use tutti_model::operation::check_journal;
+use tutti_store::{Json, Tx};
+
+use super::context::{self, Surroundings};
+use super::flush::{self, Committer};
+use super::session::Agent;
+use super::unit::{self, Loaded};
+use super::{report, snapshot, sql};
+use crate::models::{self, Model};
+use crate::relations::view::View;
+use crate::relations::{self, Member, Touched};
+use crate::units::{self, Unit};
+use crate::{Error, flows, logs, operations, secrets, sequence, storage};
+
+/// Applies a step, or refuses it whole.
+pub(super) fn step(
+    tx: &mut Tx<'_>,
+    agent: &Agent,
+    id: &str,
+    step: &Step,
+    surroundings: &Surroundings,
+    now: i64,
+) -> Result<StepAnswer, Error> {
+    let unit = unit::lock(tx, agent, id)?;
+    if unit.version != step.version {
+        return Err(Error::StaleJournal { current: unit.version, given: step.version });
+    }
+    check_journal(&step.journal).map_err(|error| Error::Invalid(error.to_string()))?;
+    let model = models::find(tx, &unit.model)?;
+    let mut touched = Touched::new();
+    report::apply(tx, &model, &unit, &step.reports, now, &mut touched)?;
+    let member = relations::member(tx, id)?;
+    effects(tx, &unit, &member, step, now, &mut touched)?;
+    write(tx, &model, &unit, step, now)?;
+    if step.dead {
+        finish(tx, &unit, now, &mut touched)?;
+    }
+    tell(tx, &unit, step, now)?;
+    // What the unit did itself it learns from the answer.
+    touched.remove(id);
+    if !touched.is_empty() {
+        sequence::touch(tx, touched.iter().map(String::as_str))?;
+    }
+    if step.dead {
+        return Ok(StepAnswer::default());
+    }
+    answer(tx, id, step, surroundings, now)
+}
+
+/// The unit as it is now.
+pub(super) fn current(tx: &mut Tx<'_>, id: &str, now: i64) -> Result<Snapshot, Error> {
+    let loaded = Loaded::load(tx, id)?;
+    let view = View::load(tx, loaded.viewer())?;
+    snapshot::snapshot(tx, &loaded, &view, now)
+}
+
+fn answer(
+    tx: &mut Tx<'_>,
+    id: &str,
+    step: &Step,
+    surroundings: &Surroundings,
+    now: i64,
+) -> Result<StepAnswer, Error> {
+    let loaded = Loaded::load(tx, id)?;
+    let view = View::load(tx, loaded.viewer())?;
+    let snapshot = snapshot::snapshot(tx, &loaded, &view, now)?;
+    let task = step.task.as_ref().map(|report| report.task);
+    let context = if step.want_context {
+        let storage = &snapshot.storage;
+        Some(context::context(tx, &loaded, &view, storage, task, surroundings)?)
+    } else {
+        None
+    };
+    Ok(StepAnswer { snapshot: Some(snapshot), context })
+}
+
+/// Everything a step does beside the unit's own record.
+fn effects(
+    tx: &mut Tx<'_>,
+    unit: &Unit,
+    member: &Member,
+    step: &Step,
+    now: i64,
+    touched: &mut Touched,
+) -> Result<(), Error> {
+    for relation in &step.enter {
+        relations::enter(tx, &unit.model, *relation, member, now, touched)?;
+    }
+    if let Some(changes) = step.changes.as_ref().filter(|changes| !changes.is_empty()) {
+        let charm: &Charm = &unit::charm_of(tx, &unit.application)?;
+        flush::flush(tx, &Committer { unit, member, charm, now }, changes, touched)?;
+    }
+    if let Some(report) = &step.task {
+        operations::report(tx, &unit.id, report, now)?;
+    }
+    for (storage, location) in &step.provisioned {
+        storage::provisioned(tx, &unit.id, storage, location)?;
+    }
+    for storage in &step.detached {
+        storage::detached(tx, &unit.id, storage)?;
+    }
+    if let Some(hook) = &step.rotated {
+        secrets::rotated(tx, &unit.model, hook, now)?;
+    }
+    if let Some(hook) = &step.expired {
+        secrets::expired(tx, hook, now)?;
+    }
+    if step.refresh_addresses {
+        relations::refresh_addresses(tx, member, touched)?;
+    }
+    for relation in &step.leave {
+        relations::leave(tx, &unit.model, *relation, member, now, touched)?;
+    }
+    Ok(())
+}
+
+/// The unit's own record: journal, statuses, marks.
+fn write(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    unit: &Unit,
+    step: &Step,
+    now: i64,
+) -> Result<(), Error> {
+    if let Some(status) = &step.workload_status {
+        report::set_workload(tx, model, unit, status, now)?;
+    }
+    if let Some(status) = &step.agent_status {
+        report::set_agent(tx, model, unit, status, now)?;
+    }
+    let observed = step.observed_generation.unwrap_or_default().max(unit.observed_generation);
+    let resolved = if step.clear_resolved { Json(Resolved::None) } else { unit.resolved };
+    let trouble = step.trouble.as_deref().map_or_else(|| unit.trouble.clone(), logs::printable);
+    let charm = step.journal.charm.as_ref().map_or("", |charm| charm.url.as_str());
+    let journal = Json(&step.journal);
+    let row = (&unit.id, journal, unit.version + 1, observed, charm, resolved, trouble);
+    tx.exec(sql::WRITE, row)?;
+    if step.observed_generation.is_some() {
+        tx.exec(sql::PRUNE_HISTORY, (&unit.id,))?;
+    }
+    Ok(())
+}
+
+/// The unit is dead: its records go. A principal that lost a subordinate may get another one.
+fn finish(
+    tx: &mut Tx<'_>,
+    unit: &Unit,
+    now: i64,
+    touched: &mut Touched,
+) -> Result<(), Error> {
+    let Some(unit) = units::by_id(tx, &unit.id)? else { return Ok(()) };
+    units::finished(tx, &unit, now, touched)?;
+    if let Some(principal) = &unit.principal {
+        relations::ensure_subordinates(tx, principal, now, touched)?;
+    }
+    Ok(())
+}
+
+/// Tells the flows that wait for the unit what they wait for.
+fn tell(tx: &mut Tx<'_>, unit: &Unit, step: &Step, now: i64) -> Result<(), Error> {
+    if step.dead {
+        return Ok(());
+    }
+    if let Some(trouble) = step.trouble.as_deref().filter(|trouble| *trouble != unit.trouble) {
+        let message = (!trouble.is_empty()).then_some(trouble);
+        flows::trouble(tx, &unit.id, message, now)?;
+    }
+    match step.observed_generation {
+        Some(observed) if observed > unit.observed_generation => {
+            flows::observed(tx, &unit.id, observed, now)
+        }
+        _ => Ok(()),
+    }
+}
