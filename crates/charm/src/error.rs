@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::{archive, digest, yaml};
+use crate::{archive, digest, python, yaml};
 
 /// What can go wrong while reading, checking, packing or placing a charm.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +93,16 @@ pub enum Error {
         /// Why, naming the entry concerned.
         #[source]
         source: archive::Fault,
+    },
+
+    /// A Python charm could not be made ready to run.
+    #[error("cannot prepare {}", directory.display())]
+    Prepare {
+        /// The charm's source directory.
+        directory: PathBuf,
+        /// Why, and what to do about it.
+        #[source]
+        source: python::Problem,
     },
 
     /// The operating system refused a step.

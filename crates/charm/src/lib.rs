@@ -14,6 +14,7 @@ pub mod hook_tool;
 pub mod manifest;
 pub mod metadata;
 pub mod name;
+pub mod python;
 pub mod version;
 pub mod yaml;
 
