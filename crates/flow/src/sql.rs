@@ -238,3 +238,28 @@ sql! {
 
     pub(crate) WORKERS_DEAD = "SELECT id FROM flow_worker WHERE lease_until < $1 OR instance <> coalesce($2, instance)";
 }
+
+#[cfg(test)]
+mod tests {
+    use tutti_store::Store;
+
+    #[tokio::test]
+    async fn every_statement_prepares_on_both_engines() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = format!("{}/test.db", directory.path().display());
+        let server = std::env::var("TUTTI_TEST_POSTGRES").ok();
+        let server = server.map(|url| format!("{url}?schema=flow_statements"));
+        for url in std::iter::once(file).chain(server) {
+            let store = Store::open(&url, crate::MIGRATIONS).await.unwrap();
+            for list in [
+                super::STATEMENTS,
+                crate::query::STATEMENTS,
+                crate::sync::STATEMENTS,
+                crate::retention::STATEMENTS,
+            ] {
+                store.prepare_all(list).await.unwrap();
+            }
+            store.close().await;
+        }
+    }
+}
