@@ -364,7 +364,8 @@ options:
         fn any_text_is_answered(text in ".{0,40}", key in "(name|port|ratio|debug|key|other)") {
             let schema = schema();
             if let Ok(value) = parse_value(&schema, &key, &text) {
-                prop_assert_eq!(schema.check(&key, &value).unwrap(), value.clone());
+                let checked = schema.check(&key, &value).unwrap();
+                prop_assert_eq!(&checked, &value);
                 let (kept, dropped) = retain(&schema, &Settings::from([(key, value)]));
                 prop_assert!(kept.len() == 1 && dropped.is_empty());
             }

@@ -232,6 +232,11 @@ pub struct Prepared {
     pub cached: bool,
 }
 
+/// Removes all sets of dependencies from the cache but the `keep` used last. Not while a charm is being prepared.
+pub fn prune_cache(cache_dir: &Path, keep: usize) -> Result<()> {
+    dependencies::prune(cache_dir, keep)
+}
+
 /// Reads what a source tree needs. Runs nothing and changes nothing.
 pub fn plan(directory: &Path) -> Result<Plan> {
     planned(directory).map(|(plan, _)| plan)

@@ -100,7 +100,7 @@ mod tests {
         let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
         for i in 1..12 {
             let alias = format!("*a{},", i - 1).repeat(10);
-            bomb += &format!("a{i}: &a{i} [{alias}]\n");
+            bomb.extend(["a", &i.to_string(), ": &a", &i.to_string(), " [", &alias, "]\n"]);
         }
         assert!(from_str::<Value>(&bomb).is_err());
         assert!(from_str::<Value>(&"[".repeat(10_000)).is_err());

@@ -20,6 +20,9 @@ const LOCK_SCRIPT: &str = include_str!("lock.py");
 /// Grows when the way of installing changes, so that older entries are not taken.
 const FORMAT: u32 = 1;
 
+/// The file in a cache entry whose time says when it was last used.
+const USED: &str = "used";
+
 /// Last lines of an installer's output that are shown when it fails.
 const OUTPUT_LINES_MAX: usize = 25;
 
@@ -60,7 +63,7 @@ fn requirement_files(directory: &Path, files: &[String]) -> Result<Vec<String>> 
             let included = options.iter().find_map(|option| line.strip_prefix(option));
             if let Some(included) = included {
                 let included = included.trim_start_matches([' ', '=']).trim();
-                let folder = Path::new(&name).parent().unwrap_or(Path::new(""));
+                let folder = Path::new(&name).parent().unwrap_or_else(|| Path::new(""));
                 pending.push(folder.join(included).to_string_lossy().into_owned());
             }
         }
@@ -134,6 +137,7 @@ impl Installation<'_> {
         let local = is_local(self.directory, self.sources)?;
         if entry.is_dir() && !local {
             progress(Progress::Cached);
+            mark_used(&entry)?;
             return Ok(Installed { venv: entry.join("venv"), cached: true });
         }
         let temporary = tempfile::Builder::new()
@@ -146,6 +150,7 @@ impl Installation<'_> {
         self.install(temporary.path(), &requirements, progress)?;
         progress(Progress::Compiling);
         self.tidy(&venv)?;
+        mark_used(temporary.path())?;
         if local && entry.is_dir() {
             let outdated = temporary.path().join("outdated");
             fs::rename(&entry, &outdated).map_err(io("rename", &entry))?;
@@ -318,6 +323,11 @@ impl Installation<'_> {
     }
 }
 
+fn mark_used(entry: &Path) -> Result<()> {
+    let path = entry.join(USED);
+    fs::write(&path, "").map_err(io("write", &path))
+}
+
 /// Compiles the Python files below a path of a directory; `shown` is that path's name in tracebacks. Files that are
 /// not for this Python are left alone, which is why failures to compile are none of ours.
 pub(super) fn compile(
@@ -337,6 +347,28 @@ pub(super) fn compile(
         let source = Problem::Start { program, source };
         Error::Prepare { directory: directory.to_owned(), source }
     })
+}
+
+/// Removes all cache entries but the `keep` used last, and what killed installations left. Charms prepared from them
+/// are not touched.
+pub(super) fn prune(cache_dir: &Path, keep: usize) -> Result<()> {
+    let entries = cache_dir.join("python");
+    let mut found = Vec::new();
+    let children = match fs::read_dir(&entries) {
+        Ok(children) => children,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io("read", &entries)(error)),
+    };
+    for child in children {
+        let path = child.map_err(io("read", &entries))?.path();
+        let used = fs::metadata(path.join(USED)).and_then(|metadata| metadata.modified()).ok();
+        found.push((used, path));
+    }
+    found.sort();
+    for (_, path) in found.iter().rev().skip(keep) {
+        fs::remove_dir_all(path).map_err(io("remove", path))?;
+    }
+    Ok(())
 }
 
 fn tail(output: &Output) -> String {

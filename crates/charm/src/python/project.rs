@@ -105,10 +105,10 @@ pub(super) fn read(directory: &Path) -> Result<Project> {
     let declared = written.parts.unwrap_or_default();
     let parts: Vec<Part<'_>> = declared
         .iter()
-        .filter_map(|(name, keys)| {
+        .map(|(name, keys)| {
             // Without a plugin named, a part's name is its plugin's.
             let plugin = keys.get("plugin").and_then(Value::as_str).unwrap_or(name);
-            Some(Part { name, plugin, keys })
+            Part { name, plugin, keys }
         })
         .collect();
     let main = parts.iter().find(|part| !matches!(part.plugin, "dump" | "nil"));

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 use tutti_charm::Error;
 use tutti_charm::archive::{pack_prepared, unpack};
-use tutti_charm::python::{Plugin, Problem, Progress, Tools, plan, prepare_with};
+use tutti_charm::python::{Plugin, Problem, Progress, Tools, plan, prepare_with, prune_cache};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -234,6 +234,10 @@ fn the_second_time_is_from_the_cache_and_equal() {
     let (three, _) = scratch.prepare(&tools, "three").unwrap();
     assert!(!three.cached);
     assert!(scratch.dispatch(&three.directory, "unit").starts_with("dep 1.1 "));
+    fs::create_dir(scratch.path("cache/python/.installing-x")).unwrap();
+    prune_cache(&scratch.path("cache"), 1).unwrap();
+    assert_eq!(fs::read_dir(scratch.path("cache/python")).unwrap().count(), 1);
+    assert!(scratch.prepare(&tools, "four").unwrap().0.cached, "the set used last was kept");
 }
 
 #[test]
