@@ -15,13 +15,16 @@
 //!
 //! - [`operation`]: what a unit does next, and what its journal becomes (agent);
 //! - [`relation`]: which endpoints fit, who may read which databag;
+//! - [`application`]: what a deployment may ask for; [`refresh`]: what another charm would change;
 //! - [`status`]: the `status` document from plain rows;
 //! - [`error`]: every refusal with its text.
 
 pub mod agent;
 pub mod api;
+pub mod application;
 pub mod error;
 pub mod operation;
+pub mod refresh;
 pub mod relation;
 pub mod status;
 

@@ -258,6 +258,12 @@ pub struct RefreshPlan {
     pub resources_changed: Vec<String>,
     /// Per unit: what it will do, e.g. `upgrades now`, `in error: upgrades when resolved`.
     pub units: BTreeMap<String, String>,
+    /// Endpoints that change their interface, role, scope or limit.
+    pub endpoints_changed: Vec<String>,
+    /// Storage that disappears.
+    pub storage_removed: Vec<String>,
+    /// What else of the request changes something, besides the charm: `config port`, `trust`, …
+    pub also: Vec<String>,
     /// Nothing to do at all.
     pub up_to_date: bool,
 }
