@@ -44,7 +44,7 @@ fn show(charm: &Charm) {
         println!("  storage {name} ({:?})", storage.kind);
     }
     for (key, option) in &charm.config.options {
-        let default = option.default.as_ref().map_or("unset".to_owned(), ToString::to_string);
+        let default = option.default.as_ref().map_or_else(|| "unset".into(), ToString::to_string);
         println!("  option {key} ({}) {default}", option.kind);
     }
     for (name, action) in &charm.actions {

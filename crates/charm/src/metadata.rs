@@ -1,6 +1,6 @@
 //! What a charm declares about itself: `metadata.yaml`.
 //!
-//! [`Metadata::from_yaml`] reads the author's form (in [`written`]: shorthands, empty sections, keys of every Juju
+//! [`Metadata::from_yaml`] reads the author's form (shorthands, empty sections, keys of every Juju
 //! release) and answers the one form used everywhere else, which is also its JSON in the store and in the API. Reading
 //! is lenient about keys nobody needs (they become warnings) and strict about what a deployment relies on: names,
 //! roles, ranges and sizes. All problems of a file are reported together.
