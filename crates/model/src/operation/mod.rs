@@ -43,6 +43,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+pub use check::check_journal;
 pub use delay::{deferral_delay, retry_delay, update_status_delay};
 pub use deploys::{begin_deploy, commit_deploy};
 pub use hooks::{begin_hook, commit_hook, fail_hook, kill_hook, skip_hook};
