@@ -219,7 +219,7 @@ pub fn flow(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<FlowRow>> {
 /// # Errors
 /// Storage errors.
 pub fn flows(tx: &mut Tx<'_>, filter: &FlowFilter) -> Result<Vec<FlowRow>> {
-    let states = (!filter.state.is_empty()).then(|| Json(&filter.state));
+    let states = (!filter.state.is_empty()).then_some(Json(&filter.state));
     let since = filter.since.unwrap_or(i64::MIN);
     let limit = filter.limit.unwrap_or(100).min(PAGE_MAX);
     let (model, kind, after) = (&filter.model, &filter.kind, filter.after);
@@ -243,7 +243,7 @@ pub fn task(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<TaskRow>> {
 /// # Errors
 /// Storage errors.
 pub fn tasks(tx: &mut Tx<'_>, filter: &TaskFilter) -> Result<Vec<TaskRow>> {
-    let states = (!filter.state.is_empty()).then(|| Json(&filter.state));
+    let states = (!filter.state.is_empty()).then_some(Json(&filter.state));
     let limit = filter.limit.unwrap_or(100).min(PAGE_MAX);
     let (name, after) = (&filter.name, filter.after);
     let raw: Vec<RawTask> = if let Some(flow) = filter.flow {

@@ -7,7 +7,7 @@ use crate::{Error, Result};
 /// A parsed database address.
 pub(crate) enum Address {
     Sqlite(PathBuf),
-    Postgres(Server),
+    Postgres(Box<Server>),
 }
 
 /// A schema of a PostgreSQL database.
@@ -23,7 +23,9 @@ impl Address {
         let path = match url.split_once("://") {
             None => url,
             Some(("sqlite", path)) => path,
-            Some(("postgres" | "postgresql", _)) => return Server::parse(url).map(Self::Postgres),
+            Some(("postgres" | "postgresql", _)) => {
+                return Server::parse(url).map(|server| Self::Postgres(Box::new(server)));
+            }
             Some(_) => return Err(refused(url, "only sqlite:// and postgres:// are known")),
         };
         if path.is_empty() {
@@ -102,9 +104,7 @@ mod tests {
             ("sqlite://tutti.db", "tutti.db"),
             ("/var/lib/tutti.db", "/var/lib/tutti.db"),
         ] {
-            assert!(
-                matches!(Address::parse(url), Ok(Address::Sqlite(found)) if found == PathBuf::from(path))
-            );
+            assert!(matches!(Address::parse(url), Ok(Address::Sqlite(found)) if *found == *path));
         }
     }
 

@@ -8,7 +8,10 @@ use std::{collections::HashMap, pin::pin, sync::Arc};
 
 use futures_util::{StreamExt, future::join};
 use tokio::runtime::Runtime;
-use tokio_postgres::{Client, NoTls, Statement, error::SqlState};
+use tokio_postgres::{
+    Client, NoTls, Statement,
+    error::{Severity, SqlState},
+};
 
 use crate::{
     Error, Result, Row, Value,
@@ -34,6 +37,8 @@ pub(crate) struct Postgres {
     /// Commands to be sent before the next statement.
     kept_back: String,
     in_transaction: bool,
+    /// The server said that it ends the connection.
+    ended: bool,
 }
 
 impl Postgres {
@@ -51,6 +56,7 @@ impl Postgres {
             inserts: HashMap::new(),
             kept_back: String::new(),
             in_transaction: false,
+            ended: false,
         })
     }
 
@@ -81,10 +87,11 @@ impl Postgres {
                 tokio::task::yield_now().await;
             }
         });
-        if self.client.is_closed() {
+        if self.is_lost() {
             self.client = self.runtime.block_on(connect(&self.server))?;
             self.statements.clear();
             self.inserts.clear();
+            self.ended = false;
             tracing::info!(database = %self.server.describe(), "reconnected");
         }
         Ok(())
@@ -113,9 +120,11 @@ impl Postgres {
         let mut sql = std::mem::take(&mut self.kept_back);
         sql.push_str("COMMIT");
         self.runtime.block_on(self.client.batch_execute(&sql)).map_err(|error| {
-            let refused = error.as_db_error().is_some();
-            match classify("COMMIT", error) {
-                Error::Statement { source, .. } if refused => Error::Engine { source },
+            let answered = error.as_db_error().is_some();
+            match self.failed("COMMIT", error) {
+                Error::Statement { source, .. } if answered && !self.ended => {
+                    Error::Engine { source }
+                }
                 Error::Statement { source, .. } => Error::CommitUnknown { source },
                 other => other,
             }
@@ -132,12 +141,19 @@ impl Postgres {
         }
         self.runtime
             .block_on(self.client.batch_execute("ROLLBACK"))
-            .map_err(|error| classify("ROLLBACK", error))
+            .map_err(|error| self.failed("ROLLBACK", error))
     }
 
     /// Whether the connection was seen to break.
     pub(crate) fn is_lost(&self) -> bool {
-        self.client.is_closed()
+        self.ended || self.client.is_closed()
+    }
+
+    /// Notes whether an error ends the connection, and says what it means.
+    fn failed(&mut self, sql: &str, error: tokio_postgres::Error) -> Error {
+        let severity = error.as_db_error().and_then(|error| error.parsed_severity());
+        self.ended |= matches!(severity, Some(Severity::Fatal | Severity::Panic));
+        classify(sql, error)
     }
 
     pub(crate) fn script(&mut self, sql: &str) -> Result<()> {
@@ -145,7 +161,7 @@ impl Postgres {
         script.push_str(sql);
         self.runtime
             .block_on(self.client.batch_execute(&script))
-            .map_err(|error| classify(sql, error))
+            .map_err(|error| self.failed(sql, error))
     }
 
     pub(crate) fn prepare(&mut self, sql: &'static str) -> Result<()> {
@@ -180,7 +196,7 @@ impl Postgres {
             }
             Ok(())
         };
-        self.runtime.block_on(answer).map_err(|error| classify(sql, error))
+        self.runtime.block_on(answer).map_err(|error| self.failed(sql, error))
     }
 
     /// `INSERT … SELECT … FROM UNNEST`, one array for each column.
@@ -222,7 +238,7 @@ impl Postgres {
             let (before, rows) = join(control(&self.client, &kept_back), rows).await;
             before.and(rows)
         };
-        self.runtime.block_on(answer).map_err(|error| classify(sql, error))
+        self.runtime.block_on(answer).map_err(|error| self.failed(sql, error))
     }
 
     fn take_kept_back(&mut self) -> String {
@@ -274,7 +290,7 @@ impl Postgres {
             control(&self.client, &kept_back).await?;
             self.client.prepare(sql).await
         };
-        self.runtime.block_on(answer).map_err(|error| classify(sql, error))
+        self.runtime.block_on(answer).map_err(|error| self.failed(sql, error))
     }
 }
 

@@ -15,11 +15,12 @@ pub(crate) fn for_sqlite(sql: &str) -> String {
     while let Some(at) = rest.find(['\'', '"', '$', '-', '/']) {
         let (before, from) = rest.split_at(at);
         out.push_str(before);
-        let taken = if from.starts_with('$') {
+        if let Some(number) = from.strip_prefix('$') {
             out.push('?');
-            rest = &from[1..];
+            rest = number;
             continue;
-        } else if from.starts_with("--") {
+        }
+        let taken = if from.starts_with("--") {
             from.find('\n').unwrap_or(from.len())
         } else if from.starts_with("/*") {
             from.find("*/").map_or(from.len(), |end| end + 2)

@@ -193,14 +193,14 @@ fn open_sqlite(path: &Path, migrations: &[Migration]) -> Result<Store> {
     start(Backend::Sqlite, connection, readers, Guest::File(lock))
 }
 
-fn open_postgres(server: Server, migrations: &[Migration]) -> Result<Store> {
+fn open_postgres(server: Box<Server>, migrations: &[Migration]) -> Result<Store> {
     let mut postgres = Postgres::connect(&server)?;
     postgres.prepare_schema()?;
-    let mut connection = Connection::Postgres(postgres);
+    let mut connection = Connection::Postgres(Box::new(postgres));
     migrate(&mut connection, None, migrations)?;
     let mut readers = Vec::with_capacity(POSTGRES_READERS);
     for _ in 0..POSTGRES_READERS {
-        readers.push(Connection::Postgres(Postgres::connect(&server)?));
+        readers.push(Connection::Postgres(Box::new(Postgres::connect(&server)?)));
     }
     start(Backend::Postgres, connection, readers, Guest::Server(server))
 }
@@ -210,7 +210,7 @@ enum Guest {
     /// The lock of a SQLite file.
     File(FileLock),
     /// The server other controllers share.
-    Server(Server),
+    Server(Box<Server>),
 }
 
 fn start(
@@ -234,7 +234,7 @@ fn start(
     let (lock, announcer) = match guest {
         Guest::File(lock) => (Some(lock), None),
         Guest::Server(server) => {
-            (None, Some(spawn_notifier(server, Arc::clone(&bells), alive.clone())?))
+            (None, Some(spawn_notifier(*server, Arc::clone(&bells), alive.clone())?))
         }
     };
     let writer = Writer { connection, jobs, bells: Arc::clone(&bells), announcer };
