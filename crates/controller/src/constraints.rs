@@ -51,9 +51,7 @@ pub(crate) fn parse(given: &BTreeMap<String, String>) -> Result<Constraints, Vec
 pub(crate) fn check(given: &Constraints) -> Result<Constraints, Vec<String>> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
-        Value::Array(list) => {
-            list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
-        }
+        Value::Array(list) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
         Value::Null => String::new(),
         value => value.to_string(),
     };
@@ -123,8 +121,7 @@ mod tests {
             ("zones", ""),
         ]));
         let read = read.unwrap();
-        let expected =
-            json!({"arch": "amd64", "cores": 4, "mem": 1024, "root-disk": 1_572_864, "tags": ["a", "b"]});
+        let expected = json!({"arch": "amd64", "cores": 4, "mem": 1024, "root-disk": 1_572_864, "tags": ["a", "b"]});
         assert_eq!(json!(read), expected);
         assert_eq!(shown(&read), "arch=amd64 cores=4 mem=1024M root-disk=1572864M tags=a,b");
         assert_eq!(check(&read).unwrap(), read);

@@ -1,17 +1,23 @@
 //! Starting and stopping the controller.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tutti_content::Artifacts;
+use tutti_flow::Engine;
 use tutti_store::{Migration, Store, Tx};
 use uuid::Uuid;
 
+use crate::host::Host;
 use crate::http::Listeners;
 use crate::state::State;
-use crate::{Error, clock, http};
+use crate::status::Surroundings;
+use crate::{Error, clock, http, keeper, tasks};
 
 tutti_store::sql! {
     IDENTITY = "SELECT uuid FROM controller LIMIT 1";
@@ -63,11 +69,13 @@ impl Options {
     }
 }
 
-/// A running controller. Stop it with [`Controller::stop`]; dropping it leaves it running as long
-/// as the runtime lives.
+/// A running controller. End it with [`Controller::stop`]; dropping it drops the work under way, as
+/// a crash would.
 #[derive(Debug)]
 pub struct Controller {
     listeners: Listeners,
+    engine: Engine,
+    keeper: JoinHandle<()>,
     store: Store,
     stopping: CancellationToken,
 }
@@ -83,19 +91,41 @@ impl Controller {
         std::fs::create_dir_all(&options.data)
             .map_err(failed(format!("create {}", options.data.display())))?;
         let store = Store::open(&options.database(), &migrations()).await?;
+        match Self::serve(&store, options).await {
+            Ok(controller) => Ok(controller),
+            Err(error) => {
+                // The database's lock must not outlive a failed start.
+                store.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn serve(store: &Store, options: Options) -> Result<Self, Error> {
+        let artifacts = Artifacts::open(&options.data.join("artifacts"))?;
         let name = options.name.clone();
         let uuid = store.write(move |tx| identity(tx, &name)).await?;
-        let stopping = CancellationToken::new();
         let bound = http::bind(&options).await?;
+        let stopping = CancellationToken::new();
         let state = Arc::new(State {
             store: store.clone(),
+            artifacts: artifacts.clone(),
+            deadlines: Notify::new(),
+            around: Surroundings {
+                controller: options.name.clone(),
+                started: clock::now(),
+                host: Host::read(),
+            },
             uuid,
             address: bound.address(),
             stopping: stopping.clone(),
             options,
         });
+        let engine =
+            tasks::handlers(Engine::builder(store.clone()), store, &artifacts).start().await?;
+        let keeper = tokio::spawn(keeper::keep(Arc::clone(&state)));
         let listeners = bound.serve(http::router(state), &stopping);
-        Ok(Self { listeners, store, stopping })
+        Ok(Self { listeners, engine, keeper, store: store.clone(), stopping })
     }
 
     /// Where the API listens besides the unix socket.
@@ -106,21 +136,25 @@ impl Controller {
 
     /// Path of the unix socket.
     #[must_use]
-    pub fn socket(&self) -> &std::path::Path {
+    pub fn socket(&self) -> &Path {
         &self.listeners.socket
     }
 
-    /// Ends long polls, finishes requests under way, closes the database.
+    /// Ends long polls, finishes requests under way, lets running tasks end, closes the database.
     pub async fn stop(self) {
         self.stopping.cancel();
         self.listeners.ended().await;
+        if let Err(error) = self.keeper.await {
+            tracing::error!(%error, "the keeper of deadlines panicked");
+        }
+        self.engine.stop().await;
         self.store.close().await;
     }
 }
 
 /// Every migration of the controller's database.
 pub(crate) fn migrations() -> Vec<Migration> {
-    crate::MIGRATIONS.to_vec()
+    [crate::MIGRATIONS, tutti_flow::MIGRATIONS, tutti_content::MIGRATIONS].concat()
 }
 
 /// The controller's UUID, made at the first start.

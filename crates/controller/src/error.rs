@@ -46,6 +46,15 @@ pub enum Error {
     /// 500 (507 for a full disk): the store failed.
     #[error("the store failed")]
     Store(#[from] tutti_store::Error),
+    /// 404 or 409 for a flow or task that is not there or not in the state for it, else 500.
+    #[error(transparent)]
+    Flow(tutti_flow::Error),
+    /// 500 (507 for a full disk): the content store failed.
+    #[error("the content store failed")]
+    Content(#[from] tutti_content::Error),
+    /// 500: an archive that was accepted cannot be read any more.
+    #[error("a charm's archive cannot be read")]
+    Charm(#[from] tutti_charm::Error),
     /// The controller could not start.
     #[error("cannot {what}")]
     Start {
@@ -58,4 +67,25 @@ pub enum Error {
     /// 500: a handler panicked.
     #[error("the request met a bug; the controller's log has the details")]
     Panicked,
+}
+
+impl From<tutti_flow::Error> for Error {
+    fn from(error: tutti_flow::Error) -> Self {
+        match error {
+            tutti_flow::Error::Store(error) => Self::Store(error),
+            error => Self::Flow(error),
+        }
+    }
+}
+
+impl From<tutti_model::Error> for Error {
+    fn from(error: tutti_model::Error) -> Self {
+        match error {
+            tutti_model::Error::RelationNotFound { .. } => Self::NotFound(error.to_string()),
+            tutti_model::Error::RelationExists { .. }
+            | tutti_model::Error::RelationLimit { .. }
+            | tutti_model::Error::PeerRelation { .. } => Self::Conflict(error.to_string()),
+            error => Self::Invalid(error.to_string()),
+        }
+    }
 }

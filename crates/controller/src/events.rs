@@ -36,5 +36,6 @@ pub(crate) fn machine(
     number: i64,
     what: &str,
 ) -> Result<(), Error> {
-    Ok(tx.outbox("tutti.machine", &json!({"model": model.name, "machine": number, "event": what}))?)
+    Ok(tx
+        .outbox("tutti.machine", &json!({"model": model.name, "machine": number, "event": what}))?)
 }

@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 use tutti_model::api::ControllerInfo;
 use tutti_store::Backend;
 
-pub(crate) use answer::{accepted, created};
+pub(crate) use answer::{accepted, created, sentence};
 pub(crate) use extract::{Body, Query, Segments};
 pub(crate) use listen::{Listeners, bind};
 
@@ -46,7 +46,23 @@ pub(crate) fn router(state: Arc<State>) -> Router {
 
 /// Every noun's routes.
 fn routes() -> Router<Arc<State>> {
-    Router::new().route("/v1", get(controller)).merge(crate::models::routes())
+    Router::new()
+        .route("/v1", get(controller))
+        .merge(crate::agents::routes())
+        .merge(crate::applications::routes())
+        .merge(crate::artifacts::routes())
+        .merge(crate::charms::routes())
+        .merge(crate::deferred::routes())
+        .merge(crate::flows::routes())
+        .merge(crate::logs::routes())
+        .merge(crate::machines::routes())
+        .merge(crate::models::routes())
+        .merge(crate::operations::routes())
+        .merge(crate::relations::routes())
+        .merge(crate::secrets::routes())
+        .merge(crate::status::routes())
+        .merge(crate::storage::routes())
+        .merge(crate::units::routes())
 }
 
 /// Logs each request, and turns a panic into a 500.

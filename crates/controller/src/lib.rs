@@ -12,16 +12,36 @@
 //! - the nouns.
 
 mod clock;
+mod constraints;
 mod controller;
 mod error;
+mod events;
+mod host;
 mod http;
+mod keeper;
+mod poll;
 mod schema;
 pub mod sequence;
 mod state;
+mod tasks;
 mod time;
 
+mod agents;
+mod applications;
+mod artifacts;
+mod charms;
+mod deferred;
 mod flows;
+mod leadership;
+mod logs;
+mod machines;
 mod models;
+mod operations;
+mod relations;
+mod secrets;
+mod status;
+mod storage;
+mod units;
 
 pub use controller::{Controller, Options};
 pub use error::Error;

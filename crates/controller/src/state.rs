@@ -3,15 +3,24 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tutti_content::Artifacts;
 use tutti_store::{Store, Tx};
 
+use crate::status::Surroundings;
 use crate::{Error, Options};
 
 /// What every handler shares.
 pub(crate) struct State {
     /// The database.
     pub(crate) store: Store,
+    /// Uploaded bytes.
+    pub(crate) artifacts: Artifacts,
+    /// Wakes the keeper of deadlines when one was set.
+    pub(crate) deadlines: Notify,
+    /// What status shows of the controller itself.
+    pub(crate) around: Surroundings,
     /// How the controller was started.
     pub(crate) options: Options,
     /// The controller's UUID.

@@ -3,13 +3,18 @@
 use serde::{Deserialize, Serialize};
 use tutti_content::Artifacts;
 use tutti_flow::{Builder, Failure, Task, TaskContext};
+use tutti_store::Store;
+
+use crate::operations::MachineExec;
 
 /// Name of [`CheckCharm`].
 pub(crate) const CHECK_CHARM: &str = CheckCharm::NAME;
 
 /// Adds the handlers to an engine.
-pub(crate) fn handlers(engine: Builder, artifacts: &Artifacts) -> Builder {
-    engine.task(CheckCharm { artifacts: artifacts.clone() })
+pub(crate) fn handlers(engine: Builder, store: &Store, artifacts: &Artifacts) -> Builder {
+    engine
+        .task(CheckCharm { artifacts: artifacts.clone() })
+        .task(MachineExec { store: store.clone() })
 }
 
 /// Makes sure that a charm's archive is there before agents are waited for: without it they could
@@ -43,7 +48,9 @@ impl Task for CheckCharm {
                 let text = format!("the charm's archive {} is gone from the disk", input.digest);
                 Err(Failure::Terminal(text))
             }
-            Err(error) => Err(Failure::Retryable(format!("cannot read {}: {error}", path.display()))),
+            Err(error) => {
+                Err(Failure::Retryable(format!("cannot read {}: {error}", path.display())))
+            }
         }
     }
 }

@@ -1,24 +1,20 @@
 //! Microseconds since 1970 as the texts clients expect.
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 
 fn timestamp(time: i64) -> Timestamp {
     Timestamp::from_microsecond(time).unwrap_or_default()
 }
 
-/// `02 Jan 2006 15:04:05Z07:00` in local time, as `status` shows it.
-pub(crate) fn status_time(time: i64) -> String {
-    let zoned = timestamp(time).to_zoned(zone());
-    let offset = if zoned.offset().is_zero() { "Z" } else { "%:z" };
-    zoned.strftime(&format!("%d %b %Y %H:%M:%S{offset}")).to_string()
+/// The host's offset from UTC at a time.
+pub(crate) fn offset(time: i64) -> Offset {
+    TimeZone::system().to_offset(timestamp(time))
 }
 
-/// `15:04:05Z07:00` in local time.
-pub(crate) fn clock_time(time: i64) -> String {
-    let zoned = timestamp(time).to_zoned(zone());
-    let offset = if zoned.offset().is_zero() { "Z" } else { "%:z" };
-    zoned.strftime(&format!("%H:%M:%S{offset}")).to_string()
+/// `02 Jan 2006 15:04:05Z07:00` in local time, as `status` shows it.
+pub(crate) fn status_time(time: i64) -> String {
+    tutti_model::status::status_time(time, offset(time))
 }
 
 /// RFC 3339 in UTC, whole seconds; empty for 0.
@@ -34,10 +30,6 @@ pub(crate) fn operation_time(time: i64) -> String {
     timestamp(time).strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string()
 }
 
-fn zone() -> TimeZone {
-    TimeZone::system()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,9 +40,5 @@ mod tests {
         assert_eq!(rfc3339(time), "2026-08-11T10:00:00Z");
         assert_eq!(rfc3339(0), "");
         assert_eq!(operation_time(time), "2026-08-11 10:00:00 +0000 UTC");
-        assert_eq!(
-            status_time(time).len(),
-            if zone().to_offset(timestamp(time)).is_zero() { 21 } else { 26 }
-        );
     }
 }

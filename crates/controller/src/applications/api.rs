@@ -85,10 +85,8 @@ async fn add(
     Body(request): Body<Deploy>,
 ) -> Result<Response, Error> {
     let uploads = resources::prepare(&state.artifacts, &request.resources).await?;
-    mutate(&state, model, move |tx, model, now| {
-        deploy::deploy(tx, model, &request, &uploads, now)
-    })
-    .await
+    mutate(&state, model, move |tx, model, now| deploy::deploy(tx, model, &request, &uploads, now))
+        .await
 }
 
 /// How a removal is asked for.
@@ -135,10 +133,8 @@ async fn configure(
     Segments((model, name)): Names,
     Body(change): Body<ConfigChange>,
 ) -> Result<Response, Error> {
-    mutate(&state, model, move |tx, model, now| {
-        settings::configure(tx, model, &name, &change, now)
-    })
-    .await
+    mutate(&state, model, move |tx, model, now| settings::configure(tx, model, &name, &change, now))
+        .await
 }
 
 async fn trust(
@@ -213,10 +209,8 @@ async fn attach(
 ) -> Result<Response, Error> {
     let given = std::collections::BTreeMap::from([(resource, upload)]);
     let uploads = resources::prepare(&state.artifacts, &given).await?;
-    mutate(&state, model, move |tx, model, now| {
-        settings::attach(tx, model, &name, &uploads, now)
-    })
-    .await
+    mutate(&state, model, move |tx, model, now| settings::attach(tx, model, &name, &uploads, now))
+        .await
 }
 
 async fn actions(
@@ -238,12 +232,17 @@ async fn refreshed(
 ) -> Result<Response, Error> {
     let uploads = resources::prepare(&state.artifacts, &request.resources).await?;
     if request.dry_run {
-        let read = state.read(move |tx| {
-            let model = models::find(tx, &model)?;
-            refresh::plan(tx, &model, &name, &request, &uploads)
+        let (names, asked) = ((model.clone(), name.clone()), request.clone());
+        let archives = state.read(move |tx| {
+            let model = models::find(tx, &names.0)?;
+            refresh::archives(tx, &model, &names.1, &asked)
         });
-        let plan = read.await?;
-        return Ok(Json(refresh::with_files(&state.artifacts, plan).await?).into_response());
+        let files = refresh::files(&state.artifacts, archives.await?).await?;
+        let plan = state.read(move |tx| {
+            let model = models::find(tx, &model)?;
+            refresh::plan(tx, &model, &name, &request, &uploads, Some(&files))
+        });
+        return Ok(Json(plan.await?).into_response());
     }
     mutate(&state, model, move |tx, model, now| {
         refresh::refresh(tx, model, &name, &request, &uploads, now)
@@ -256,10 +255,8 @@ async fn lead(
     Segments((model, name)): Names,
     Body(choice): Body<LeaderChoice>,
 ) -> Result<Response, Error> {
-    mutate(&state, model, move |tx, model, now| {
-        settings::lead(tx, model, &name, &choice.unit, now)
-    })
-    .await
+    mutate(&state, model, move |tx, model, now| settings::lead(tx, model, &name, &choice.unit, now))
+        .await
 }
 
 async fn add_units(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tutti_charm::Charm;
+use tutti_charm::charm::Charm;
 use tutti_charm::config::{Settings, parse_value};
 use tutti_model::api::{ApplicationConfig, ConfigChange, ConfigSetting};
 

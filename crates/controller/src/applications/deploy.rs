@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::resources::{self, Uploads};
 use super::{Application, sql};
-use crate::charms::{self, CharmUrl, Published};
+use crate::charms::{self, Published};
 use crate::constraints::{self, Constraints};
 use crate::flows::{self, Change};
 use crate::machines::DEFAULT_BASE;
@@ -41,7 +41,7 @@ pub(super) fn deploy(
     uploads: &Uploads,
     now: i64,
 ) -> Result<Accepted, Error> {
-    let published = charms::find(tx, model, &CharmUrl::parse(&request.charm)?)?;
+    let published = charms::resolve(tx, model, &request.charm, request.revision)?;
     let plan = check(tx, model, request, &published, uploads)?;
     let application = record(model, request, &published, &plan, now);
     sql::insert(tx, &application)?;
@@ -138,7 +138,7 @@ pub(super) fn refused(what: &str, reasons: Vec<String>) -> Error {
 
 /// Config given as text, of the types the charm declares.
 pub(super) fn settings(
-    charm: &tutti_charm::Charm,
+    charm: &tutti_charm::charm::Charm,
     given: &BTreeMap<String, String>,
     reasons: &mut Vec<String>,
 ) -> Settings {
@@ -161,8 +161,7 @@ pub(super) fn bindings(
     const SPACE: &str = "alpha";
     let endpoints = metadata.endpoints().map(|(name, _)| name);
     let names = endpoints.chain(metadata.extra_bindings.iter().map(String::as_str)).chain([""]);
-    let bindings: BTreeMap<_, _> =
-        names.map(|name| (name.to_owned(), SPACE.to_owned())).collect();
+    let bindings: BTreeMap<_, _> = names.map(|name| (name.to_owned(), SPACE.to_owned())).collect();
     for (endpoint, space) in given {
         if !bindings.contains_key(endpoint) {
             reasons.push(format!("cannot bind \"{endpoint}\": the charm has no such endpoint"));
@@ -185,8 +184,7 @@ fn base(
         published.charm.manifest.bases.iter().map(ToString::to_string).collect();
     let wanted = request.base.trim_end_matches("/stable");
     if !wanted.is_empty() {
-        if !request.force && !supported.is_empty() && !supported.iter().any(|base| base == wanted)
-        {
+        if !request.force && !supported.is_empty() && !supported.iter().any(|base| base == wanted) {
             let supported = supported.join(", ");
             reasons.push(format!(
                 "base \"{wanted}\" is not supported by the charm, supported: {supported}"

@@ -27,7 +27,7 @@ use crate::sequence::{self, UNITS_BELL};
 use crate::{Error, events};
 
 pub(crate) use api::routes;
-pub(crate) use remove::{gone_if_empty, remove};
+pub(crate) use remove::{finish_if_done, remove};
 pub(crate) use scale::remove as remove_units;
 pub(crate) use sql::{Application, Resource};
 
@@ -38,11 +38,7 @@ pub(crate) fn find(tx: &mut Tx<'_>, model: &Model, name: &str) -> Result<Applica
 }
 
 /// As [`find`], and refuses one that is being removed.
-pub(crate) fn find_alive(
-    tx: &mut Tx<'_>,
-    model: &Model,
-    name: &str,
-) -> Result<Application, Error> {
+pub(crate) fn find_alive(tx: &mut Tx<'_>, model: &Model, name: &str) -> Result<Application, Error> {
     let application = find(tx, model, name)?;
     match application.life.0 {
         Life::Alive => Ok(application),

@@ -1,7 +1,7 @@
 //! The end of an application.
 //!
 //! Removal makes its relations and units dying. It is gone when the last unit is and no relation
-//! refers to it, whoever of them goes last ([`gone_if_empty`]).
+//! refers to it, whoever of them goes last ([`finish_if_done`]).
 
 use serde_json::json;
 use tutti_model::api::{Accepted, Life, ModelKind};
@@ -30,7 +30,7 @@ pub(super) fn request(
         messages.push(format!("- will remove unit {}", unit.name));
     }
     tasks = tasks.gone("application", &application.id, name);
-    flows::retire(tx, model, &format!("application/{name}"), removal.now)?;
+    flows::retire(tx, model, &format!("application/{name}"))?;
     let mut touched = Touched::new();
     remove(tx, model, &application, removal, &mut touched)?;
     sequence::touch(tx, touched.iter().map(String::as_str))?;
@@ -69,11 +69,11 @@ pub(crate) fn remove(
     if removal.force_at.is_some_and(|at| at <= now) {
         relations::force_due(tx, now, touched)?;
     }
-    gone_if_empty(tx, &application.id, now, touched)
+    finish_if_done(tx, &application.id, now, touched)
 }
 
 /// Removes the records of a dying application that has neither units nor relations.
-pub(crate) fn gone_if_empty(
+pub(crate) fn finish_if_done(
     tx: &mut Tx<'_>,
     application: &str,
     now: i64,

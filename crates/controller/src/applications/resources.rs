@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use futures_util::stream;
 use tutti_charm::metadata::{Metadata, ResourceKind};
 use tutti_content::{Artifact, Artifacts, record_artifact};
-use tutti_model::api::{ResourceInfo, ResourceUpload};
+use tutti_model::api::{Refresh, ResourceInfo, ResourceUpload};
 use tutti_store::Tx;
 
 use super::{Application, Resource, resources, sql};
@@ -56,11 +56,18 @@ async fn image(artifacts: &Artifacts, name: &str) -> Result<Artifact, Error> {
     Ok(artifacts.put(chunks).await?)
 }
 
+/// The request with the digest of every upload filled in.
+pub(super) fn with_digests(request: &Refresh, uploads: &Uploads) -> Refresh {
+    let filled = uploads.iter().map(|(name, upload)| {
+        let digest = upload.artifact.digest.clone();
+        let filename = upload.filename.clone();
+        (name.clone(), ResourceUpload { digest, filename, text: String::new() })
+    });
+    Refresh { resources: filled.collect(), ..request.clone() }
+}
+
 /// Every upload the charm does not declare.
-pub(super) fn unknown<'u>(
-    metadata: &Metadata,
-    uploads: &'u Uploads,
-) -> impl Iterator<Item = String> + use<'u, '_> {
+pub(super) fn unknown(metadata: &Metadata, uploads: &Uploads) -> impl Iterator<Item = String> {
     let unknown = uploads.keys().filter(|name| !metadata.resources.contains_key(*name));
     unknown.map(|name| format!("unrecognized resource \"{name}\""))
 }

@@ -61,7 +61,7 @@ pub(super) fn add(
 }
 
 /// Removes units: those named, or so many of an application, highest numbers first.
-pub(super) fn remove(
+pub(crate) fn remove(
     tx: &mut Tx<'_>,
     model: &Model,
     request: &RemoveUnits,

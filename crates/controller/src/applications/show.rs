@@ -72,7 +72,7 @@ fn info(
 }
 
 /// The actions of a charm.
-pub(super) fn actions(charm: &tutti_charm::Charm) -> Actions {
+pub(super) fn actions(charm: &tutti_charm::charm::Charm) -> Actions {
     let shown = charm.actions.iter().map(|(name, action)| {
         let info = ActionInfo {
             description: action.description.clone(),

@@ -141,6 +141,10 @@ tutti_store::sql! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
         ON CONFLICT (application, name) DO UPDATE SET kind = $3, revision = $4, digest = $5, \
         size = $6, filename = $7, created = $8";
+    pub(crate) COUNT_STORAGE = "SELECT s.name, COUNT(*) FROM storage s \
+        JOIN unit u ON u.id = s.unit WHERE u.application = $1 GROUP BY s.name";
+    pub(crate) JOURNALS =
+        "SELECT name, life, journal FROM unit WHERE application = $1 ORDER BY number";
     pub(crate) DELETE_RESOURCE = "DELETE FROM resource WHERE application = $1 AND name = $2";
 }
 

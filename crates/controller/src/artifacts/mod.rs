@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body as Bytes;
 use axum::extract::{DefaultBodyLimit, State as Extract};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::Router;
 use futures_util::{StreamExt, stream};
 use tokio::io::AsyncReadExt;
 use tutti_content::{Artifact, Artifacts, record_artifact};

@@ -7,6 +7,8 @@ use axum::extract::{DefaultBodyLimit, State as Extract};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
+use tutti_charm::charm::Charm;
+use tutti_content::Artifact;
 use tutti_model::api::CharmInfo;
 
 use super::{info, list, publish, read};
@@ -16,8 +18,10 @@ use crate::state::{Shared, State};
 use crate::{Error, clock, models};
 
 pub(crate) fn routes() -> Router<Arc<State>> {
-    let upload = DefaultBodyLimit::max(UPLOAD);
-    Router::new().route("/v1/models/{model}/charms", get(all).post(add).layer(upload))
+    let upload = || DefaultBodyLimit::max(UPLOAD);
+    Router::new()
+        .route("/v1/models/{model}/charms", get(all).post(add).layer(upload()))
+        .route("/v1/catalogue", get(catalogue).post(add_to_catalogue).layer(upload()))
 }
 
 async fn all(
@@ -26,8 +30,13 @@ async fn all(
 ) -> Result<Json<Vec<CharmInfo>>, Error> {
     let read = state.read(move |tx| {
         let model = models::find(tx, &model)?;
-        Ok(list(tx, &model)?.iter().map(info).collect())
+        Ok(list(tx, Some(&model))?.iter().map(info).collect())
     });
+    Ok(Json(read.await?))
+}
+
+async fn catalogue(Extract(state): Shared) -> Result<Json<Vec<CharmInfo>>, Error> {
+    let read = state.read(move |tx| Ok(list(tx, None)?.iter().map(info).collect()));
     Ok(Json(read.await?))
 }
 
@@ -39,14 +48,25 @@ async fn add(
     // Before the bytes are on their way: there must be a model to hold them.
     let model = name.clone();
     state.read(move |tx| models::find(tx, &model)).await?;
-    let artifact = artifacts::receive(&state.artifacts, body).await?;
-    let path = state.artifacts.path(&artifact.digest);
-    let charm = tokio::task::spawn_blocking(move || read(&path))
-        .await
-        .map_err(|_| Error::Panicked)??;
+    let (artifact, charm) = receive(&state, body).await?;
     let write = state.write(move |tx| {
         let model = models::lock_alive(tx, &name)?;
-        publish(tx, &model, &artifact, &charm, clock::now())
+        publish(tx, Some(&model), &artifact, &charm, clock::now())
     });
     Ok(created(info(&write.await?)))
+}
+
+async fn add_to_catalogue(Extract(state): Shared, body: Bytes) -> Result<Response, Error> {
+    let (artifact, charm) = receive(&state, body).await?;
+    let write = state.write(move |tx| publish(tx, None, &artifact, &charm, clock::now()));
+    Ok(created(info(&write.await?)))
+}
+
+/// Stores an upload and reads it as a charm.
+async fn receive(state: &State, body: Bytes) -> Result<(Artifact, Charm), Error> {
+    let artifact = artifacts::receive(&state.artifacts, body).await?;
+    let path = state.artifacts.path(&artifact.digest);
+    let charm =
+        tokio::task::spawn_blocking(move || read(&path)).await.map_err(|_| Error::Panicked)??;
+    Ok((artifact, charm))
 }

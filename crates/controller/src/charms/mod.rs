@@ -1,16 +1,17 @@
-//! Charms: uploaded archives, kept as revisions in the model's repository of local charms.
+//! Charms: uploaded archives, kept as revisions in repositories.
 //!
 //! An upload is stored by its digest, read and checked whole, and published under the next
-//! revision of its name. A charm is named by its URL, `local:NAME-REVISION` ([`CharmUrl`]).
+//! revision of its name: in its model's repository of local charms, or in the catalogue, from
+//! which every model deploys by name. A revision is named by its [`CharmUrl`].
 
 mod api;
 mod url;
 
 use std::path::Path;
 
-use tutti_charm::checks::{self, Refusal};
+use tutti_charm::charm::Charm;
+use tutti_charm::checks::{self, Reason, Refusal};
 use tutti_charm::manifest::host_architecture;
-use tutti_charm::{Charm, checks::Reason};
 use tutti_content::charm::{self as content, CharmUnit};
 use tutti_content::{Artifact, repository};
 use tutti_model::api::CharmInfo;
@@ -21,12 +22,15 @@ use crate::applications::Application;
 use crate::models::Model;
 
 pub(crate) use api::routes;
-pub(crate) use url::CharmUrl;
+pub(crate) use url::{CharmUrl, Origin};
+
+/// The repository of charms that every model deploys by name.
+const CATALOGUE: &str = "catalogue";
 
 /// A published charm: where its bytes are and what it says of itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
-    /// `local:NAME-REVISION`.
+    /// Its [`CharmUrl`].
     pub(crate) url: String,
     /// Revision.
     pub(crate) revision: i64,
@@ -85,45 +89,80 @@ fn why(error: &tutti_charm::Error) -> String {
     texts.join(": ")
 }
 
-/// Publishes an archive that was read under the next revision of its name.
+/// Publishes an archive that was read under the next revision of its name: in a model, or in the
+/// catalogue.
 pub(crate) fn publish(
     tx: &mut Tx<'_>,
-    model: &Model,
+    model: Option<&Model>,
     artifact: &Artifact,
     charm: &Charm,
     now: i64,
 ) -> Result<Published, Error> {
-    let repository = repository(&model.id);
+    let (repository, origin) = match model {
+        Some(model) => (repository(&model.id), Origin::Local),
+        None => (CATALOGUE.to_owned(), Origin::Catalogue),
+    };
     repository::ensure(tx, &repository, content::CONTENT_TYPE, now)?;
     let metadata = serde_json::to_string(charm)
         .map_err(|source| Error::Stored { what: "a charm's metadata", source })?;
     let at_least = charm.revision.map_or(0, i64::from);
-    let unit =
-        content::publish(tx, &repository, charm.name(), at_least, artifact, &metadata, now)?;
-    published(unit)
+    let unit = content::publish(tx, &repository, charm.name(), at_least, artifact, &metadata, now)?;
+    published(unit, origin)
 }
 
-/// The charm with this URL.
-pub(crate) fn find(tx: &mut Tx<'_>, model: &Model, url: &CharmUrl) -> Result<Published, Error> {
-    content::find(tx, &repository(&model.id), &url.name, url.revision)?
-        .map(published)
-        .unwrap_or_else(|| Err(Error::NotFound(format!("charm \"{url}\" not found"))))
+/// The charm that is meant: a URL, or a name in the catalogue, whose newest revision it is unless
+/// one is given.
+pub(crate) fn resolve(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    text: &str,
+    revision: Option<i64>,
+) -> Result<Published, Error> {
+    let not_found = || Error::NotFound(format!("charm \"{text}\" not found"));
+    if text.contains(':') {
+        return by_url(tx, &model.id, &text.parse()?)?.ok_or_else(not_found);
+    }
+    let found = match revision {
+        Some(revision) => content::find(tx, CATALOGUE, text, revision)?,
+        None => content::latest(tx, CATALOGUE, text)?,
+    };
+    let reason = || {
+        Error::NotFound(format!(
+            "charm \"{text}\" not found in the catalogue; a charm of your own is given as a path"
+        ))
+    };
+    published(found.ok_or_else(reason)?, Origin::Catalogue)
 }
 
 /// The charm an application runs.
-pub(crate) fn of_application(
-    tx: &mut Tx<'_>,
-    application: &Application,
-) -> Result<Charm, Error> {
-    let Application { model, charm_name, charm_revision, charm, .. } = application;
-    let unit = content::find(tx, &repository(model), charm_name, *charm_revision)?
-        .ok_or_else(|| Error::NotFound(format!("charm \"{charm}\" not found")))?;
-    Ok(published(unit)?.charm)
+pub(crate) fn of_application(tx: &mut Tx<'_>, application: &Application) -> Result<Charm, Error> {
+    Ok(published_of(tx, application)?.charm)
 }
 
-/// Every charm of a model.
-pub(crate) fn list(tx: &mut Tx<'_>, model: &Model) -> Result<Vec<Published>, Error> {
-    content::list(tx, &repository(&model.id))?.into_iter().map(published).collect()
+/// As [`of_application`], with where it is.
+pub(crate) fn published_of(tx: &mut Tx<'_>, application: &Application) -> Result<Published, Error> {
+    let url = &application.charm;
+    by_url(tx, &application.model, &url.parse()?)?
+        .ok_or_else(|| Error::NotFound(format!("charm \"{url}\" not found")))
+}
+
+fn by_url(tx: &mut Tx<'_>, model: &str, url: &CharmUrl) -> Result<Option<Published>, Error> {
+    let repository = match url.origin {
+        Origin::Local => repository(model),
+        Origin::Catalogue => CATALOGUE.to_owned(),
+    };
+    let unit = content::find(tx, &repository, &url.name, url.revision)?;
+    unit.map(|unit| published(unit, url.origin)).transpose()
+}
+
+/// Every charm of a model, or of the catalogue.
+pub(crate) fn list(tx: &mut Tx<'_>, model: Option<&Model>) -> Result<Vec<Published>, Error> {
+    let (repository, origin) = match model {
+        Some(model) => (repository(&model.id), Origin::Local),
+        None => (CATALOGUE.to_owned(), Origin::Catalogue),
+    };
+    let units = content::list(tx, &repository)?;
+    units.into_iter().map(|unit| published(unit, origin)).collect()
 }
 
 /// A charm as the API shows it.
@@ -142,11 +181,11 @@ pub(crate) fn info(published: &Published) -> CharmInfo {
     }
 }
 
-fn published(unit: CharmUnit) -> Result<Published, Error> {
+fn published(unit: CharmUnit, origin: Origin) -> Result<Published, Error> {
     let charm = serde_json::from_str(&unit.metadata)
         .map_err(|source| Error::Stored { what: "a charm's metadata", source })?;
     Ok(Published {
-        url: CharmUrl { name: unit.name, revision: unit.revision }.to_string(),
+        url: CharmUrl { origin, name: unit.name, revision: unit.revision }.to_string(),
         revision: unit.revision,
         digest: unit.digest,
         size: unit.size,

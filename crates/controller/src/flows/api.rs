@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{events, scoped, show};
 use crate::http::{Query, Segments};
 use crate::state::{Shared, State};
-use crate::{Error, clock, models, poll};
+use crate::{Error, models, poll};
 
 pub(crate) fn routes() -> Router<Arc<State>> {
     Router::new()
@@ -182,7 +182,7 @@ async fn cancel(
     Segments(id): Segments<Uuid>,
 ) -> Result<Json<FlowInfo>, Error> {
     let write = state.write(move |tx| {
-        tutti_flow::cancel(tx, id, clock::now())?;
+        tutti_flow::cancel(tx, id)?;
         whole(tx, id)
     });
     Ok(Json(write.await?))
@@ -193,7 +193,7 @@ async fn retry(
     Segments(id): Segments<Uuid>,
 ) -> Result<Json<FlowInfo>, Error> {
     let write = state.write(move |tx| {
-        tutti_flow::retry(tx, id, clock::now())?;
+        tutti_flow::retry(tx, id)?;
         whole(tx, id)
     });
     Ok(Json(write.await?))

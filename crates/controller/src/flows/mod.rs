@@ -80,12 +80,7 @@ fn unscoped(name: &str) -> &str {
 }
 
 /// Cancels what is under way for a resource that is going: nobody waits for it any more.
-pub(crate) fn retire(
-    tx: &mut Tx<'_>,
-    model: &Model,
-    resource: &str,
-    now: i64,
-) -> Result<(), Error> {
+pub(crate) fn retire(tx: &mut Tx<'_>, model: &Model, resource: &str) -> Result<(), Error> {
     let unfinished = FlowState::ALL.iter().copied().filter(|state| !state.is_ended()).collect();
     let filter = FlowFilter {
         resource: Some(scoped(&model.id, resource)),
@@ -94,8 +89,9 @@ pub(crate) fn retire(
         ..FlowFilter::default()
     };
     for flow in flows(tx, &filter)? {
-        match tutti_flow::cancel(tx, flow.id, now) {
-            Ok(()) | Err(tutti_flow::Error::Ended { .. } | tutti_flow::Error::Reverting { .. }) => {}
+        match tutti_flow::cancel(tx, flow.id) {
+            Ok(()) | Err(tutti_flow::Error::Ended { .. } | tutti_flow::Error::Reverting { .. }) => {
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -170,11 +166,7 @@ pub(crate) fn sync(
 }
 
 /// The generation of the newest flow about a resource that ended in one of these states.
-fn newest_generation(
-    tx: &mut Tx<'_>,
-    resource: &str,
-    states: &[FlowState],
-) -> Result<i64, Error> {
+fn newest_generation(tx: &mut Tx<'_>, resource: &str, states: &[FlowState]) -> Result<i64, Error> {
     let filter = FlowFilter {
         resource: Some(resource.to_owned()),
         state: states.iter().copied().filter(|state| state.is_ended()).collect(),

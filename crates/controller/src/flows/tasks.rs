@@ -67,6 +67,12 @@ impl Tasks {
         id
     }
 
+    /// Work of a handler of the engine.
+    pub(crate) fn with(mut self, task: NewTask) -> Self {
+        self.tasks.push(task);
+        self
+    }
+
     fn wait(&mut self, name: &str, title: String, resource: String, wait: Wait) {
         self.tasks.push(NewTask {
             name: name.to_owned(),

@@ -38,6 +38,21 @@ impl Error {
             Self::Store(tutti_store::Error::DiskFull) => {
                 (StatusCode::INSUFFICIENT_STORAGE, "disk-full")
             }
+            Self::Content(error) if error.is_disk_full() => {
+                (StatusCode::INSUFFICIENT_STORAGE, "disk-full")
+            }
+            Self::Content(tutti_content::Error::Receive { .. }) => {
+                (StatusCode::BAD_REQUEST, "invalid")
+            }
+            Self::Flow(tutti_flow::Error::NoFlow { .. } | tutti_flow::Error::NoTask { .. }) => {
+                (StatusCode::NOT_FOUND, "not-found")
+            }
+            Self::Flow(
+                tutti_flow::Error::Ended { .. }
+                | tutti_flow::Error::Reverting { .. }
+                | tutti_flow::Error::NotRetryable { .. }
+                | tutti_flow::Error::NotWaiting { .. },
+            ) => (StatusCode::CONFLICT, "conflict"),
             Self::Store(tutti_store::Error::Closed) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "stopping")
             }
@@ -57,7 +72,7 @@ impl Error {
 }
 
 /// The error and its causes, one sentence.
-fn sentence(error: &dyn std::error::Error) -> String {
+pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

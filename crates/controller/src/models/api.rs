@@ -1,38 +1,48 @@
 //! Routes of models.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State as Extract;
 use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
-use tutti_model::api::{Accepted, ConfigChange, ModelConfig, ModelCreate, ModelInfo};
+use axum::{Json as Answer, Router};
+use serde::Deserialize;
+use tutti_model::api::{
+    Accepted, ConfigChange, Constraints, FlowInfo, ModelConfig, ModelCreate, ModelInfo,
+};
+use tutti_store::{Json, Tx};
 
-use super::{config, create, find, infos, list, lock_alive, sql};
-use crate::http::{Body, Segments, accepted, created};
+use super::{Model, config, create, destroy, find, infos, list, lock_alive, sql};
+use crate::flows::{self, Change, Tasks};
+use crate::http::{Body, Query, Segments, accepted, created};
 use crate::state::{Shared, State};
-use crate::{Error, clock};
+use crate::units::Removal;
+use crate::{Error, clock, constraints, sequence};
 
 pub(crate) fn routes() -> Router<Arc<State>> {
     Router::new()
         .route("/v1/models", get(all).post(add))
-        .route("/v1/models/{model}", get(one))
+        .route("/v1/models/{model}", get(one).delete(destroyed))
         .route("/v1/models/{model}/config", get(settings).patch(configure))
+        .route("/v1/models/{model}/constraints", get(constrained).put(constrain))
 }
 
-async fn all(Extract(state): Shared) -> Result<Json<Vec<ModelInfo>>, Error> {
-    let read = state.read(|tx| {
+async fn all(Extract(state): Shared) -> Result<Answer<Vec<ModelInfo>>, Error> {
+    let cores = state.around.host.cores;
+    let read = state.read(move |tx| {
         let models = list(tx)?;
-        infos(tx, models)
+        infos(tx, models, cores)
     });
-    Ok(Json(read.await?))
+    Ok(Answer(read.await?))
 }
 
 async fn add(Extract(state): Shared, Body(request): Body<ModelCreate>) -> Result<Response, Error> {
+    let cores = state.around.host.cores;
     let cloud = state.options.default_cloud.clone();
     let write = state.write(move |tx| {
         let model = create(tx, &request, &cloud, clock::now())?;
-        infos(tx, vec![model])
+        infos(tx, vec![model], cores)
     });
     Ok(created(write.await?.pop()))
 }
@@ -40,19 +50,20 @@ async fn add(Extract(state): Shared, Body(request): Body<ModelCreate>) -> Result
 async fn one(
     Extract(state): Shared,
     Segments(model): Segments<String>,
-) -> Result<Json<ModelInfo>, Error> {
+) -> Result<Answer<ModelInfo>, Error> {
+    let cores = state.around.host.cores;
     let read = state.read(move |tx| {
         let model = find(tx, &model)?;
-        infos(tx, vec![model])
+        infos(tx, vec![model], cores)
     });
-    Ok(Json(read.await?.pop().unwrap_or_default()))
+    Ok(Answer(read.await?.pop().unwrap_or_default()))
 }
 
 async fn settings(
     Extract(state): Shared,
     Segments(model): Segments<String>,
-) -> Result<Json<ModelConfig>, Error> {
-    Ok(Json(state.read(move |tx| Ok(config::shown(&find(tx, &model)?))).await?))
+) -> Result<Answer<ModelConfig>, Error> {
+    Ok(Answer(state.read(move |tx| Ok(config::shown(&find(tx, &model)?))).await?))
 }
 
 async fn configure(
@@ -63,10 +74,89 @@ async fn configure(
     let write = state.write(move |tx| {
         let model = lock_alive(tx, &model)?;
         let (after, messages) = config::changed(&model.config.0, &change)?;
-        if after != model.config.0 {
-            tx.exec(sql::SET_CONFIG, (&model.id, tutti_store::Json(after)))?;
+        if after == model.config.0 {
+            return Ok(Accepted { messages, ..Accepted::default() });
         }
-        Ok(Accepted { messages, ..Accepted::default() })
+        tx.exec(sql::SET_CONFIG, (&model.id, Json(after)))?;
+        // Agents of every unit read some of it, e.g. how often to run update-status.
+        let generation = sequence::next(tx, "generation", 1)?;
+        tx.exec(sql::TOUCH_UNITS, (&model.id, generation))?;
+        tx.ring(sequence::UNITS_BELL);
+        let title = format!("Configure model {}", model.name);
+        let flow = submit(tx, &model, "configure-model", title)?;
+        Ok(Accepted { flow: Some(flow), messages, ..Accepted::default() })
     });
     Ok(accepted(write.await?))
+}
+
+/// Submits the flow of a change that is in force at once.
+fn submit(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    kind: &'static str,
+    title: String,
+) -> Result<FlowInfo, Error> {
+    let change = Change {
+        kind,
+        title,
+        resources: vec![format!("model/{}", model.name)],
+        generation: Some(model.generation + 1),
+        tasks: Tasks::new(),
+    };
+    flows::submit(tx, model, change, clock::now())
+}
+
+async fn constrained(
+    Extract(state): Shared,
+    Segments(model): Segments<String>,
+) -> Result<Answer<Constraints>, Error> {
+    let read = state.read(move |tx| Ok(Constraints(find(tx, &model)?.constraints.0)));
+    Ok(Answer(read.await?))
+}
+
+async fn constrain(
+    Extract(state): Shared,
+    Segments(model): Segments<String>,
+    Body(wanted): Body<Constraints>,
+) -> Result<Response, Error> {
+    let wanted = constraints::check(&wanted.0).map_err(|reasons| Error::Refused {
+        summary: format!("the constraints are refused: {}", reasons.join("; ")),
+        reasons,
+    })?;
+    let write = state.write(move |tx| {
+        let model = lock_alive(tx, &model)?;
+        if wanted == model.constraints.0 {
+            return Ok(Accepted::default());
+        }
+        tx.exec(sql::SET_CONSTRAINTS, (&model.id, Json(wanted.clone())))?;
+        let title = format!("Constrain model {}", model.name);
+        let flow = submit(tx, &model, "constrain-model", title)?;
+        Ok(Accepted { flow: Some(flow), ..Accepted::default() })
+    });
+    Ok(accepted(write.await?))
+}
+
+/// How a model's end is asked for. Storage never outlives its model here.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct DestroyQuery {
+    force: bool,
+    no_wait: bool,
+    /// With force: how long agents are waited for, instead of the controller's default.
+    timeout_ms: Option<u64>,
+}
+
+async fn destroyed(
+    Extract(state): Shared,
+    Segments(model): Segments<String>,
+    Query(query): Query<DestroyQuery>,
+) -> Result<Response, Error> {
+    let wait = query.timeout_ms.map_or(state.options.force_wait, Duration::from_millis);
+    let write = state.write(move |tx| {
+        let removal = Removal::new(query.force, query.no_wait, wait, clock::now());
+        destroy::destroy(tx, &model, removal)
+    });
+    let answer = write.await?;
+    state.deadlines.notify_one();
+    Ok(accepted(answer))
 }

@@ -23,10 +23,10 @@ pub(super) fn destroy(tx: &mut Tx<'_>, model: &str, removal: Removal) -> Result<
             tasks = tasks.gone("unit", &unit.id, &unit.name);
         }
         tasks = tasks.gone("application", &application.id, &application.name);
-        flows::retire(tx, &model, &format!("application/{}", application.name), now)?;
+        flows::retire(tx, &model, &format!("application/{}", application.name))?;
     }
     let resource = format!("model/{}", model.name);
-    flows::retire(tx, &model, &resource, now)?;
+    flows::retire(tx, &model, &resource)?;
     let change = Change {
         kind: "destroy-model",
         title: format!("Destroy {}", model.name),

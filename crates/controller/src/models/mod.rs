@@ -110,13 +110,11 @@ fn kind_of_cloud(cloud: &str) -> Result<ModelKind, Error> {
     }
 }
 
-/// Models as the API shows them.
-pub(crate) fn infos(tx: &mut Tx<'_>, models: Vec<Model>) -> Result<Vec<ModelInfo>, Error> {
+/// Models as the API shows them; every machine has the host's cores.
+fn infos(tx: &mut Tx<'_>, models: Vec<Model>, cores: u32) -> Result<Vec<ModelInfo>, Error> {
     let count = |rows: Vec<(String, u32)>| rows.into_iter().collect::<BTreeMap<_, _>>();
     let units = count(tx.all(sql::COUNT_UNITS, ())?);
     let applications = count(tx.all(sql::COUNT_APPLICATIONS, ())?);
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    let cores = u32::try_from(cores).unwrap_or(u32::MAX);
     let mut machines: BTreeMap<String, BTreeMap<String, u32>> = BTreeMap::new();
     for (model, number) in tx.all::<(String, i64)>(sql::MACHINES, ())? {
         machines.entry(model).or_default().insert(number.to_string(), cores);

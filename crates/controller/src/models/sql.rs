@@ -57,6 +57,7 @@ tutti_store::sql! {
         "UPDATE model SET config = $2, generation = generation + 1 WHERE id = $1";
     pub(crate) SET_CONSTRAINTS =
         "UPDATE model SET constraints = $2, generation = generation + 1 WHERE id = $1";
+    pub(crate) TOUCH_UNITS = "UPDATE unit SET generation = $2 WHERE model = $1";
     pub(crate) DELETE = "DELETE FROM model WHERE id = $1";
     pub(crate) DELETE_COUNTERS = "DELETE FROM counter WHERE model = $1";
     pub(crate) SET_LIFE = "UPDATE model SET life = $2, status_since = $3, \

@@ -7,7 +7,7 @@
 
 mod api;
 mod remove;
-pub(crate) mod show;
+mod show;
 pub(crate) mod sql;
 
 use tutti_model::agent::Resolved;
@@ -22,7 +22,7 @@ use crate::sequence;
 use crate::{Error, events, leadership, storage};
 
 pub(crate) use api::routes;
-pub(crate) use remove::{Removal, finished, remove, remove_overdue};
+pub(crate) use remove::{Removal, finished, next_overdue, remove, remove_overdue};
 pub(crate) use sql::Unit;
 
 /// Where a new unit lives.
@@ -67,8 +67,7 @@ pub(crate) fn create(
     let machine = match placement {
         Placement::NewMachine => {
             let constraints = machine_constraints(model, application);
-            let machine =
-                NewMachine { base: application.base.clone(), constraints, manual: false };
+            let machine = NewMachine { base: application.base.clone(), constraints, manual: false };
             Some(machines::create(tx, model, &machine, now)?)
         }
         Placement::Machine(number) => Some(number),
@@ -195,6 +194,12 @@ fn log_status(
 ) -> Result<(), Error> {
     let id = Uuid::now_v7().to_string();
     tx.exec(sql::LOG_STATUS, (id, entity, kind, status, message, now))?;
+    Ok(())
+}
+
+/// Forgets statuses set before a time.
+pub(crate) fn forget_statuses(tx: &mut Tx<'_>, before: i64) -> Result<(), Error> {
+    tx.exec(sql::PRUNE_HISTORY, (before,))?;
     Ok(())
 }
 

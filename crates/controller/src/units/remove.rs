@@ -14,8 +14,8 @@ use crate::models::{self, Model};
 use crate::relations::Touched;
 use crate::sequence::{self, UNITS_BELL};
 use crate::{
-    Error, applications, deferred, events, flows, leadership, machines, operations, relations, secrets,
-    storage,
+    Error, applications, deferred, events, flows, leadership, machines, operations, relations,
+    secrets, storage,
 };
 
 /// How something is removed.
@@ -104,7 +104,7 @@ pub(crate) fn finished(
     touched.extend(unit.principal.clone());
     flows::gone(tx, &format!("unit/{}", unit.id), now)?;
     events::unit(tx, &model, &unit.name, "removed")?;
-    applications::gone_if_empty(tx, &unit.application, now, touched)
+    applications::finish_if_done(tx, &unit.application, now, touched)
 }
 
 /// Removes units whose time is up, whatever their agents say.
@@ -121,4 +121,9 @@ pub(crate) fn remove_overdue(
         }
     }
     Ok(())
+}
+
+/// When the next forced removal of a unit is due.
+pub(crate) fn next_overdue(tx: &mut Tx<'_>) -> Result<Option<i64>, Error> {
+    Ok(tx.one(sql::NEXT_FORCED, ())?)
 }

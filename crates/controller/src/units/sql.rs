@@ -102,6 +102,7 @@ tutti_store::sql! {
     pub(crate) OF_MODEL =
         concat!("SELECT ", columns!(), " FROM unit WHERE model = $1 ORDER BY application, number");
     pub(crate) FORCED = concat!("SELECT ", columns!(), " FROM unit WHERE force_at <= $1");
+    pub(crate) NEXT_FORCED = "SELECT MIN(force_at) FROM unit";
     pub(crate) COUNT_OF_APPLICATION = "SELECT COUNT(*) FROM unit WHERE application = $1";
     pub(crate) HAS_STORAGE = "SELECT COUNT(*) FROM storage WHERE unit = $1";
     INSERT = "INSERT INTO unit (id, model, application, name, number, life, machine, agent, \
