@@ -13,11 +13,12 @@
 //! - `parse`, `flags`, `tools/`: from a command line to a call, one table row per tool;
 //! - `help`: what `--help` prints;
 //! - `wire`: the bytes on the socket;
-//! - `output`: from an answer to stdout;
+//! - `output`, `document`: from an answer to stdout;
 //! - `client`: all of it together.
 
 mod call;
 mod client;
+mod document;
 mod error;
 mod flags;
 mod help;

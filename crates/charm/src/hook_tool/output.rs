@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::yaml;
+use super::document::document;
 
 /// What to do with an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,9 +55,7 @@ impl Format {
             (Self::Smart, Value::Array(items)) if items.iter().all(Value::is_string) => {
                 items.iter().filter_map(Value::as_str).map(|item| format!("{item}\n")).collect()
             }
-            (Self::Smart | Self::Yaml | Self::Raw, value) => {
-                yaml::to_string(value).unwrap_or_else(|_| line(value.to_string()))
-            }
+            (Self::Smart | Self::Yaml | Self::Raw, value) => document(value),
         }
     }
 }
@@ -96,7 +94,7 @@ mod tests {
             (json!(null), "", "", "null\n"),
             (json!(""), "", "\"\"\n", "\"\"\n"),
             (json!("hello"), "hello\n", "hello\n", "\"hello\"\n"),
-            (json!("a: b"), "a: b\n", "\"a: b\"\n", "\"a: b\"\n"),
+            (json!("a: b"), "a: b\n", "'a: b'\n", "\"a: b\"\n"),
             (json!("two\nlines"), "two\nlines\n", "|-\n  two\n  lines\n", "\"two\\nlines\"\n"),
             (json!(1), "1\n", "1\n", "1\n"),
             (json!(-1.5), "-1.5\n", "-1.5\n", "-1.5\n"),
