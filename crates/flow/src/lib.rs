@@ -61,3 +61,7 @@ pub const TOPIC: &str = "flow";
 
 /// The topic that rings when a flow ended.
 pub const ENDED: &str = "flow.ended";
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

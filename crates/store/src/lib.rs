@@ -41,3 +41,7 @@ pub use value::{FromValue, Json, ToValue, Value};
 
 /// The topic that rings when events were added to the outbox.
 pub const OUTBOX: &str = "outbox";
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
