@@ -10,9 +10,9 @@ use tutti_model::api::Life;
 use tutti_store::{Json, Tx};
 
 use crate::applications::Application;
+use crate::models::Model;
 use crate::relations::Touched;
 use crate::units::{self, Unit};
-use crate::models::Model;
 use crate::{Error, events};
 
 tutti_store::sql! {
@@ -30,10 +30,7 @@ tutti_store::sql! {
 
 /// Makes a unit the leader if the application (by id) has units and nobody leads; answers its id.
 /// A unit that is not being removed is preferred, then the lowest number.
-pub(crate) fn elect_if_none(
-    tx: &mut Tx<'_>,
-    application: &str,
-) -> Result<Option<String>, Error> {
+pub(crate) fn elect_if_none(tx: &mut Tx<'_>, application: &str) -> Result<Option<String>, Error> {
     Ok(tx.maybe(ELECT, (application, Json(Life::Alive)))?.flatten())
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tutti_charm::Charm;
+use tutti_charm::charm::Charm;
 use tutti_charm::config::effective;
 use tutti_model::agent::{
     Context, ContextResource, ContextStatus, ContextStorage, GoalStatus, StorageSnapshot,

@@ -4,7 +4,7 @@
 //! meanwhile can no longer write for its application. Every reason is collected before the step is
 //! refused.
 
-use tutti_charm::Charm;
+use tutti_charm::charm::Charm;
 use tutti_model::agent::{Changes, OpenPort, RelationSettings};
 use tutti_store::{Json, Tx};
 

@@ -9,7 +9,6 @@
 //! addresses, leaving relations, the journal with its statuses; then those who wait for the unit
 //! hear of it, and last the units that must react are touched.
 
-use tutti_charm::Charm;
 use tutti_model::agent::{Resolved, Snapshot, Step, StepAnswer};
 use tutti_model::operation::check_journal;
 use tutti_store::{Json, Tx};
@@ -100,8 +99,9 @@ fn effects(
         relations::enter(tx, &unit.model, *relation, member, now, touched)?;
     }
     if let Some(changes) = step.changes.as_ref().filter(|changes| !changes.is_empty()) {
-        let charm: &Charm = &unit::charm_of(tx, &unit.application)?;
-        flush::flush(tx, &Committer { unit, member, charm, now }, changes, touched)?;
+        let charm = unit::charm_of(tx, &unit.application)?;
+        let by = Committer { unit, member, charm: &charm, now };
+        flush::flush(tx, &by, changes, touched)?;
     }
     if let Some(report) = &step.task {
         operations::report(tx, &unit.id, report, now)?;
@@ -128,13 +128,7 @@ fn effects(
 }
 
 /// The unit's own record: journal, statuses, marks.
-fn write(
-    tx: &mut Tx<'_>,
-    model: &Model,
-    unit: &Unit,
-    step: &Step,
-    now: i64,
-) -> Result<(), Error> {
+fn write(tx: &mut Tx<'_>, model: &Model, unit: &Unit, step: &Step, now: i64) -> Result<(), Error> {
     if let Some(status) = &step.workload_status {
         report::set_workload(tx, model, unit, status, now)?;
     }
@@ -155,12 +149,7 @@ fn write(
 }
 
 /// The unit is dead: its records go. A principal that lost a subordinate may get another one.
-fn finish(
-    tx: &mut Tx<'_>,
-    unit: &Unit,
-    now: i64,
-    touched: &mut Touched,
-) -> Result<(), Error> {
+fn finish(tx: &mut Tx<'_>, unit: &Unit, now: i64, touched: &mut Touched) -> Result<(), Error> {
     let Some(unit) = units::by_id(tx, &unit.id)? else { return Ok(()) };
     units::finished(tx, &unit, now, touched)?;
     if let Some(principal) = &unit.principal {

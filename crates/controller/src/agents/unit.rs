@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use tutti_charm::Charm;
+use tutti_charm::charm::Charm;
 use tutti_model::agent::Journal;
 use tutti_store::Tx;
 

@@ -39,11 +39,7 @@ pub(crate) fn replace(
 }
 
 /// The notices of a model's units, or of one unit, by unit and position.
-pub(crate) fn list(
-    tx: &mut Tx<'_>,
-    model: &str,
-    unit: &str,
-) -> Result<Vec<DeferredInfo>, Error> {
+pub(crate) fn list(tx: &mut Tx<'_>, model: &str, unit: &str) -> Result<Vec<DeferredInfo>, Error> {
     let rows: Vec<sql::Notice> = tx.all(sql::LIST, (model, unit))?;
     Ok(rows.into_iter().map(info).collect())
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Relation, Touched, sql};
 use crate::units::Removal;
-use crate::{Error, applications, flows, models, secrets, units};
+use crate::{Error, applications, flows, models, secrets, sequence, units};
 
 /// A relation to be created.
 pub(super) struct NewRelation<'a> {
@@ -189,13 +189,10 @@ pub(crate) fn remove_all_of_model(tx: &mut Tx<'_>, model: &str, now: i64) -> Res
 }
 
 /// Removes the relations whose forced removal is due.
-pub(crate) fn force_due(
-    tx: &mut Tx<'_>,
-    now: i64,
-    touched: &mut Touched,
-) -> Result<(), Error> {
+pub(crate) fn force_due(tx: &mut Tx<'_>, now: i64, touched: &mut Touched) -> Result<(), Error> {
     let relations: Vec<Relation> = tx.all(sql::DUE, (now,))?;
     for relation in &relations {
+        sequence::lock_model(tx, &relation.model)?;
         gone_and_applications(tx, relation, now, touched)?;
     }
     Ok(())

@@ -8,7 +8,7 @@
 //! - [`scope`]: units enter and leave; subordinates follow their principal;
 //! - [`databag`]: writing, with versions that grow only on a real change;
 //! - [`view`]: what one unit sees: for the agent's snapshot, a hook's context, `show-unit`;
-//! - [`infos`], [`partners`]: what people see.
+//! - [`infos`]: what people see.
 //!
 //! Operations collect the units that must react in `touched`; the caller touches them last.
 
@@ -31,13 +31,13 @@ use crate::Error;
 pub(crate) use api::routes;
 pub(crate) use databag::{write_application, write_unit};
 pub(crate) use lifecycle::{
-    application_gone, create_peers, force_due, next_due, remove, remove_all_of_application,
+    application_gone, create_peers, force_due, next_due, remove_all_of_application,
     remove_all_of_model, sync_peers,
 };
 pub(crate) use scope::{
-    Touched, enter, ensure_subordinates, leave, member, refresh_addresses, unit_gone,
+    Touched, ensure_subordinates, enter, leave, member, refresh_addresses, unit_gone,
 };
-pub(crate) use sql::{Member, Partner, Relation, STATEMENTS};
+pub(crate) use sql::{Member, Relation, STATEMENTS};
 
 /// The relation of that number, if it exists.
 pub(crate) fn find(
@@ -62,12 +62,6 @@ pub(crate) fn other_end(
 /// Every relation of a model, peers included, by number.
 pub(crate) fn list(tx: &mut Tx<'_>, model: &str) -> Result<Vec<Relation>, Error> {
     Ok(tx.all(sql::LIST, (model,))?)
-}
-
-/// Who is related to whom in a model, in both directions, by application and endpoint; a peer
-/// relation is listed once. For `status`.
-pub(crate) fn partners(tx: &mut Tx<'_>, model: &str) -> Result<Vec<Partner>, Error> {
-    Ok(tx.all(sql::PARTNERS, (model,))?)
 }
 
 /// Every relation of a model as the API shows it.

@@ -109,8 +109,7 @@ pub(crate) fn ensure_subordinates(
     now: i64,
     touched: &mut Touched,
 ) -> Result<(), Error> {
-    let missing: Vec<String> =
-        tx.all(sql::SUBORDINATES_MISSING, (principal, Json(Life::Alive)))?;
+    let missing: Vec<String> = tx.all(sql::SUBORDINATES_MISSING, (principal, Json(Life::Alive)))?;
     for application in missing {
         let unit = units::create_subordinate(tx, &application, principal, now)?;
         touched.insert(unit);
@@ -120,11 +119,7 @@ pub(crate) fn ensure_subordinates(
 }
 
 /// Whether a unit is in a relation.
-pub(super) fn in_scope(
-    tx: &mut Tx<'_>,
-    relation: &Relation,
-    unit: &str,
-) -> Result<bool, Error> {
+pub(super) fn in_scope(tx: &mut Tx<'_>, relation: &Relation, unit: &str) -> Result<bool, Error> {
     Ok(tx.maybe::<bool>(sql::IN_SCOPE, (&relation.id, unit))?.unwrap_or_default())
 }
 
@@ -165,7 +160,8 @@ fn leave_relation(
     if tx.exec(sql::LEAVE, (&relation.id, &member.unit))? > 0 {
         viewers(tx, relation, member, touched)?;
     }
-    lifecycle::gone_if_empty(tx, relation, now, touched)
+    lifecycle::gone_if_empty(tx, relation, now, touched)?;
+    Ok(())
 }
 
 /// What Juju writes into the databag of each unit by itself.

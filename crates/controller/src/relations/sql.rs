@@ -44,23 +44,6 @@ tutti_store::row! {
         pub(crate) role: String,
     }
 
-    /// One partner of an application, for `status`.
-    #[derive(Clone, Debug)]
-    pub(crate) struct Partner {
-        /// Name of the application.
-        pub(crate) application: String,
-        /// Its endpoint.
-        pub(crate) endpoint: String,
-        /// Name of the partner; the application's own for peers.
-        pub(crate) partner: String,
-        /// Interface.
-        pub(crate) interface: String,
-        /// `global` or `container`.
-        pub(crate) scope: String,
-        /// Whether the partner is a subordinate.
-        pub(crate) partner_subordinate: bool,
-    }
-
     /// A unit as relations see it.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub(crate) struct Member {
@@ -149,13 +132,6 @@ tutti_store::sql! {
     pub(super) SIDES_OF = "SELECT r.number, e.application, a.name, e.endpoint, e.role \
         FROM relation r JOIN relation_endpoint e ON e.relation = r.id \
         JOIN application a ON a.id = e.application WHERE r.id = $1 ORDER BY e.role";
-    pub(super) PARTNERS = "SELECT a.name, e.endpoint, p.name, r.interface, r.scope, p.subordinate \
-        FROM relation r JOIN relation_endpoint e ON e.relation = r.id \
-        JOIN application a ON a.id = e.application \
-        JOIN relation_endpoint o ON o.relation = r.id \
-            AND (r.kind = 'peer' OR o.application <> e.application) \
-        JOIN application p ON p.id = o.application \
-        WHERE r.model = $1 ORDER BY a.name, e.endpoint, p.name, r.number";
     pub(super) SET_LIFE = "UPDATE relation SET life = $2, force_at = $3 WHERE id = $1";
     pub(super) JOINED = "UPDATE relation SET status = 'joined' WHERE id = $1 AND status = 'joining'";
     pub(super) REMOVE = "DELETE FROM relation WHERE id = $1";

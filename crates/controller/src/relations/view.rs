@@ -44,8 +44,11 @@ pub(crate) struct View<'a> {
 impl<'a> View<'a> {
     /// Reads what the unit sees.
     pub(crate) fn load(tx: &mut Tx<'_>, viewer: Viewer<'a>) -> Result<Self, Error> {
-        let mut relations: Vec<(sql::Seen, Vec<sql::Part>)> =
-            tx.all(sql::SEEN, (viewer.application,))?.into_iter().map(|s| (s, Vec::new())).collect();
+        let mut relations: Vec<(sql::Seen, Vec<sql::Part>)> = tx
+            .all(sql::SEEN, (viewer.application,))?
+            .into_iter()
+            .map(|s| (s, Vec::new()))
+            .collect();
         relations.retain(|(seen, _)| visible(seen, &viewer));
         if relations.is_empty() {
             return Ok(Self { viewer, relations });

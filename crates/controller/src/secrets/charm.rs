@@ -179,19 +179,15 @@ fn grantee(
     match unit.filter(|(_, application)| *application == remote) {
         Some((unit, _)) => Ok(("unit", unit)),
         None => {
-            let text = format!("unit {name} is not at the other end of relation {}", relation.number);
+            let text =
+                format!("unit {name} is not at the other end of relation {}", relation.number);
             Err(Error::Invalid(text))
         }
     }
 }
 
 /// The secret, if the unit may manage it.
-fn managed(
-    tx: &mut Tx<'_>,
-    model: &str,
-    member: &Member,
-    id: &str,
-) -> Result<Secret, Error> {
+fn managed(tx: &mut Tx<'_>, model: &str, member: &Member, id: &str) -> Result<Secret, Error> {
     let secret: Secret = tx
         .maybe(sql::BY_ID, (model, id))?
         .ok_or_else(|| Error::NotFound(format!("secret \"{id}\" not found")))?;
@@ -218,7 +214,10 @@ fn check_label(tx: &mut Tx<'_>, secret: &Secret) -> Result<(), Error> {
     }
     let row = (&secret.model, &secret.owner, &secret.label, &secret.id);
     if tx.one::<i64>(sql::LABELLED, row)? > 0 {
-        return Err(Error::Conflict(format!("secret with label {:?} already exists", secret.label)));
+        return Err(Error::Conflict(format!(
+            "secret with label {:?} already exists",
+            secret.label
+        )));
     }
     Ok(())
 }

@@ -22,7 +22,8 @@ pub(crate) fn new_id(now: i64) -> Result<String, Error> {
     let seconds = u32::try_from(now / 1_000_000).unwrap_or(u32::MAX);
     let bits = (u128::from(seconds) << 64) | u128::from(u64::from_be_bytes(random));
     // 96 bits in 20 letters of five bits, so four more at the end.
-    let letter = |place: u32| LETTERS[usize::try_from(bits << 4 >> (5 * (19 - place)) & 31).unwrap_or(0)];
+    let letter =
+        |place: u32| LETTERS[usize::try_from(bits << 4 >> (5 * (19 - place)) & 31).unwrap_or(0)];
     Ok((0..20).map(|place| char::from(letter(place))).collect())
 }
 
@@ -94,7 +95,8 @@ pub(super) fn expires(expiry: &str) -> Result<Option<i64>, String> {
     if expiry.is_empty() {
         return Ok(None);
     }
-    let time: Timestamp = expiry.parse().map_err(|_| format!("expire time {expiry:?} not valid"))?;
+    let time: Timestamp =
+        expiry.parse().map_err(|_| format!("expire time {expiry:?} not valid"))?;
     Ok(Some(time.as_microsecond()))
 }
 
@@ -113,10 +115,16 @@ mod tests {
     #[test]
     fn ids_come_in_three_forms() {
         let id = "9m4e2mr0ui3e8a215n4g";
-        for text in ["9m4e2mr0ui3e8a215n4g", "secret:9m4e2mr0ui3e8a215n4g", "secret://x/9m4e2mr0ui3e8a215n4g"] {
+        for text in [
+            "9m4e2mr0ui3e8a215n4g",
+            "secret:9m4e2mr0ui3e8a215n4g",
+            "secret://x/9m4e2mr0ui3e8a215n4g",
+        ] {
             assert_eq!(bare_id(text), Some(id), "{text}");
         }
-        for text in ["", "mysecret", "9m4e2mr0ui3e8a215n4", "9M4E2MR0UI3E8A215N4G", "zzzzzzzzzzzzzzzzzzzz"] {
+        for text in
+            ["", "mysecret", "9m4e2mr0ui3e8a215n4", "9M4E2MR0UI3E8A215N4G", "zzzzzzzzzzzzzzzzzzzz"]
+        {
             assert_eq!(bare_id(text), None, "{text}");
         }
     }

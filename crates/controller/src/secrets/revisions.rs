@@ -124,15 +124,10 @@ pub(super) fn access_changed(
 }
 
 /// Removes a secret whole; those who consume it must hear of it.
-pub(super) fn remove(
-    tx: &mut Tx<'_>,
-    secret: &Secret,
-    touched: &mut Touched,
-) -> Result<(), Error> {
+pub(super) fn remove(tx: &mut Tx<'_>, secret: &Secret, touched: &mut Touched) -> Result<(), Error> {
     touched.extend(tx.all::<String>(sql::CONSUMERS, (&secret.id,))?);
     touched.extend(tx.maybe::<Option<String>>(sql::OWNER_UNIT, (&secret.id,))?.flatten());
-    for statement in
-        [sql::REMOVE_CONSUMERS, sql::REMOVE_GRANTS, sql::REMOVE_REVISIONS, sql::REMOVE]
+    for statement in [sql::REMOVE_CONSUMERS, sql::REMOVE_GRANTS, sql::REMOVE_REVISIONS, sql::REMOVE]
     {
         tx.exec(statement, (&secret.id,))?;
     }

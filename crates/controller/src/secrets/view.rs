@@ -123,11 +123,7 @@ pub(crate) struct Wanted {
 }
 
 /// A secret as `show-secret` prints it.
-pub(crate) fn info(
-    tx: &mut Tx<'_>,
-    secret: Secret,
-    wanted: Wanted,
-) -> Result<SecretInfo, Error> {
+pub(crate) fn info(tx: &mut Tx<'_>, secret: Secret, wanted: Wanted) -> Result<SecretInfo, Error> {
     let latest: Option<sql::Content> = tx.maybe(sql::CONTENT, (&secret.id, secret.latest))?;
     let grants: Vec<sql::Grant> = tx.all(sql::GRANTS_OF_SECRET, (&secret.id,))?;
     let access = |grant: &sql::Grant| SecretInfoAccess {

@@ -206,6 +206,9 @@ mod tests {
         let reasons = refusals(&metadata, &directives);
         assert_eq!(reasons.len(), 2, "{reasons:?}");
         assert_eq!(reasons[1], "charm \"db\" has no store called \"x\"");
-        assert_eq!(more(&metadata, "y", "", 0).unwrap_err(), "charm \"db\" has no store called \"y\"");
+        assert_eq!(
+            more(&metadata, "y", "", 0).unwrap_err(),
+            "charm \"db\" has no store called \"y\""
+        );
     }
 }

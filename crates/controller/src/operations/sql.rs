@@ -1,0 +1,86 @@
+//! The tables `operation` and `operation_task`.
+
+use serde_json::Value;
+use tutti_store::Json;
+
+/// Columns of [`Task`].
+macro_rules! columns {
+    () => {
+        "model, number, operation, unit, receiver, name, work, parallel, parameters, command, \
+         timeout_ms, status, message, results, log, enqueued, started, completed"
+    };
+}
+
+tutti_store::row! {
+    /// One operation.
+    #[derive(Clone, Debug)]
+    pub(super) struct Operation {
+        pub(super) number: i64,
+        pub(super) summary: String,
+        pub(super) refused: Json<Vec<String>>,
+        pub(super) flow: Option<String>,
+        pub(super) enqueued: i64,
+    }
+
+    /// One task.
+    #[derive(Clone, Debug)]
+    pub(super) struct Task {
+        pub(super) model: String,
+        pub(super) number: i64,
+        pub(super) operation: i64,
+        /// Id of the unit; none for a machine.
+        pub(super) unit: Option<String>,
+        /// Name of the unit, or the machine's number.
+        pub(super) receiver: String,
+        pub(super) name: String,
+        /// `action` or `exec`.
+        pub(super) work: String,
+        pub(super) parallel: bool,
+        pub(super) parameters: Json<Value>,
+        pub(super) command: String,
+        pub(super) timeout_ms: u64,
+        pub(super) status: String,
+        pub(super) message: String,
+        pub(super) results: Json<Value>,
+        pub(super) log: Json<Vec<String>>,
+        pub(super) enqueued: i64,
+        pub(super) started: Option<i64>,
+        pub(super) completed: Option<i64>,
+    }
+}
+
+tutti_store::sql! {
+    pub(super) NUMBERS =
+        "UPDATE model SET next_task = next_task + $2 WHERE id = $1 RETURNING next_task";
+    pub(super) INSERT = "INSERT INTO operation (model, number, summary, refused, flow, enqueued) \
+        VALUES ($1, $2, $3, $4, $5, $6)";
+    pub(super) FIND = "SELECT number, summary, refused, flow, enqueued FROM operation \
+        WHERE model = $1 AND number = $2";
+    pub(super) NEWEST = "SELECT number, summary, refused, flow, enqueued FROM operation \
+        WHERE model = $1 ORDER BY number DESC LIMIT $2";
+    pub(super) INSERT_TASK = "INSERT INTO operation_task (model, number, operation, unit, \
+        receiver, name, work, parallel, parameters, command, timeout_ms, status, message, \
+        results, log, enqueued) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'pending', \
+        '', '{}', '[]', $12)";
+    pub(super) TASK =
+        concat!("SELECT ", columns!(), " FROM operation_task WHERE model = $1 AND number = $2");
+    pub(super) TASKS_OF = concat!("SELECT ", columns!(), " FROM operation_task \
+        WHERE model = $1 AND operation = $2 ORDER BY number");
+    pub(super) TASKS_FROM = concat!("SELECT ", columns!(), " FROM operation_task \
+        WHERE model = $1 AND operation >= $2 ORDER BY number");
+    pub(super) OF_UNIT =
+        concat!("SELECT ", columns!(), " FROM operation_task WHERE unit = $1 AND number = $2");
+    pub(super) WAITING_FOR = concat!("SELECT ", columns!(), " FROM operation_task \
+        WHERE unit = $1 AND status IN ('pending', 'aborting') ORDER BY number");
+    pub(super) UNFINISHED_OF_UNIT = concat!("SELECT ", columns!(), " FROM operation_task \
+        WHERE unit = $1 AND status IN ('pending', 'running', 'aborting') ORDER BY number");
+    pub(super) SET_STATUS = "UPDATE operation_task SET status = $3, started = $4 \
+        WHERE model = $1 AND number = $2";
+    pub(super) END = "UPDATE operation_task SET status = $3, message = $4, results = $5, \
+        completed = $6 WHERE model = $1 AND number = $2";
+    pub(super) SET_LOG = "UPDATE operation_task SET log = $3 WHERE model = $1 AND number = $2";
+    pub(super) REMOVE_TASKS = "DELETE FROM operation_task WHERE model = $1";
+    pub(super) REMOVE_OPERATIONS = "DELETE FROM operation WHERE model = $1";
+    pub(super) LEADER_OF = "SELECT u.name FROM application a JOIN unit u ON u.id = a.leader \
+        WHERE a.model = $1 AND a.name = $2";
+}
