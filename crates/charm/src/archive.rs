@@ -27,6 +27,8 @@ use zip::unstable::read::ZipIterable;
 use crate::digest::Digest;
 use crate::error::{Error, Result, io};
 
+pub(crate) use path::check_link;
+
 pub use ignore::Ignore;
 pub use pack::{Packed, pack, pack_prepared};
 pub use unpack::unpack;

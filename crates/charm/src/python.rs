@@ -280,7 +280,7 @@ pub fn prepare_with(
     out_dir: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Prepared> {
-    let (plan, project) = planned(directory)?;
+    let (mut plan, project) = planned(directory)?;
     progress(Progress::Planned(plan.plugin));
     let source = Charm::from_directory(directory)?;
     let interpreter = match plan.plugin {
@@ -311,7 +311,7 @@ pub fn prepare_with(
         .tempdir_in(parent)
         .map_err(io("create a directory in", parent))?;
     let tree = temporary.path().join("tree");
-    staging::copy_project(directory, &tree)?;
+    plan.notes.extend(staging::copy_project(directory, &tree)?);
     let compiled = match &installed {
         Some(installed) => staging::link_tree(&installed.venv, &tree.join("venv"))?,
         None => false,
@@ -320,9 +320,9 @@ pub fn prepare_with(
     staging::make_startable(&tree, plan.entry.as_deref(), interpreter.as_ref(), compiled)?;
     if let Some(interpreter) = &interpreter {
         // Compared with the source when imported, so that a script edited on a unit is taken as it is.
-        for path in ["src", "lib"].into_iter().filter(|path| tree.join(path).is_dir()) {
-            dependencies::compile(tools, interpreter, &tree, path, path, "checked-hash")?;
-        }
+        let paths: Vec<&str> =
+            ["src", "lib"].into_iter().filter(|path| tree.join(path).is_dir()).collect();
+        dependencies::compile(tools, interpreter, &tree, &paths, "checked-hash", 1)?;
     }
     let charm = Charm::from_directory(&tree)?;
     fs::rename(&tree, out_dir).map_err(io("create", out_dir))?;

@@ -44,7 +44,7 @@ pub(super) fn check(path: &str) -> Result<(), &'static str> {
 ///
 /// `..` is allowed only at the start: there it climbs through real directories (nothing may lie below a link), so
 /// that counting is enough. After a name it could climb from wherever another link leads.
-pub(super) fn check_link(path: &str, target: &str) -> Result<(), &'static str> {
+pub(crate) fn check_link(path: &str, target: &str) -> Result<(), &'static str> {
     if target.is_empty() {
         return Err("its target is empty");
     }

@@ -149,7 +149,7 @@ impl Installation<'_> {
         fs::create_dir(&venv).map_err(io("create", &venv))?;
         self.install(temporary.path(), &requirements, progress)?;
         progress(Progress::Compiling);
-        self.tidy(&venv)?;
+        self.tidy(temporary.path())?;
         mark_used(temporary.path())?;
         if local && entry.is_dir() {
             let outdated = temporary.path().join("outdated");
@@ -300,7 +300,8 @@ impl Installation<'_> {
 
     /// Removes what would only work where it was installed, and compiles the rest for good: bytecode that is never
     /// compared with its source stays valid wherever the charm is unpacked, and is the same every time.
-    fn tidy(&self, venv: &Path) -> Result<()> {
+    fn tidy(&self, temporary: &Path) -> Result<()> {
+        let venv = temporary.join("venv");
         for name in ["bin", ".lock"] {
             let path = venv.join(name);
             match fs::symlink_metadata(&path) {
@@ -311,7 +312,7 @@ impl Installation<'_> {
                 Err(_) => {}
             }
         }
-        compile(self.tools, self.interpreter, venv, ".", "venv", "unchecked-hash")
+        compile(self.tools, self.interpreter, temporary, &["venv"], "unchecked-hash", 0)
     }
 
     fn run(&self, command: &mut Command) -> Result<Output> {
@@ -328,20 +329,24 @@ fn mark_used(entry: &Path) -> Result<()> {
     fs::write(&path, "").map_err(io("write", &path))
 }
 
-/// Compiles the Python files below a path of a directory; `shown` is that path's name in tracebacks. Files that are
-/// not for this Python are left alone, which is why failures to compile are none of ours.
+/// Compiles the Python files below some paths of a directory, which are also their names in tracebacks. Files that
+/// are not for this Python are left alone, which is why failures to compile are none of ours. `jobs` is the number of
+/// processes, 0 for one on each core.
 pub(super) fn compile(
     tools: &Tools,
     interpreter: &Interpreter,
     directory: &Path,
-    path: &str,
-    shown: &str,
-    mode: &str,
+    paths: &[&str],
+    invalidation: &str,
+    jobs: u32,
 ) -> Result<()> {
+    if paths.is_empty() {
+        return Ok(());
+    }
     let mut command = tools.command(&interpreter.path);
     command.current_dir(directory);
-    command.args(["-I", "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", mode]);
-    command.args(["-d", shown, path]);
+    command.args(["-I", "-m", "compileall", "-q", "-q", "--invalidation-mode", invalidation]);
+    command.arg("-j").arg(jobs.to_string()).args(paths);
     command.output().map(drop).map_err(|source| {
         let program = interpreter.path.clone();
         let source = Problem::Start { program, source };

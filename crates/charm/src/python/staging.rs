@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::interpreter::Interpreter;
-use crate::archive::Ignore;
+use crate::archive::{Ignore, check_link};
 use crate::charm::{CHARMCRAFT, Charm};
 use crate::error::{Error, Result, io};
 use crate::manifest::{Base, host_architecture};
@@ -39,14 +39,22 @@ const METADATA_KEYS: &[&str] = &[
 
 /// Copies the project without what [`Ignore::of_source`] and `venv/` leave out. The whole project, also for plugins
 /// for which charmcraft takes only `src/` and `lib/`: a charm that finds more than it expects still works, one that
-/// misses its templates does not.
-pub(super) fn copy_project(from: &Path, to: &Path) -> Result<()> {
+/// misses its templates does not. Links that would lead out of the charm are left out; the answer says which.
+pub(super) fn copy_project(from: &Path, to: &Path) -> Result<Vec<String>> {
     let mut ignore = Ignore::of_source(from)?;
     ignore.add("/venv");
-    copy_tree(from, to, &ignore, "")
+    let mut notes = Vec::new();
+    copy_tree(from, to, &ignore, "", &mut notes)?;
+    Ok(notes)
 }
 
-fn copy_tree(from: &Path, to: &Path, ignore: &Ignore, prefix: &str) -> Result<()> {
+fn copy_tree(
+    from: &Path,
+    to: &Path,
+    ignore: &Ignore,
+    prefix: &str,
+    notes: &mut Vec<String>,
+) -> Result<()> {
     fs::create_dir_all(to).map_err(io("create", to))?;
     for child in fs::read_dir(from).map_err(io("read", from))? {
         let child = child.map_err(io("read", from))?;
@@ -57,10 +65,13 @@ fn copy_tree(from: &Path, to: &Path, ignore: &Ignore, prefix: &str) -> Result<()
         }
         let (source, target) = (child.path(), to.join(child.file_name()));
         if kind.is_dir() {
-            copy_tree(&source, &target, ignore, &format!("{path}/"))?;
+            copy_tree(&source, &target, ignore, &format!("{path}/"), notes)?;
         } else if kind.is_symlink() {
             let points_to = fs::read_link(&source).map_err(io("read link", &source))?;
-            symlink(points_to, &target).map_err(io("create link", &target))?;
+            match check_link(&path, &points_to.to_string_lossy()) {
+                Ok(()) => symlink(points_to, &target).map_err(io("create link", &target))?,
+                Err(reason) => notes.push(format!("link {path:?} is left out: {reason}")),
+            }
         } else if kind.is_file() {
             fs::copy(&source, &target).map_err(io("copy", &source))?;
         }

@@ -320,8 +320,14 @@ fn a_bash_charm_needs_no_python() {
     fs::remove_dir_all(scratch.charm()).unwrap();
     scratch.write("metadata.yaml", "name: bash\n");
     scratch.write("hooks/install", "#!/bin/sh\n");
+    symlink("../../elsewhere", scratch.charm().join("hooks/out")).unwrap();
+    symlink("install", scratch.charm().join("hooks/start")).unwrap();
     let (prepared, _) = scratch.prepare(&Tools::on_path("/nonexistent"), "one").unwrap();
-    assert_eq!(prepared.charm.hooks, ["install"]);
+    assert_eq!(prepared.charm.hooks, ["install", "start"]);
+    assert_eq!(
+        prepared.plan.notes,
+        ["link \"hooks/out\" is left out: its target is outside the archive"]
+    );
     assert!(prepared.interpreter.is_none() && !prepared.charm.has_dispatch);
 }
 
