@@ -20,6 +20,12 @@ pub enum Error {
         /// Every reason at once.
         reasons: Vec<String>,
     },
+    /// 405: the path exists and has no such method.
+    #[error("the path has no such method")]
+    Method,
+    /// 413: the request holds more than it may.
+    #[error("{0}")]
+    TooLarge(String),
     /// 403: the unit or user may not do this.
     #[error("{0}")]
     Forbidden(String),
@@ -67,6 +73,17 @@ pub enum Error {
     /// 500: a handler panicked.
     #[error("the request met a bug; the controller's log has the details")]
     Panicked,
+}
+
+impl Error {
+    /// A refusal with its reasons; a single one is part of the sentence.
+    pub(crate) fn refused(what: &str, reasons: Vec<String>) -> Self {
+        let summary = match reasons.as_slice() {
+            [reason] => format!("{what}: {reason}"),
+            _ => format!("{what}, for {} reasons", reasons.len()),
+        };
+        Self::Refused { summary, reasons }
+    }
 }
 
 impl From<tutti_flow::Error> for Error {

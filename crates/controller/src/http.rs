@@ -38,7 +38,7 @@ const BODY: usize = 32 * 1024 * 1024;
 pub(crate) fn router(state: Arc<State>) -> Router {
     routes()
         .fallback(async || Error::NotFound("there is nothing at this path".into()))
-        .method_not_allowed_fallback(async || Error::Invalid("the path has no such method".into()))
+        .method_not_allowed_fallback(async || Error::Method)
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn(fence))
         .with_state(state)

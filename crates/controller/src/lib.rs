@@ -45,4 +45,4 @@ mod units;
 
 pub use controller::{Controller, Options};
 pub use error::Error;
-pub use schema::MIGRATIONS;
+pub use schema::{MIGRATIONS, STATEMENTS};

@@ -1,4 +1,4 @@
-//! The controller's migrations.
+//! The controller's migrations, and every statement it runs.
 
 use tutti_store::Migration;
 
@@ -9,3 +9,22 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     name: "model",
     sql: include_str!("schema/0001-model.sql"),
 }];
+
+/// Every statement of this crate by name, for a test that prepares them on both engines.
+pub const STATEMENTS: &[&[(&str, &str)]] = &[
+    crate::agents::STATEMENTS,
+    crate::applications::sql::STATEMENTS,
+    crate::controller::STATEMENTS,
+    crate::deferred::STATEMENTS,
+    crate::leadership::STATEMENTS,
+    crate::logs::STATEMENTS,
+    crate::machines::sql::STATEMENTS,
+    crate::models::sql::STATEMENTS,
+    crate::operations::STATEMENTS,
+    crate::relations::STATEMENTS,
+    crate::secrets::STATEMENTS,
+    crate::sequence::STATEMENTS,
+    crate::status::STATEMENTS,
+    crate::storage::STATEMENTS,
+    crate::units::sql::STATEMENTS,
+];

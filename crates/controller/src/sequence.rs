@@ -4,11 +4,13 @@ use tutti_store::Tx;
 
 use crate::Error;
 
-const LOCK_MODEL: &str = "UPDATE model SET revision = revision + 1 WHERE id = $1";
-const NEXT: &str = "UPDATE sequence SET value = value + $2 WHERE name = $1 RETURNING value";
-const TOUCH_UNIT: &str = "UPDATE unit SET generation = $2 WHERE id = $1";
-const NEXT_COUNTER: &str = "INSERT INTO counter (model, name, next) VALUES ($1, $2, 1) \
-     ON CONFLICT (model, name) DO UPDATE SET next = counter.next + 1 RETURNING next";
+tutti_store::sql! {
+    LOCK_MODEL = "UPDATE model SET revision = revision + 1 WHERE id = $1";
+    NEXT = "UPDATE sequence SET value = value + $2 WHERE name = $1 RETURNING value";
+    TOUCH_UNIT = "UPDATE unit SET generation = $2 WHERE id = $1";
+    NEXT_COUNTER = "INSERT INTO counter (model, name, next) VALUES ($1, $2, 1) \
+        ON CONFLICT (model, name) DO UPDATE SET next = counter.next + 1 RETURNING next";
+}
 
 /// Bell that rings when a unit has something new; agents' long polls wait for it.
 pub const UNITS_BELL: &str = "units";

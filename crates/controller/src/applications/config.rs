@@ -45,10 +45,7 @@ pub(super) fn changed(
     match reasons.as_slice() {
         [] => Ok((settings, trust)),
         [reason] => Err(Error::Invalid(reason.clone())),
-        _ => {
-            let summary = format!("{} settings are refused", reasons.len());
-            Err(Error::Refused { summary, reasons })
-        }
+        _ => Err(Error::refused("the settings are refused", reasons)),
     }
 }
 

@@ -124,16 +124,7 @@ fn check(
         let name = name.to_owned();
         return Ok(Plan { name, config, constraints, bindings, base, units, machines });
     }
-    Err(refused(&format!("cannot deploy \"{name}\""), reasons))
-}
-
-/// A refusal with its reasons; a single one is part of the sentence.
-pub(super) fn refused(what: &str, reasons: Vec<String>) -> Error {
-    let summary = match reasons.as_slice() {
-        [reason] => format!("{what}: {reason}"),
-        _ => format!("{what}, for {} reasons", reasons.len()),
-    };
-    Error::Refused { summary, reasons }
+    Err(Error::refused(&format!("cannot deploy \"{name}\""), reasons))
 }
 
 /// Config given as text, of the types the charm declares.

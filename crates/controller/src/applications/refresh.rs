@@ -181,7 +181,14 @@ pub(super) fn refresh(
     let target = target(tx, model, &application, request)?;
     let plan = planned(tx, model, &application, &target, request, uploads, None)?;
     if let Some(summary) = rules::refused(&plan) {
-        return Err(Error::Refused { summary, reasons: plan.refusals });
+        let (from, to) = (&plan.application, &plan.to);
+        return Err(match plan.refusals.len() {
+            1 => Error::Refused { summary, reasons: plan.refusals },
+            _ => {
+                let what = format!("cannot upgrade application \"{from}\" to charm \"{to}\"");
+                Error::refused(&what, plan.refusals)
+            }
+        });
     }
     if plan.up_to_date {
         if application.charm.starts_with("local:") && request.charm.is_empty() {

@@ -35,7 +35,7 @@ pub(super) fn add(
     }
     let machines = deploy::machines(tx, model, &request.to, count, &mut reasons)?;
     if !reasons.is_empty() {
-        return Err(deploy::refused(&format!("cannot add units to \"{name}\""), reasons));
+        return Err(Error::refused(&format!("cannot add units to \"{name}\""), reasons));
     }
     let mut units = Vec::new();
     for nth in 0..count as usize {

@@ -8,7 +8,7 @@ use tutti_model::api::{Accepted, ConfigChange};
 use tutti_store::{Json, Tx};
 
 use super::resources::{self, Uploads};
-use super::{Application, changed, config, deploy, find, find_alive, touch_all};
+use super::{Application, changed, config, find, find_alive, touch_all};
 use crate::flows::{self, Change, Tasks};
 use crate::models::Model;
 use crate::relations::Touched;
@@ -95,7 +95,7 @@ pub(super) fn constrain(
 ) -> Result<Accepted, Error> {
     let mut application = find_alive(tx, model, name)?;
     let wanted = constraints::check(wanted)
-        .map_err(|reasons| deploy::refused("the constraints are refused", reasons))?;
+        .map_err(|reasons| Error::refused("the constraints are refused", reasons))?;
     if wanted == application.constraints.0 {
         return Ok(unchanged(name));
     }

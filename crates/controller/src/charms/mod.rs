@@ -49,13 +49,7 @@ pub(crate) fn repository(model: &str) -> String {
 
 /// Reads and checks an archive. Blocks: call it on a thread that may.
 pub(crate) fn read(archive: &Path) -> Result<Charm, Error> {
-    let refused = |reasons: Vec<String>| Error::Refused {
-        summary: match reasons.as_slice() {
-            [reason] => format!("the charm cannot be used: {reason}"),
-            _ => format!("the charm cannot be used, for {} reasons", reasons.len()),
-        },
-        reasons,
-    };
+    let refused = |reasons| Error::refused("the charm cannot be used", reasons);
     let charm = Charm::from_archive(archive).map_err(|error| match error {
         tutti_charm::Error::Invalid { file, problems } => {
             refused(problems.iter().map(|problem| format!("{file}: {problem}")).collect())

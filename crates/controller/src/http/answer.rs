@@ -32,6 +32,8 @@ impl Error {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::Refused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Self::StaleSession(_) => (StatusCode::CONFLICT, "stale-session"),
             Self::StaleJournal { .. } => (StatusCode::CONFLICT, "stale-journal"),
@@ -63,7 +65,8 @@ impl Error {
     fn problem(&self) -> (StatusCode, Problem) {
         let (status, code) = self.kind();
         let reasons = match self {
-            Self::Refused { reasons, .. } => reasons.clone(),
+            // A single reason is part of the sentence.
+            Self::Refused { reasons, .. } if reasons.len() > 1 => reasons.clone(),
             _ => Vec::new(),
         };
         let detail = sentence(self);

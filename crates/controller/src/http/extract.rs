@@ -1,6 +1,7 @@
 //! Path, query and body of a request, with refusals as problem documents.
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use hyper::body::Bytes;
 use serde::de::DeserializeOwned;
@@ -20,9 +21,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|refused| Error::Invalid(refused.body_text()))?;
+        let bytes = Bytes::from_request(request, state).await.map_err(|refused| {
+            match refused.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(refused.body_text()),
+                _ => Error::Invalid(refused.body_text()),
+            }
+        })?;
         let json: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(json)
             .map(Self)

@@ -49,9 +49,8 @@ async fn add(
     if count > ADD {
         return Err(Error::Invalid(format!("{count} machines at once are too many")));
     }
-    let constraints = constraints::parse(&request.constraints).map_err(|reasons| {
-        Error::Refused { summary: "the constraints are refused".into(), reasons }
-    })?;
+    let constraints = constraints::parse(&request.constraints)
+        .map_err(|reasons| Error::refused("the constraints are refused", reasons))?;
     let machine = NewMachine { base: request.base, constraints, manual: true };
     let write = state.write(move |tx| {
         let (model, now) = (models::lock_alive(tx, &model)?, clock::now());

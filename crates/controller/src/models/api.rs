@@ -119,10 +119,8 @@ async fn constrain(
     Segments(model): Segments<String>,
     Body(wanted): Body<Constraints>,
 ) -> Result<Response, Error> {
-    let wanted = constraints::check(&wanted.0).map_err(|reasons| Error::Refused {
-        summary: format!("the constraints are refused: {}", reasons.join("; ")),
-        reasons,
-    })?;
+    let wanted = constraints::check(&wanted.0)
+        .map_err(|reasons| Error::refused("the constraints are refused", reasons))?;
     let write = state.write(move |tx| {
         let model = lock_alive(tx, &model)?;
         if wanted == model.constraints.0 {

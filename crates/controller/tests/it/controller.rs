@@ -1,0 +1,104 @@
+//! Starting, stopping, refusing.
+
+use std::time::Instant;
+
+use tutti_client::Client;
+use tutti_controller::{Controller, Options, STATEMENTS};
+use tutti_model::api::{ControllerInfo, ModelInfo};
+use tutti_store::Store;
+
+use crate::world::{World, refusal};
+
+#[tokio::test]
+async fn it_tells_who_it_is() {
+    for world in World::all().await {
+        let info: ControllerInfo = world.get("/v1").await;
+        assert_eq!(info.agent_version, "3.6.9");
+        assert_eq!((info.name.as_str(), info.default_cloud.as_str()), ("local", "localhost"));
+        assert_eq!(info.socket, world.options.socket().display().to_string());
+        assert_eq!(info.pid, std::process::id());
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn identity_and_models_survive_a_restart() {
+    for mut world in World::all().await {
+        let before: ControllerInfo = world.get("/v1").await;
+        world.model().await;
+        let begun = Instant::now();
+        world.restart().await;
+        assert!(begun.elapsed().as_millis() < 2000, "{:?}", begun.elapsed());
+        let after: ControllerInfo = world.get("/v1").await;
+        assert_eq!(before.uuid, after.uuid);
+        let models: Vec<ModelInfo> = world.get("/v1/models").await;
+        assert_eq!(models.len(), 1);
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn tcp_serves_loopback_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = Options::new(directory.path());
+    options.listen = Some("127.0.0.1:0".parse().unwrap());
+    let controller = Controller::start(options.clone()).await.unwrap();
+    let address = controller.address().unwrap().to_string();
+    let client = Client::connect(&address.parse().unwrap()).await.unwrap();
+    let info: ControllerInfo = client.get("/v1").await.unwrap();
+    assert_eq!(info.address, address);
+    drop(client);
+    controller.stop().await;
+    options.listen = Some("0.0.0.0:0".parse().unwrap());
+    let error = Controller::start(options).await.unwrap_err();
+    assert!(error.to_string().contains("listen on 0.0.0.0"), "{error}");
+}
+
+#[tokio::test]
+async fn one_controller_per_database_file() {
+    let world = World::sqlite().await;
+    let mut options = world.options.clone();
+    options.socket = Some(world.directory.path().join("other.sock"));
+    let error = Controller::start(options.clone()).await.unwrap_err();
+    let text = format!("{error}: {}", std::error::Error::source(&error).unwrap());
+    assert!(text.contains(&format!("is in use by process {}", std::process::id())), "{text}");
+    world.end().await;
+    Controller::start(options).await.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn bad_requests_get_problem_documents() {
+    let world = World::sqlite().await;
+    world.model().await;
+    let nowhere = refusal(world.client.get::<ControllerInfo>("/v1/nothing").await);
+    assert_eq!((nowhere.status, nowhere.code.as_str()), (404, "not-found"));
+    let no_model = refusal(world.client.get::<ModelInfo>("/v1/models/nope").await);
+    assert_eq!((no_model.status, no_model.detail.as_str()), (404, "model \"nope\" not found"));
+    let method = refusal(world.client.delete::<ControllerInfo>("/v1/models").await);
+    assert_eq!((method.status, method.code.as_str()), (405, "method"));
+    let shape = refusal(world.client.post::<_, ModelInfo>("/v1/models", &["no object"]).await);
+    assert_eq!((shape.status, shape.code.as_str()), (400, "invalid"));
+    let id = refusal(world.client.get::<ModelInfo>("/v1/flows/no-uuid").await);
+    assert_eq!((id.status, id.code.as_str()), (400, "invalid"));
+    let huge = "x".repeat(40 * 1024 * 1024);
+    let huge = refusal(world.client.post::<_, ModelInfo>("/v1/models", &huge).await);
+    assert_eq!(huge.status, 413);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn every_statement_prepares_on_both_engines() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("test.db").display().to_string();
+    let server = std::env::var("TUTTI_TEST_POSTGRES").ok();
+    let server = server.map(|url| format!("{url}?schema=controller_statements"));
+    for url in std::iter::once(file).chain(server) {
+        let migrations =
+            [tutti_controller::MIGRATIONS, tutti_flow::MIGRATIONS, tutti_content::MIGRATIONS];
+        let store = Store::open(&url, &migrations.concat()).await.unwrap();
+        for statements in STATEMENTS {
+            store.prepare_all(statements).await.unwrap();
+        }
+        store.close().await;
+    }
+}

@@ -1,0 +1,173 @@
+//! A controller of a test's own, on each engine there is, and shortcuts to its API.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+use tutti_client::{Client, Error, Problem};
+use tutti_controller::{Controller, Options};
+use tutti_model::api::{
+    Accepted, ApplicationInfo, CharmInfo, Deploy, FlowInfo, ModelCreate, ModelInfo, Status,
+};
+use tutti_store::Store;
+
+use crate::agent::Agent;
+use crate::charm::Source;
+
+/// A running controller.
+pub(crate) struct World {
+    pub(crate) client: Client,
+    pub(crate) options: Options,
+    controller: Option<Controller>,
+    schema: Option<(String, String)>,
+    pub(crate) directory: TempDir,
+}
+
+impl World {
+    /// A fresh controller on every engine.
+    pub(crate) async fn all() -> Vec<Self> {
+        let mut worlds = vec![Self::sqlite().await];
+        worlds.extend(Self::postgres().await);
+        worlds
+    }
+
+    pub(crate) async fn sqlite() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options::new(directory.path().join("data"));
+        Self::start(directory, options, None).await
+    }
+
+    async fn postgres() -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let server = std::env::var("TUTTI_TEST_POSTGRES").ok()?;
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let schema = format!("controller_test_{}_{number}", std::process::id());
+        let directory = tempfile::tempdir().unwrap();
+        let mut options = Options::new(directory.path().join("data"));
+        options.database = Some(format!("{server}?schema={schema}"));
+        Some(Self::start(directory, options, Some((server, schema))).await)
+    }
+
+    async fn start(directory: TempDir, options: Options, schema: Option<(String, String)>) -> Self {
+        let controller = Controller::start(options.clone()).await.unwrap();
+        let address = format!("unix:{}", options.socket().display());
+        let client = Client::connect(&address.parse().unwrap()).await.unwrap();
+        Self { client, options, controller: Some(controller), schema, directory }
+    }
+
+    /// Stops the controller and starts it again on the same data.
+    pub(crate) async fn restart(&mut self) {
+        self.controller.take().unwrap().stop().await;
+        self.controller = Some(Controller::start(self.options.clone()).await.unwrap());
+    }
+
+    /// Stops the controller for good.
+    pub(crate) async fn end(mut self) {
+        self.controller.take().unwrap().stop().await;
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
+        self.client.get(path).await.unwrap_or_else(|error| panic!("GET {path}: {error}"))
+    }
+
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: impl Serialize) -> T {
+        self.client.post(path, &body).await.unwrap_or_else(|error| panic!("POST {path}: {error}"))
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: impl Serialize) -> Accepted {
+        self.client.put(path, &body).await.unwrap_or_else(|error| panic!("PUT {path}: {error}"))
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: impl Serialize) -> Accepted {
+        self.client.patch(path, &body).await.unwrap_or_else(|error| panic!("PATCH {path}: {error}"))
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Accepted {
+        self.client.delete(path).await.unwrap_or_else(|error| panic!("DELETE {path}: {error}"))
+    }
+
+    /// A model on machines, `m`.
+    pub(crate) async fn model(&self) -> ModelInfo {
+        self.add_model("m", "").await
+    }
+
+    pub(crate) async fn add_model(&self, name: &str, cloud: &str) -> ModelInfo {
+        let (name, cloud) = (name.into(), cloud.into());
+        self.post("/v1/models", ModelCreate { name, cloud, ..ModelCreate::default() }).await
+    }
+
+    /// Uploads a charm to `m`.
+    pub(crate) async fn upload(&self, source: &Source) -> CharmInfo {
+        let archive = source.pack(self.directory.path());
+        self.client.post_file("/v1/models/m/charms", &archive, |_, _| {}).await.unwrap()
+    }
+
+    /// Deploys a fresh upload to `m`.
+    pub(crate) async fn deploy(&self, source: &Source, units: u32) -> Accepted {
+        let charm = self.upload(source).await.url;
+        let units = (!source.subordinate()).then_some(units);
+        self.post("/v1/models/m/applications", Deploy { charm, units, ..Deploy::default() }).await
+    }
+
+    pub(crate) async fn status(&self) -> Status {
+        self.get("/v1/models/m/status").await
+    }
+
+    pub(crate) async fn application(&self, name: &str) -> ApplicationInfo {
+        self.get(&format!("/v1/models/m/applications/{name}")).await
+    }
+
+    /// The flow once it has ended.
+    pub(crate) async fn ended(&self, accepted: &Accepted) -> FlowInfo {
+        let id = &accepted.flow.as_ref().unwrap().id;
+        let flow: FlowInfo = self.get(&format!("/v1/flows/{id}?wait_ms=20000")).await;
+        assert!(!flow.finished.is_empty(), "flow has not ended: {flow:#?}");
+        flow
+    }
+
+    pub(crate) async fn agent(&self) -> Agent {
+        Agent::start(self.client.clone()).await
+    }
+
+    /// Looks again and again until something is so.
+    pub(crate) async fn until<F: Future<Output = bool>>(
+        &self,
+        what: &str,
+        mut so: impl FnMut() -> F,
+    ) {
+        for _ in 0..1000 {
+            if so().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not so in time: {what}");
+    }
+}
+
+/// The problem document a call was refused with.
+pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> Problem {
+    match result {
+        Err(Error::Problem(problem)) => *problem,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let Some((server, schema)) = self.schema.take() else { return };
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(async {
+                let store = Store::open(&server, &[]).await.unwrap();
+                // The statement outlives the test process anyway.
+                let sql: &'static str = format!("DROP SCHEMA IF EXISTS {schema} CASCADE").leak();
+                store.write(move |tx| tx.exec(sql, ())).await.unwrap();
+                store.close().await;
+            });
+        });
+        dropping.join().unwrap();
+    }
+}
