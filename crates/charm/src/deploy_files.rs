@@ -92,7 +92,9 @@ pub fn carry_over(
     if old_dir == new_dir {
         return Ok(());
     }
-    for (path, kind) in own_files(new_dir, new_manifest)? {
+    let leftovers = own_files(new_dir, new_manifest)?;
+    let mut changed = !leftovers.is_empty();
+    for (path, kind) in leftovers {
         if kind == Found::Directory {
             // Fails if it holds something the charm ships; then it stays, as it has to.
             drop(fs::remove_dir(new_dir.join(&path)));
@@ -107,9 +109,10 @@ pub fn carry_over(
         // The new directory now holds what its charm ships, and what was copied before.
         if kind != Found::Other && !is_compiled(&path) && !in_the_way(new_dir, &path) {
             copy(&old_dir.join(&path), &new_dir.join(&path), kind)?;
+            changed = true;
         }
     }
-    sync_all(new_dir)
+    if changed { sync_all(new_dir) } else { Ok(()) }
 }
 
 /// Makes a staged charm the one that runs, by one rename.
