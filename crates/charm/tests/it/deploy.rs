@@ -1,6 +1,7 @@
 //! A deployment is killed at random instants; whatever it left, the next run completes it.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -48,6 +49,7 @@ fn deploys_for_ever() {
         let digest = Digest::of_file(&path).unwrap();
         (path, digest)
     });
+    println!("ready");
     loop {
         for (archive, digest) in &archives {
             deploy(&root, archive, *digest);
@@ -64,16 +66,18 @@ fn killed_at_any_instant() {
     deploy(root.path(), &archives[0].0, archives[0].1);
     fs::write(unit.join("charm/state"), "precious").unwrap();
     let (mut seen, mut interrupted) = ([0, 0], 0);
-    for round in 0..40u64 {
+    for round in 0..16u64 {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "deploy::deploys_for_ever", "--ignored", "--nocapture"])
             .env(UNIT, root.path())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Spread over more than one deployment; the start of the process is in it.
-        std::thread::sleep(Duration::from_micros(4_000 + round * 1_733 % 30_000));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("ready")));
+        // Spread over more than one deployment.
+        std::thread::sleep(Duration::from_micros(500 + round * 2_733 % 30_000));
         child.kill().unwrap();
         child.wait().unwrap();
         let running = current(&unit).unwrap().expect("a switch never takes the charm away");
