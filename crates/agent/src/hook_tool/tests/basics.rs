@@ -44,6 +44,12 @@ fn model() {
         ("payload-register docker monitor id1", ""),
         ("payload-status-set monitor id1 started", ""),
     ]);
+    assert_eq!(charm.tools.finish(), Outcome::default());
+}
+
+#[test]
+fn refusals() {
+    let mut charm = Charm::follower();
     charm.check_refusals(&[
         (1, "leader-set a=1", "cannot write leadership settings: this unit is not the leader"),
         (1, "status-get --application", "this unit is not the leader"),
