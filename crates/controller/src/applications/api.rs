@@ -182,10 +182,8 @@ async fn constrain(
     Segments((model, name)): Names,
     Body(wanted): Body<Constraints>,
 ) -> Result<Response, Error> {
-    mutate(&state, model, move |tx, model, now| {
-        settings::constrain(tx, model, &name, &wanted.0, now)
-    })
-    .await
+    mutate(&state, model, move |tx, model, now| settings::constrain(tx, model, &name, &wanted, now))
+        .await
 }
 
 async fn resources_shown(

@@ -1,37 +1,24 @@
-//! Deploying a charm: check everything, then write everything, in one transaction.
+//! Deploying a charm: check everything, then write everything, in one transaction. Whether it may
+//! be is decided by [`tutti_model::application`].
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use tutti_charm::assumes::Offer;
-use tutti_charm::config::{Settings, parse_value};
+use tutti_charm::manifest::host_architecture;
 use tutti_charm::metadata::Metadata;
-use tutti_charm::{checks, name};
 use tutti_model::api::{Accepted, Deploy, Life, ModelKind};
+use tutti_model::application::{self as rules, DeployPlan, Deployment};
 use tutti_store::{Json, Tx};
 use uuid::Uuid;
 
 use super::resources::{self, Uploads};
 use super::{Application, sql};
 use crate::charms::{self, Published};
-use crate::constraints::{self, Constraints};
 use crate::flows::{self, Change};
-use crate::machines::DEFAULT_BASE;
 use crate::models::{self, Model};
 use crate::relations::{self, Touched};
 use crate::units::{self, Placement};
-use crate::{Error, events, machines, sequence, storage};
-
-/// What a checked request comes to.
-struct Plan {
-    name: String,
-    config: Settings,
-    constraints: Constraints,
-    bindings: BTreeMap<String, String>,
-    base: String,
-    units: u32,
-    machines: Vec<i64>,
-}
+use crate::{Error, events, machines, sequence};
 
 /// Deploys: the application and its units are there when this commits.
 pub(super) fn deploy(
@@ -42,7 +29,7 @@ pub(super) fn deploy(
     now: i64,
 ) -> Result<Accepted, Error> {
     let published = charms::resolve(tx, model, &request.charm, request.revision)?;
-    let plan = check(tx, model, request, &published, uploads)?;
+    let (plan, machines) = check(tx, model, request, &published)?;
     let application = record(model, request, &published, &plan, now);
     sql::insert(tx, &application)?;
     let metadata = &published.charm.metadata;
@@ -51,7 +38,7 @@ pub(super) fn deploy(
     events::application(tx, model, &application.name, "created")?;
     let mut units = Vec::new();
     for nth in 0..plan.units as usize {
-        let placement = placement(model, plan.machines.get(nth));
+        let placement = placement(model, machines.get(nth));
         units.push(units::create(tx, model, &application, placement, now)?);
     }
     let touched: Touched = units.iter().map(|unit| unit.id.clone()).collect();
@@ -76,155 +63,94 @@ pub(super) fn deploy(
 }
 
 /// Where the next unit goes, by the model's kind and what was asked for.
-pub(super) fn placement(model: &Model, machine: Option<&i64>) -> Placement<'static> {
-    match (model.kind.0, machine) {
+pub(super) fn placement(model: &Model, wanted: Option<&rules::Placement>) -> Placement<'static> {
+    match (model.kind.0, wanted) {
         (ModelKind::Caas, _) => Placement::Nowhere,
-        (ModelKind::Iaas, Some(machine)) => Placement::Machine(*machine),
-        (ModelKind::Iaas, None) => Placement::NewMachine,
+        (ModelKind::Iaas, Some(rules::Placement::Machine(number))) => {
+            Placement::Machine(i64::from(*number))
+        }
+        (ModelKind::Iaas, _) => Placement::NewMachine,
     }
 }
 
-/// Every reason against the request at once.
+/// Every reason against the request at once, or what comes of it.
 fn check(
     tx: &mut Tx<'_>,
     model: &Model,
     request: &Deploy,
     published: &Published,
-    uploads: &Uploads,
-) -> Result<Plan, Error> {
+) -> Result<(DeployPlan, Vec<rules::Placement>), Error> {
     let charm = &published.charm;
     let name = if request.application.is_empty() { charm.name() } else { &request.application };
-    name::application(name).map_err(|error| Error::Invalid(error.to_string()))?;
-    if tx.maybe::<Application>(sql::BY_NAME, (&model.id, name))?.is_some() {
-        return Err(Error::Conflict(format!(
-            "cannot add application \"{name}\": application already exists"
-        )));
-    }
-    let mut reasons = Vec::new();
-    let offer = Offer::of_model(model.kind.0 == ModelKind::Caas);
-    if !request.force {
-        reasons.extend(checks::assumptions(charm, &offer).into_iter().map(|one| one.message));
-    }
-    let config = settings(charm, &request.config, &mut reasons);
-    let constraints = constraints::parse(&request.constraints).unwrap_or_else(|problems| {
-        reasons.extend(problems);
-        Constraints::new()
-    });
-    reasons.extend(resources::unknown(&charm.metadata, uploads));
-    reasons.extend(storage::refusals(&charm.metadata, &request.storage));
-    let bindings = bindings(&charm.metadata, &request.bindings, &mut reasons);
-    let base = base(model, request, published, &mut reasons);
-    let subordinate = charm.metadata.subordinate;
-    if subordinate && request.units.is_some_and(|units| units > 0) {
-        reasons.push("a subordinate application has no units of its own".to_owned());
-    }
-    let units = if subordinate { 0 } else { request.units.unwrap_or(1) };
-    let machines = machines(tx, model, &request.to, units, &mut reasons)?;
-    if reasons.is_empty() {
-        let name = name.to_owned();
-        return Ok(Plan { name, config, constraints, bindings, base, units, machines });
-    }
-    Err(Error::refused(&format!("cannot deploy \"{name}\""), reasons))
-}
-
-/// Config given as text, of the types the charm declares.
-pub(super) fn settings(
-    charm: &tutti_charm::charm::Charm,
-    given: &BTreeMap<String, String>,
-    reasons: &mut Vec<String>,
-) -> Settings {
-    let mut settings = Settings::new();
-    for (key, text) in given.iter().filter(|(key, _)| *key != super::config::TRUST) {
-        match parse_value(&charm.config, key, text) {
-            Ok(value) => drop(settings.insert(key.clone(), value)),
-            Err(error) => reasons.push(error.to_string()),
+    // `trust` is a setting of the application, not of its charm.
+    let mut of_charm = request.clone();
+    of_charm.config.remove(super::config::TRUST);
+    let deployment = Deployment {
+        request: &of_charm,
+        charm,
+        kind: model.kind.0,
+        architecture: host_architecture(),
+        default_base: models::config::text(model, "default-base"),
+        taken: tx.maybe::<Application>(sql::BY_NAME, (&model.id, name))?.is_some(),
+    };
+    let plan = rules::check_deploy(&deployment);
+    let units = plan.as_ref().map_or(request.units.unwrap_or(1), |plan| plan.units);
+    let (placements, mut reasons) = placements(tx, model, &request.to, units)?;
+    match plan {
+        Ok(plan) if reasons.is_empty() => Ok((plan, placements)),
+        Ok(_) => Err(Error::refused(&format!("cannot deploy \"{name}\""), reasons)),
+        Err(mut all) => {
+            reasons.retain(|reason| !all.contains(reason));
+            all.extend(reasons);
+            Err(Error::refused(&format!("cannot deploy \"{name}\""), all))
         }
     }
-    settings
 }
 
-/// The space of every endpoint. There is one space, `alpha`.
-pub(super) fn bindings(
-    metadata: &Metadata,
-    given: &BTreeMap<String, String>,
-    reasons: &mut Vec<String>,
-) -> BTreeMap<String, String> {
-    const SPACE: &str = "alpha";
-    let endpoints = metadata.endpoints().map(|(name, _)| name);
-    let names = endpoints.chain(metadata.extra_bindings.iter().map(String::as_str)).chain([""]);
-    let bindings: BTreeMap<_, _> = names.map(|name| (name.to_owned(), SPACE.to_owned())).collect();
-    for (endpoint, space) in given {
-        if !bindings.contains_key(endpoint) {
-            reasons.push(format!("cannot bind \"{endpoint}\": the charm has no such endpoint"));
-        }
-        if space != SPACE {
-            reasons.push(format!("space \"{space}\" not found"));
-        }
-    }
-    bindings
-}
-
-/// The base to run on: asked for, the charm's first, the model's default.
-fn base(
-    model: &Model,
-    request: &Deploy,
-    published: &Published,
-    reasons: &mut Vec<String>,
-) -> String {
-    let supported: Vec<_> =
-        published.charm.manifest.bases.iter().map(ToString::to_string).collect();
-    let wanted = request.base.trim_end_matches("/stable");
-    if !wanted.is_empty() {
-        if !request.force && !supported.is_empty() && !supported.iter().any(|base| base == wanted) {
-            let supported = supported.join(", ");
-            reasons.push(format!(
-                "base \"{wanted}\" is not supported by the charm, supported: {supported}"
-            ));
-        }
-        return wanted.to_owned();
-    }
-    let default = Some(models::config::text(model, "default-base").to_owned());
-    let default = default.filter(|base| !base.is_empty() && supported.is_empty());
-    let base = default.or_else(|| supported.first().cloned());
-    base.unwrap_or_else(|| DEFAULT_BASE.to_owned())
-}
-
-/// The machines asked for by `--to`.
-pub(super) fn machines(
+/// What is asked for by `--to`, and every reason against it.
+pub(super) fn placements(
     tx: &mut Tx<'_>,
     model: &Model,
     to: &[String],
     units: u32,
-    reasons: &mut Vec<String>,
-) -> Result<Vec<i64>, Error> {
-    if !to.is_empty() && model.kind.0 == ModelKind::Caas {
-        reasons.push("placement is not possible on a Kubernetes-like model".to_owned());
-        return Ok(Vec::new());
-    }
+) -> Result<(Vec<rules::Placement>, Vec<String>), Error> {
+    let (mut placements, mut reasons) = (Vec::new(), Vec::new());
     if to.len() > units as usize {
         reasons.push(format!("{} placements for {units} units", to.len()));
     }
-    let mut machines = Vec::new();
-    for placement in to {
-        if placement.parse::<u32>().is_err() {
-            reasons.push(format!("placement \"{placement}\" is not a machine number"));
-            continue;
+    for text in to {
+        let placement = match rules::Placement::parse(text, model.kind.0) {
+            Ok(placement) => placement,
+            Err(error) => {
+                reasons.push(error.to_string());
+                continue;
+            }
+        };
+        if let rules::Placement::Machine(_) = placement {
+            match machines::find(tx, model, text) {
+                Ok(machine) if machine.life.0 == Life::Alive => {}
+                Ok(_) => reasons.push(format!("machine {text} is being removed")),
+                Err(Error::NotFound(text)) => reasons.push(text),
+                Err(error) => return Err(error),
+            }
         }
-        match machines::find(tx, model, placement) {
-            Ok(machine) if machine.life.0 == Life::Alive => machines.push(machine.number),
-            Ok(machine) => reasons.push(format!("machine {} is being removed", machine.number)),
-            Err(Error::NotFound(text)) => reasons.push(text),
-            Err(error) => return Err(error),
-        }
+        placements.push(placement);
     }
-    Ok(machines)
+    Ok((placements, reasons))
+}
+
+/// The space of every name that can be bound: there is one space, `alpha`.
+pub(super) fn bindings(metadata: &Metadata) -> BTreeMap<String, String> {
+    let endpoints = metadata.endpoints().map(|(name, _)| name);
+    let names = endpoints.chain(metadata.extra_bindings.iter().map(String::as_str)).chain([""]);
+    names.map(|name| (name.to_owned(), "alpha".to_owned())).collect()
 }
 
 fn record(
     model: &Model,
     request: &Deploy,
     published: &Published,
-    plan: &Plan,
+    plan: &DeployPlan,
     now: i64,
 ) -> Application {
     let charm = &published.charm;
@@ -232,7 +158,7 @@ fn record(
     Application {
         id: Uuid::now_v7().to_string(),
         model: model.id.clone(),
-        name: plan.name.clone(),
+        name: plan.application.clone(),
         life: Json(Life::Alive),
         charm: published.url.clone(),
         charm_name: charm.name().to_owned(),
@@ -244,7 +170,7 @@ fn record(
         subordinate: charm.metadata.subordinate,
         config: Json(plan.config.clone()),
         trust: request.trust || trust,
-        constraints: Json(plan.constraints.clone()),
+        constraints: Json(plan.constraints.0.clone()),
         bindings: Json(plan.bindings.clone()),
         storage: Json(request.storage.clone()),
         exposed: false,

@@ -253,7 +253,7 @@ fn write(
     application.charm_digest = target.digest.clone();
     application.charm_version = charm.version.clone().unwrap_or_default();
     application.force_upgrade = request.force_units;
-    application.bindings = Json(deploy::bindings(&charm.metadata, &BTreeMap::new(), &mut vec![]));
+    application.bindings = Json(deploy::bindings(&charm.metadata));
     application.storage.0.retain(|name, _| charm.metadata.storage.contains_key(name));
     application.storage.0.extend(request.storage.clone());
     application.trust = request.trust.unwrap_or(application.trust);

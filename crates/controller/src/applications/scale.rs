@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use tutti_model::api::{Accepted, AddUnits, Life, RemoveUnits};
+use tutti_model::application::units_to_remove;
 use tutti_store::Tx;
 
 use super::{Application, changed, deploy, find, find_alive};
@@ -29,17 +30,16 @@ pub(super) fn add(
         return Err(Error::Invalid(format!("cannot add a unit to subordinate application {name}")));
     }
     let count = request.count.max(1);
-    let mut reasons = Vec::new();
+    let (placements, mut reasons) = deploy::placements(tx, model, &request.to, count)?;
     if count > ADD {
         reasons.push(format!("{count} units at once are too many, at most {ADD}"));
     }
-    let machines = deploy::machines(tx, model, &request.to, count, &mut reasons)?;
     if !reasons.is_empty() {
         return Err(Error::refused(&format!("cannot add units to \"{name}\""), reasons));
     }
     let mut units = Vec::new();
     for nth in 0..count as usize {
-        let placement = deploy::placement(model, machines.get(nth));
+        let placement = deploy::placement(model, placements.get(nth));
         units.push(units::create(tx, model, &application, placement, now)?);
     }
     application.scale += i64::from(count);
@@ -118,16 +118,21 @@ fn chosen(tx: &mut Tx<'_>, model: &Model, request: &RemoveUnits) -> Result<Vec<U
     }
     if !request.application.is_empty() {
         let application = find(tx, model, &request.application)?;
-        let mut alive = units::of_application(tx, &application.id)?;
-        alive.retain(|unit| unit.life.0 == Life::Alive);
+        let all = units::of_application(tx, &application.id)?;
+        let lives: Vec<_> = all
+            .iter()
+            .map(|one| (u32::try_from(one.number).unwrap_or(u32::MAX), one.life.0))
+            .collect();
         let count = request.count as usize;
-        if count == 0 || count > alive.len() {
-            let (name, have) = (&application.name, alive.len());
+        let chosen = units_to_remove(&lives, count);
+        if count == 0 || chosen.len() < count {
+            let name = &application.name;
+            let have = lives.iter().filter(|(_, life)| *life == Life::Alive).count();
             return Err(Error::Invalid(format!(
                 "cannot remove {count} units of \"{name}\": it has {have}"
             )));
         }
-        units.extend(alive.into_iter().rev().take(count));
+        units.extend(chosen.into_iter().filter_map(|at| all.get(at).cloned()));
     }
     if units.is_empty() {
         return Err(Error::Invalid("no unit was named".into()));

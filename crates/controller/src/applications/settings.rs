@@ -1,10 +1,8 @@
 //! Changing one thing of an application: each is a transaction that writes the wish, or nothing if
 //! it is as wished already.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
-use tutti_model::api::{Accepted, ConfigChange};
+use serde_json::json;
+use tutti_model::api::{Accepted, ConfigChange, Constraints};
 use tutti_store::{Json, Tx};
 
 use super::resources::{self, Uploads};
@@ -90,12 +88,11 @@ pub(super) fn constrain(
     tx: &mut Tx<'_>,
     model: &Model,
     name: &str,
-    wanted: &BTreeMap<String, Value>,
+    wanted: &Constraints,
     now: i64,
 ) -> Result<Accepted, Error> {
     let mut application = find_alive(tx, model, name)?;
-    let wanted = constraints::check(wanted)
-        .map_err(|reasons| Error::refused("the constraints are refused", reasons))?;
+    let wanted = constraints::check(wanted)?.0;
     if wanted == application.constraints.0 {
         return Ok(unchanged(name));
     }

@@ -9,6 +9,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 use tutti_model::api::{Accepted, AddMachines, MachineInfo};
+use tutti_model::application::parse_constraints;
 use tutti_store::Tx;
 
 use super::{NewMachine, create, dying, find, infos, sql};
@@ -18,7 +19,7 @@ use crate::models::{self, Model};
 use crate::relations::Touched;
 use crate::state::{Shared, State};
 use crate::units::{self, Removal};
-use crate::{Error, clock, constraints, sequence};
+use crate::{Error, clock, sequence};
 
 pub(crate) fn routes() -> Router<Arc<State>> {
     Router::new()
@@ -49,8 +50,7 @@ async fn add(
     if count > ADD {
         return Err(Error::Invalid(format!("{count} machines at once are too many")));
     }
-    let constraints = constraints::parse(&request.constraints)
-        .map_err(|reasons| Error::refused("the constraints are refused", reasons))?;
+    let constraints = parse_constraints(&request.constraints)?.0;
     let machine = NewMachine { base: request.base, constraints, manual: true };
     let write = state.write(move |tx| {
         let (model, now) = (models::lock_alive(tx, &model)?, clock::now());

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tutti_model::api::{Life, MachineInfo, StatusInfo};
+use tutti_model::application::DEFAULT_BASE;
 use tutti_store::{Json, Tx};
 
 use crate::models::Model;
@@ -21,9 +22,6 @@ pub(crate) use sql::Machine;
 
 /// The agent that serves every machine for now: the one of the controller's host.
 pub(crate) const HOST_AGENT: &str = "0";
-
-/// Base of machines whose charm names none.
-pub(crate) const DEFAULT_BASE: &str = "ubuntu@24.04";
 
 /// What a new machine is like.
 #[derive(Clone, Debug, Default)]

@@ -119,8 +119,7 @@ async fn constrain(
     Segments(model): Segments<String>,
     Body(wanted): Body<Constraints>,
 ) -> Result<Response, Error> {
-    let wanted = constraints::check(&wanted.0)
-        .map_err(|reasons| Error::refused("the constraints are refused", reasons))?;
+    let wanted = constraints::check(&wanted)?.0;
     let write = state.write(move |tx| {
         let model = lock_alive(tx, &model)?;
         if wanted == model.constraints.0 {

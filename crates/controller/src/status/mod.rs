@@ -6,7 +6,8 @@ mod sql;
 use std::collections::{BTreeMap, HashMap};
 
 use tutti_model::agent::OpenPort;
-use tutti_model::api::{Life, ModelKind, Status, StatusInfo, StatusInterface, Sync};
+use tutti_model::api::{Constraints, Life, ModelKind, Status, StatusInfo, StatusInterface, Sync};
+use tutti_model::application::constraints_text;
 use tutti_model::status::{
     ApplicationRow, MachineRow, ModelRow, RelationRow, StatusRows, StatusValue, StorageRow,
     UnitRow, build, worst,
@@ -20,7 +21,7 @@ use crate::http::AGENT_VERSION;
 use crate::machines::{self, HOST_AGENT, Machine};
 use crate::models::{self, Model};
 use crate::units::Unit;
-use crate::{Error, constraints, time};
+use crate::{Error, time};
 
 pub(crate) use api::routes;
 pub(crate) use sql::STATEMENTS;
@@ -274,7 +275,7 @@ fn machine_row(
         instance_id: format!("host-{}", machine.number),
         base: machine.base,
         interfaces: BTreeMap::from([("lo".to_owned(), loopback)]),
-        constraints: constraints::shown(&machine.constraints.0),
+        constraints: constraints_text(&Constraints(machine.constraints.0)),
         hardware: host.hardware.clone(),
     }
 }

@@ -11,7 +11,8 @@ mod show;
 pub(crate) mod sql;
 
 use tutti_model::agent::Resolved;
-use tutti_model::api::{Life, ModelKind};
+use tutti_model::api::{Constraints, Life, ModelKind};
+use tutti_model::application::merged_constraints;
 use tutti_store::{Json, Tx};
 use uuid::Uuid;
 
@@ -66,7 +67,9 @@ pub(crate) fn create(
     let number = sequence::next_counter(tx, &model.id, &counter(&application.name))?;
     let machine = match placement {
         Placement::NewMachine => {
-            let constraints = machine_constraints(model, application);
+            let ours = Constraints(model.constraints.0.clone());
+            let own = Constraints(application.constraints.0.clone());
+            let constraints = merged_constraints(&ours, &own).0;
             let machine = NewMachine { base: application.base.clone(), constraints, manual: false };
             Some(machines::create(tx, model, &machine, now)?)
         }
@@ -138,16 +141,6 @@ pub(crate) fn create_subordinate(
 /// second `mysql` starts where the first one ended.
 pub(crate) fn counter(application: &str) -> String {
     format!("unit/{application}")
-}
-
-/// The application's constraints over the model's.
-fn machine_constraints(
-    model: &Model,
-    application: &Application,
-) -> std::collections::BTreeMap<String, serde_json::Value> {
-    let mut constraints = model.constraints.0.clone();
-    constraints.extend(application.constraints.0.clone());
-    constraints
 }
 
 /// The loopback address of the nth unit ever: 127.1.0.1 … 127.254.255.254, without hosts 0 and 255.

@@ -6,15 +6,23 @@
 
 mod agent;
 mod charm;
+mod player;
 mod world;
 
+mod agents;
 mod artifacts;
 mod config;
 mod controller;
 mod deploy;
 mod flows;
+mod leadership;
+mod logs;
 mod models;
+mod operations;
 mod refresh;
+mod relations;
 mod removal;
 mod scale;
+mod secrets;
 mod status;
+mod storage;
