@@ -36,6 +36,15 @@ pub(crate) fn log(data: &Path) -> PathBuf {
     data.join("controller.log")
 }
 
+/// What can be made again: `$XDG_CACHE_HOME/tutti`, else `~/.cache/tutti`.
+pub(crate) fn cache() -> PathBuf {
+    variable("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .unwrap_or_else(|| home().join(".cache"))
+        .join("tutti")
+}
+
 /// A set and non-empty environment variable.
 pub(crate) fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())

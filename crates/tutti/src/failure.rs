@@ -4,7 +4,6 @@
 //! 2 for a command line that was not understood, 1 for a command that could not do its work, or
 //! the code of a program that was run on somebody's behalf.
 
-use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io;
 

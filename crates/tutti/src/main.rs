@@ -37,6 +37,10 @@ use personality::Personality;
 fn main() -> ExitCode {
     let mut words = env::args_os();
     let program = words.next().unwrap_or_default();
+    if let Some(tool) = personality::hook_tool(&program) {
+        // Called hundreds of times by hooks that wait for it: nothing else may be set up before.
+        return ExitCode::from(tutti_charm::hook_tool::run(tool, words));
+    }
     let words: Vec<OsString> = words.collect();
     match run(Personality::of(&program), words) {
         Ok(()) => ExitCode::SUCCESS,

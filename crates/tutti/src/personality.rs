@@ -38,6 +38,12 @@ impl Personality {
     }
 }
 
+/// The hook tool that the program is called as, if it is one.
+pub(crate) fn hook_tool(program: &OsStr) -> Option<&'static str> {
+    let name = Path::new(program).file_name()?.to_str()?;
+    tutti_charm::hook_tool::TOOLS.iter().find(|tool| **tool == name).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +59,8 @@ mod tests {
             ("", Personality::Tutti),
         ] {
             assert_eq!(Personality::of(OsStr::new(program)), personality, "{program}");
+            assert_eq!(hook_tool(OsStr::new(program)), None, "{program}");
         }
+        assert_eq!(hook_tool(OsStr::new("/x/tools/config-get")), Some("config-get"));
     }
 }

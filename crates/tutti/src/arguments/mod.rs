@@ -81,9 +81,11 @@ pub(crate) fn parse(personality: Personality, words: Vec<String>) -> Result<Comm
         };
     };
     let mut words = words;
-    if root.find_subcommand(&name).is_some() {
-        root = root.mut_subcommand(&name, tune);
-        if let Some(chosen) = root.find_subcommand(&name) {
+    // An alias finds its command too, but only the name may be changed.
+    let found = root.find_subcommand(&name).map(|command| command.get_name().to_owned());
+    if let Some(found) = found {
+        root = root.mut_subcommand(&found, tune);
+        if let Some(chosen) = root.find_subcommand(&found) {
             let reach = reach(chosen, &words);
             let rest = words.split_off(reach);
             words = plain_booleans(chosen, words)?;
@@ -168,8 +170,10 @@ fn reach(command: &clap::Command, words: &[String]) -> usize {
         });
         found.is_some_and(|argument| argument.get_action().takes_values())
     };
-    let name = command.get_name();
-    let start = words.iter().position(|word| word == name).map_or(0, |at| at + 1);
+    let is_name = |word: &String| {
+        word == command.get_name() || command.get_all_aliases().any(|alias| alias == word)
+    };
+    let start = words.iter().position(is_name).map_or(0, |at| at + 1);
     let mut at = start;
     while let Some(word) = words.get(at) {
         if word == "--" || !word.starts_with('-') {

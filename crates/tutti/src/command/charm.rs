@@ -16,7 +16,9 @@ pub(crate) enum CharmCommand {
     /// Make a .charm file from a charm's directory
     Pack(Pack),
     /// Print a completion script for a shell
-    #[command(after_help = "Example:\n  tutti completion bash > ~/.local/share/bash-completion/completions/tutti")]
+    #[command(
+        after_help = "Example:\n  tutti completion bash > ~/.local/share/bash-completion/completions/tutti"
+    )]
     Completion(Completion),
 }
 

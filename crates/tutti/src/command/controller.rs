@@ -10,10 +10,10 @@ use super::serve::stop_controller;
 use crate::arguments::{ControllerArgument, OutputArguments, PromptArgument};
 use crate::client_store::KnownController;
 use crate::context::{Context, USER};
+use crate::controller_process;
 use crate::failure::{Failure, Outcome};
+use crate::output::Format;
 use crate::output::table::{Cell, Table};
-use crate::output::{self, Format};
-use crate::{controller_process, directories};
 
 /// The version of Juju whose behaviour is spoken.
 pub(crate) const JUJU_VERSION: &str = "3.6.9";
@@ -171,9 +171,16 @@ impl Controllers {
         let entry = known.entry(current.name.clone()).or_default();
         entry.address = current.address.to_string();
         let mut entries = json!({});
-        let mut table =
-            Table::new(["Controller", "Model", "User", "Access", "Cloud/Region", "Models", "Version"])
-                .right(5);
+        let mut table = Table::new([
+            "Controller",
+            "Model",
+            "User",
+            "Access",
+            "Cloud/Region",
+            "Models",
+            "Version",
+        ])
+        .right(5);
         for (name, entry) in &known {
             let target = context.target(Some(name))?;
             let client = context.running(&target).await?;
@@ -184,8 +191,11 @@ impl Controllers {
             let model = entry.current_model.clone().unwrap_or_default();
             entries[name] = document(&target.address.to_string(), &model, &info, &models);
             let star = if *name == current.name { "*" } else { "" };
-            let version =
-                if client.is_some() { Cell::from(&info.agent_version) } else { "not running".into() };
+            let version = if client.is_some() {
+                Cell::from(&info.agent_version)
+            } else {
+                "not running".into()
+            };
             table.row([
                 format!("{name}{star}").into(),
                 if model.is_empty() { "-".into() } else { model.into() },
@@ -394,8 +404,7 @@ impl Users {
                 table.render()
             });
         }
-        let value =
-            json!([{"user-name": USER, "display-name": "", "access": "superuser"}]);
+        let value = json!([{"user-name": USER, "display-name": "", "access": "superuser"}]);
         self.output.print(Format::Tabular, &value, || {
             let mut table = Table::new(["Name", "Display name", "Access"]);
             table.row([format!("{USER}*").into(), "".into(), "superuser".into()]);

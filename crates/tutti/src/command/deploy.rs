@@ -95,7 +95,9 @@ impl Deploy {
             return bundle::deploy(context, &model, &file, &options).await;
         }
         if !self.overlay.is_empty() {
-            return Err(Failure::usage("flags provided but not supported when deploying a charm: --overlay."));
+            return Err(Failure::usage(
+                "flags provided but not supported when deploying a charm: --overlay.",
+            ));
         }
         let local = is_path(&self.charm).then(|| Prepared::from_path(path, context.quiet));
         let local = local.transpose()?;

@@ -89,9 +89,8 @@ impl DebugLog {
     pub(super) async fn run(self, context: &Context) -> Outcome {
         let level = level(&self.level)?;
         let filter = Filter::new(&self);
-        let follow = !self.no_tail
-            && self.limit.is_none()
-            && (self.tail || std::io::stdout().is_terminal());
+        let follow =
+            !self.no_tail && self.limit.is_none() && (self.tail || std::io::stdout().is_terminal());
         let wanted = match self.limit {
             Some(limit) => limit,
             None if self.replay => 0,
@@ -209,8 +208,7 @@ impl Filter {
         let entity = |pattern: &String| matches_entity(pattern, &line.entity);
         let module = |name: &String| is_below(&line.logger, name);
         let kept = self.include.is_empty() || self.include.iter().any(entity);
-        let kept_module =
-            self.include_module.is_empty() || self.include_module.iter().any(module);
+        let kept_module = self.include_module.is_empty() || self.include_module.iter().any(module);
         kept && kept_module
             && !self.exclude.iter().any(entity)
             && !self.exclude_module.iter().any(module)
@@ -225,7 +223,8 @@ fn tag(name: &str) -> String {
     let first = name.split('-').next().unwrap_or_default();
     if name.bytes().all(|byte| byte.is_ascii_digit()) {
         format!("machine-{name}")
-    } else if ["unit", "machine", "controller", "application"].contains(&first) || name.contains('*')
+    } else if ["unit", "machine", "controller", "application"].contains(&first)
+        || name.contains('*')
     {
         name.to_owned()
     } else {
@@ -238,7 +237,7 @@ fn matches_entity(pattern: &str, entity: &str) -> bool {
     match pattern.strip_suffix('*') {
         None => pattern == entity,
         Some(start) => match entity.strip_prefix(start) {
-            Some(rest) if start.starts_with("unit-") && start.ends_with('-') => {
+            Some(rest) if start.len() > 5 && start.starts_with("unit-") && start.ends_with('-') => {
                 rest.bytes().all(|byte| byte.is_ascii_digit())
             }
             rest => rest.is_some(),

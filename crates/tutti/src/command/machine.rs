@@ -5,9 +5,7 @@ use serde_json::json;
 use tutti_model::api::{Accepted, AddMachines, Status};
 
 use super::answer::{confirm, names, report, report_removal};
-use crate::arguments::{
-    ConstraintsArgument, ModelArgument, OutputArguments, PromptArgument,
-};
+use crate::arguments::{ConstraintsArgument, ModelArgument, OutputArguments, PromptArgument};
 use crate::context::{Context, flag, query};
 use crate::failure::{Failure, Outcome};
 use crate::output::Format;

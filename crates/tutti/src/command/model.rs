@@ -11,8 +11,7 @@ use tutti_model::api::{Accepted, ControllerInfo, Life, ModelCreate, ModelInfo, M
 use super::answer::{Pauses, confirm};
 use super::config::{ConstraintsCommand, ModelConfigCommand, SetConstraintsCommand};
 use crate::arguments::{
-    ConfigArgument, ControllerArgument, GoDuration, ModelArgument, OutputArguments,
-    PromptArgument,
+    ConfigArgument, ControllerArgument, GoDuration, ModelArgument, OutputArguments, PromptArgument,
 };
 use crate::context::{Context, Model, Target, USER, flag, query};
 use crate::failure::{Failure, Outcome};
@@ -307,7 +306,8 @@ impl ShowModel {
             let info: ModelInfo = model.get("").await?;
             let controller: ControllerInfo = model.client.get("/v1").await?;
             let machines = info.machines.iter();
-            let machines = machines.map(|(number, cores)| (number.clone(), json!({"cores": cores})));
+            let machines =
+                machines.map(|(number, cores)| (number.clone(), json!({"cores": cores})));
             let mut entry = document(&info, &controller, &model.controller);
             entry["users"] = json!({
                 &info.owner: {

@@ -84,7 +84,9 @@ impl Refresh {
         let info: ApplicationInfo = model.get(&application_path(name, "")).await?;
         let is_local = info.charm.starts_with("local:");
         if is_local && local.is_none() && switch.is_none() {
-            return Err(Failure::new("refreshing a local charm requires either --path or --switch"));
+            return Err(Failure::new(
+                "refreshing a local charm requires either --path or --switch",
+            ));
         }
         let mut request = RefreshRequest {
             charm: switch.cloned().unwrap_or_default(),

@@ -18,8 +18,11 @@ use crate::context::{Context, Model, unit_path};
 use crate::directories::variable;
 use crate::failure::{Attempt as _, Failure, Outcome};
 
-/// Options of ssh and scp that take a value.
-const WITH_VALUE: &str = "BDEFIJLOPQRSWXbcceilmopw";
+/// Options of ssh that take a value.
+const SSH_VALUES: &str = "BDEFIJLOPQRSWbceilmopw";
+
+/// Options of scp that take a value.
+const SCP_VALUES: &str = "DFJPSXcilo";
 
 /// Commands that act on a unit's or machine's files and shell.
 #[derive(Debug, Subcommand)]
@@ -245,7 +248,7 @@ fn after_options(words: &[String]) -> &[String] {
         let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) else {
             break;
         };
-        at += 1 + usize::from(value_follows(letters));
+        at += 1 + usize::from(value_follows(letters, SSH_VALUES));
     }
     words.get(at..).unwrap_or_default()
 }
@@ -259,9 +262,9 @@ fn split_options(words: &[String]) -> (String, Vec<&str>) {
         match word.strip_prefix('-') {
             Some("-") => paths.extend(words.by_ref().map(String::as_str)),
             Some(letters) if !letters.is_empty() => {
-                let flags = letters.find(|letter| WITH_VALUE.contains(letter));
+                let flags = letters.find(|letter| SCP_VALUES.contains(letter));
                 options.push_str(flags.map_or(letters, |at| &letters[..at]));
-                if value_follows(letters) {
+                if value_follows(letters, SCP_VALUES) {
                     words.next();
                 }
             }
@@ -272,8 +275,8 @@ fn split_options(words: &[String]) -> (String, Vec<&str>) {
 }
 
 /// Whether the value of the last option of a group (`-ti`) is the next word.
-fn value_follows(letters: &str) -> bool {
-    let at = letters.find(|letter| WITH_VALUE.contains(letter));
+fn value_follows(letters: &str, with_value: &str) -> bool {
+    let at = letters.find(|letter| with_value.contains(letter));
     at.is_some_and(|at| at + 1 == letters.len())
 }
 
@@ -335,7 +338,11 @@ mod tests {
 
     #[test]
     fn relative_paths_start_at_the_unit() {
-        let place = Place { unit: "a/0".into(), directory: "/m/agents/unit-a-0".into(), model: "/m".into() };
+        let place = Place {
+            unit: "a/0".into(),
+            directory: "/m/agents/unit-a-0".into(),
+            model: "/m".into(),
+        };
         for (path, resolved) in [
             ("/etc/passwd", "/etc/passwd"),
             ("charm/x", "/m/agents/unit-a-0/charm/x"),

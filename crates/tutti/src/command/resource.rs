@@ -56,7 +56,9 @@ impl AttachResource {
     async fn run(self, context: &Context) -> Outcome {
         let Some((name, source)) = value::pair(&self.resource) else {
             let resource = &self.resource;
-            return Err(Failure::usage(format!("resource {resource:?} is not of the form name=file")));
+            return Err(Failure::usage(format!(
+                "resource {resource:?} is not of the form name=file"
+            )));
         };
         let model = context.model(&self.model).await?;
         let upload = upload(&model.client, name, source).await?;

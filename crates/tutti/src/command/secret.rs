@@ -21,8 +21,10 @@ use crate::output::{self, Format};
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecretCommand {
     /// Add a secret
-    #[command(after_help = "Examples:\n  tutti add-secret login user=joe password#file=./password\n  \
-                            tutti add-secret login --file login.yaml")]
+    #[command(
+        after_help = "Examples:\n  tutti add-secret login user=joe password#file=./password\n  \
+                            tutti add-secret login --file login.yaml"
+    )]
     AddSecret(AddSecret),
     /// Give a secret new content, another name or another description
     UpdateSecret(UpdateSecret),
@@ -211,9 +213,8 @@ impl Secrets {
             let name = owner.strip_prefix("application-").or_else(|| owner.strip_prefix("unit-"));
             let name = name.unwrap_or(owner);
             let is_model = owner.starts_with("model-") || owner == &model.name;
-            secrets.retain(|secret| {
-                secret.owner == name || (is_model && secret.owner == "<model>")
-            });
+            secrets
+                .retain(|secret| secret.owner == name || (is_model && secret.owner == "<model>"));
         }
         let value = by_id(&secrets)?;
         self.output.print(Format::Tabular, &value, || {
@@ -355,8 +356,7 @@ mod tests {
         let words =
             ["user=jane".to_owned(), "b#base64=aGk=".into(), format!("f#file={}", text.display())];
         let content = content(&words, Some(&yaml)).unwrap();
-        let expected =
-            [("user", "jane"), ("pin", "123"), ("b", "hi"), ("f", "from file")];
+        let expected = [("user", "jane"), ("pin", "123"), ("b", "hi"), ("f", "from file")];
         assert_eq!(content, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
         assert!(super::content(&["x#base64=%".into()], None).is_err());
         assert!(super::content(&["x".into()], None).is_err());

@@ -9,8 +9,8 @@ use super::model::life;
 use crate::arguments::{ModelArgument, OutputArguments};
 use crate::context::{Context, unit_path};
 use crate::failure::{Failure, Outcome};
-use crate::output::{self, Format};
 use crate::output::table::{Cell, Table};
+use crate::output::{self, Format};
 
 /// Commands about storage.
 #[derive(Debug, Subcommand)]

@@ -265,8 +265,7 @@ impl Resolved {
         let units = if self.all { units_in_error(&model).await? } else { self.units };
         for unit in &units {
             let path = unit_path(unit, "/resolved")?;
-            let accepted: Accepted =
-                model.post(&path, &Resolve { skip: self.no_retry }).await?;
+            let accepted: Accepted = model.post(&path, &Resolve { skip: self.no_retry }).await?;
             report(context, &accepted);
         }
         Ok(())

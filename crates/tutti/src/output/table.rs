@@ -89,8 +89,7 @@ impl Table {
         for (column, cell) in row.iter().enumerate() {
             let length = cell.text.chars().count();
             let free = widths[column] - length;
-            let (before, after) =
-                if self.right.contains(&column) { (free, 0) } else { (0, free) };
+            let (before, after) = if self.right.contains(&column) { (free, 0) } else { (0, free) };
             if length > 0 {
                 let gap = owed + before;
                 let (on, off) = (cell.style.render(), cell.style.render_reset());
@@ -111,15 +110,6 @@ fn one_line(mut cell: Cell) -> Cell {
         cell.text = cell.text.replace(['\n', '\r', '\t'], " ");
     }
     cell
-}
-
-/// A list of names and values, one per line.
-pub(crate) fn fields<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
-    let mut table = Table::default();
-    for (name, value) in rows {
-        table.row([Cell::styled(name, HEADING), value.into()]);
-    }
-    table.render()
 }
 
 #[cfg(test)]

@@ -22,8 +22,7 @@ pub(crate) fn draw(status: &Status) -> String {
 }
 
 fn line(text: &mut String, name: &str, unit: &StatusUnit, indent: &str) {
-    let address =
-        if unit.public_address.is_empty() { &unit.address } else { &unit.public_address };
+    let address = if unit.public_address.is_empty() { &unit.address } else { &unit.public_address };
     let star = if unit.leader { "*" } else { "" };
     // Writing to a String cannot fail.
     let _ = write!(

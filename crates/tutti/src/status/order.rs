@@ -54,9 +54,6 @@ mod tests {
     fn numbers_count_as_numbers() {
         let mut names = vec!["a/10", "b/0", "a/2", "a", "a-b/0", "0/lxd/10", "0/lxd/2", "10", "9"];
         names.sort_by(|a, b| natural(a, b));
-        assert_eq!(
-            names,
-            ["0/lxd/2", "0/lxd/10", "9", "10", "a", "a-b/0", "a/2", "a/10", "b/0"]
-        );
+        assert_eq!(names, ["0/lxd/2", "0/lxd/10", "9", "10", "a", "a-b/0", "a/2", "a/10", "b/0"]);
     }
 }

@@ -54,8 +54,7 @@ fn model(status: &Status) -> Table {
     } else {
         format!("{}/{}", model.cloud, model.region)
     };
-    let mut headings =
-        vec!["Model", "Controller", "Cloud/Region", "Version", "SLA", "Timestamp"];
+    let mut headings = vec!["Model", "Controller", "Cloud/Region", "Version", "SLA", "Timestamp"];
     let note = match model.model_status.current.as_str() {
         "" | "available" => "",
         current if model.model_status.message.is_empty() => current,
@@ -88,8 +87,13 @@ fn applications(status: &Status) -> Table {
     let subordinate_units = count_subordinates(status);
     for (name, application) in sorted(&status.applications) {
         if !application.status_error.is_empty() {
-            table.row([name.into(), "".into(), Cell::status("error"), "".into(),
-                Cell::styled(&application.status_error, BAD)]);
+            table.row([
+                name.into(),
+                "".into(),
+                Cell::status("error"),
+                "".into(),
+                Cell::styled(&application.status_error, BAD),
+            ]);
             continue;
         }
         let info = &application.application_status;
@@ -234,8 +238,7 @@ fn message(text: &str) -> String {
 
 /// The section of machines.
 pub(crate) fn machines(status: &Status) -> Table {
-    let mut table =
-        Table::new(["Machine", "State", "Address", "Inst id", "Base", "AZ", "Message"]);
+    let mut table = Table::new(["Machine", "State", "Address", "Inst id", "Base", "AZ", "Message"]);
     for (number, machine) in sorted(&status.machines) {
         table.row([
             number.into(),

@@ -222,7 +222,10 @@ pub(crate) async fn juju_exec(context: &mut Context, words: &[String]) -> Outcom
     match document["results"]["return-code"].as_i64() {
         Some(0) if is_success(&task) => Ok(()),
         Some(code) if code != 0 => Err(Failure::Exit(u8::try_from(code).unwrap_or(1))),
-        _ => Err(Failure::new(format!("task {} ended as {}: {}", task.id, task.status, task.message))),
+        _ => Err(Failure::new(format!(
+            "task {} ended as {}: {}",
+            task.id, task.status, task.message
+        ))),
     }
 }
 

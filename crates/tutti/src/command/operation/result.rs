@@ -61,11 +61,8 @@ pub(super) fn task_document(task: &OperationTask) -> Value {
     if !task.log.is_empty() {
         put("log", json!(task.log));
     }
-    let times = [
-        ("completed", &task.completed),
-        ("enqueued", &task.enqueued),
-        ("started", &task.started),
-    ];
+    let times =
+        [("completed", &task.completed), ("enqueued", &task.enqueued), ("started", &task.started)];
     let times = times.into_iter().filter(|(_, time)| !time.is_empty());
     let times: Map<String, Value> =
         times.map(|(name, time)| (name.to_owned(), json!(time))).collect();
@@ -178,8 +175,7 @@ fn plain(task: &OperationTask, document: &Value, several: bool) -> Outcome<Strin
 
 /// The outcome of the command: a failure if any task returned another code than 0.
 pub(super) fn verdict(personality: Personality, tasks: &[&OperationTask]) -> Outcome {
-    let failed: Vec<&&OperationTask> =
-        tasks.iter().filter(|task| return_code(task) != 0).collect();
+    let failed: Vec<&&OperationTask> = tasks.iter().filter(|task| return_code(task) != 0).collect();
     if failed.is_empty() {
         return Ok(());
     }

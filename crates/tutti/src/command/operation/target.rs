@@ -158,8 +158,7 @@ mod tests {
 
     #[test]
     fn words_of_run_are_sorted() {
-        let sorted =
-            action(&owned(&["db/0", "db/leader", "back-up", "a.b=1", "c=x=y"])).unwrap();
+        let sorted = action(&owned(&["db/0", "db/leader", "back-up", "a.b=1", "c=x=y"])).unwrap();
         assert_eq!(sorted.units, ["db/0", "db/leader"]);
         assert_eq!(sorted.action, "back-up");
         let expected = [("a.b", "1"), ("c", "x=y")];

@@ -165,11 +165,7 @@ impl Serve {
 }
 
 /// Starts an agent whose hook tools are this very binary.
-fn start_agent(
-    controller: Address,
-    data: &Path,
-    machine: &str,
-) -> Outcome<tutti_agent::Handle> {
+fn start_agent(controller: Address, data: &Path, machine: &str) -> Outcome<tutti_agent::Handle> {
     let binary = std::env::current_exe().attempt(|| "cannot find this binary".into())?;
     let options = tutti_agent::Options::new(controller, data.to_owned(), machine, binary);
     Ok(Agent::start(options)?)

@@ -17,7 +17,9 @@ use query::Query;
 const STEP: Duration = Duration::from_millis(200);
 
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  tutti wait-for application db --query 'status==\"active\" && len(units)>=3'")]
+#[command(
+    after_help = "Example:\n  tutti wait-for application db --query 'status==\"active\" && len(units)>=3'"
+)]
 pub(crate) struct WaitFor {
     #[command(subcommand)]
     what: What,

@@ -48,11 +48,11 @@ nrpe             blocked      2  nrpe    latest/stable  165  no       Nagios ser
 ubun2   24.04    active       1  ubuntu  latest/stable   26  no
 ubuntu  24.04    active       1  ubuntu  latest/stable   26  no
 
-Unit        Workload  Agent  Machine  Public address  Ports          Message
-ubun2/0*    active    idle   2        10.103.56.129
-  nrpe/2    blocked   idle            10.103.56.129   icmp 5666/tcp  Nagios server not configured or related
-ubuntu/1*   active    idle   1        10.103.56.99
-  nrpe/1*   blocked   idle            10.103.56.99    icmp 5666/tcp  Nagios server not configured or related
+Unit       Workload  Agent  Machine  Public address  Ports          Message
+ubun2/0*   active    idle   2        10.103.56.129
+  nrpe/2   blocked   idle            10.103.56.129   icmp 5666/tcp  Nagios server not configured or related
+ubuntu/1*  active    idle   1        10.103.56.99
+  nrpe/1*  blocked   idle            10.103.56.99    icmp 5666/tcp  Nagios server not configured or related
 
 Machine  State    Address        Inst id        Base          AZ  Message
 1        started  10.103.56.99   juju-663cb8-1  ubuntu@24.04      Running
