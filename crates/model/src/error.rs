@@ -76,12 +76,6 @@ pub enum Error {
         /// The constraint.
         key: String,
     },
-    /// A setting of the model nobody knows.
-    #[error("unknown option {key:?}")]
-    UnknownSetting {
-        /// The setting.
-        key: String,
-    },
     /// Text that cannot be read.
     #[error("bad {what}: {text:?} is not {expected}")]
     Malformed {

@@ -17,12 +17,18 @@
 //! - [`relation`]: which endpoints fit, who may read which databag;
 //! - [`application`]: what a deployment may ask for; [`refresh`]: what another charm would change;
 //! - [`status`]: the `status` document from plain rows;
+//! - [`leader`]: who leads; [`address`]: a unit's loopback address;
+//! - [`model_config`]: a model's settings; [`duration`]: durations as Go writes them;
 //! - [`error`]: every refusal with its text.
 
+pub mod address;
 pub mod agent;
 pub mod api;
 pub mod application;
+pub mod duration;
 pub mod error;
+pub mod leader;
+pub mod model_config;
 pub mod operation;
 pub mod refresh;
 pub mod relation;

@@ -342,6 +342,14 @@ fn tasks_run_between_hooks_in_their_order() {
         ["deploy 1", "install", "leader-elected", "task action-3", "cancel task 5"]
     );
     assert!(unit.snapshot.tasks.is_empty());
+    let mut stored = Simulation::new();
+    stored.store("data/0", Life::Alive);
+    stored.task(1);
+    assert_eq!(
+        stored.flow()[..5],
+        ["deploy 1", "data-storage-attached data/0", "install", "leader-elected", "task action-1"],
+        "never before install"
+    );
     unit.task(9);
     unit.local.completed_tasks.insert(9);
     assert!(unit.flow().is_empty());
