@@ -1,5 +1,6 @@
 //! What charms are answered, command line by command line.
 
+mod anything;
 mod basics;
 mod ops;
 mod relations;

@@ -144,3 +144,6 @@ fn print(text: &str) -> io::Result<()> {
         written => written,
     }
 }
+
+#[cfg(test)]
+mod tests;
