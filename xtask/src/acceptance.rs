@@ -1,7 +1,9 @@
 //! Acceptance tests with real clients: pytest and jubilant drive the built binary.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
@@ -65,19 +67,30 @@ pub(crate) fn crash(options: &CrashOptions) -> Result<()> {
 fn pytest() -> Result<Command> {
     execute(&mut cargo(&["build", "--quiet", "--package", "tutti"]))?;
     let tests = root().join("tests/acceptance");
-    let environment = setup::python_environment("acceptance", &tests.join("requirements.txt"))?;
     let programs = link_programs(&target().join("debug/tutti"))?;
-    let mut path = vec![programs, environment.join("bin")];
-    path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
-    let mut command = Command::new(environment.join("bin/python"));
+    let mut command = Command::new(environment()?.join("bin/python"));
     command
         .args(["-m", "pytest", "--color=no", "-ra", "--durations=10", "--rootdir"])
         .arg(&tests)
         .arg(&tests)
-        .env("PATH", env::join_paths(path)?)
+        .env("PATH", path(&[programs])?)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .current_dir(root());
     Ok(command)
+}
+
+/// The Python environment of the acceptance tests.
+pub(crate) fn environment() -> Result<PathBuf> {
+    let requirements = root().join("tests/acceptance/requirements.txt");
+    setup::python_environment("acceptance", &requirements)
+}
+
+/// A search path that begins with these directories and the Python environment, which holds `uv`.
+pub(crate) fn path(first: &[PathBuf]) -> Result<OsString> {
+    let mut directories = first.to_vec();
+    directories.push(environment()?.join("bin"));
+    directories.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    Ok(env::join_paths(directories)?)
 }
 
 /// A directory with the binary under each name it answers to.

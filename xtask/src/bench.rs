@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::{
-    acceptance::link_programs,
+    acceptance::{environment, link_programs},
     setup,
     shell::{cargo, execute, root, target},
 };
@@ -26,10 +26,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     setup::packages()?;
     let profile = if options.quick { "quick" } else { "release" };
     execute(&mut cargo(&["build", "--package", "tutti", "--profile", profile]))?;
-    let requirements = root().join("tests/acceptance/requirements.txt");
-    let environment = setup::python_environment("acceptance", &requirements)?;
     let programs = link_programs(&target().join(profile).join("tutti"))?;
-    let mut command = Command::new(environment.join("bin/python"));
+    let mut command = Command::new(environment()?.join("bin/python"));
     command.arg(root().join("bench/measure.py")).arg(programs.join("tutti"));
     if let Some(only) = &options.only {
         command.args(["--only", only]);

@@ -80,7 +80,9 @@ fn unit_and_integration(postgres: &str) -> Result<Totals> {
     let mut command =
         cargo(&["nextest", "run", "--workspace", "--no-fail-fast", "--color", "never"]);
     command.args(["--status-level", "fail", "--final-status-level", "fail"]);
-    let (lines, succeeded) = watched(command.env("TUTTI_TEST_POSTGRES", postgres))?;
+    command.env("TUTTI_TEST_POSTGRES", postgres).env("TUTTI_TEST_PYPI", "1");
+    command.env("PATH", acceptance::path(&[])?);
+    let (lines, succeeded) = watched(&mut command)?;
     let totals = lines.iter().rev().find_map(|line| counts(line)).unwrap_or_default();
     if !succeeded && totals.failed == 0 {
         bail!("the tests did not run");
