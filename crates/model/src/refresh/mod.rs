@@ -1,7 +1,7 @@
 //! What moving an application to another charm means, and every reason against it.
 //!
 //! [`plan`] compares two charms and the state of the application. It answers the whole
-//! [`RefreshPlan`]: all refusals at once, what changes, and what each unit will do. A refresh goes
+//! [`RefreshPlan`](crate::api::RefreshPlan): all refusals at once, what changes, and what each unit will do. A refresh goes
 //! ahead exactly when `refusals` is empty, and changes nothing exactly when `up_to_date` is set;
 //! whatever else was asked for (config, resources, trust) applies even if the charm stays.
 //!
