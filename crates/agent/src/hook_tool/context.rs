@@ -63,7 +63,7 @@ pub struct Outcome {
     pub failure: Option<String>,
     /// `status-set` was called for the unit.
     pub status_set: bool,
-    /// `juju-reboot` was called and accepted: with or without `--now`.
+    /// `juju-reboot` was called: with or without `--now`. Whether it was granted, the sink knows.
     pub reboot: Option<bool>,
 }
 
