@@ -10,7 +10,7 @@ fn mistakes_end_with_two_and_one_line_on_stderr() {
     for (words, message) in [
         (&["status", "--foo"][..], "ERROR flag provided but not defined: --foo\n"),
         (&["version", "x"], "ERROR unrecognized args: [\"x\"]\n"),
-        (&["status", "-m"], "ERROR flag needs an argument: -m\n"),
+        (&["status", "-m"], "ERROR flag needs an argument: --model\n"),
         (&["run", "a/0"], "ERROR no action specified\n"),
         (
             &["exec", "ls"],

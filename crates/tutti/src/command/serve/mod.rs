@@ -29,6 +29,11 @@ const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 /// The machine an agent serves unless told otherwise: this host.
 const MACHINE: &str = "0";
 
+/// How often, and after which pause, a start is tried again when the usual port was taken while
+/// the controller started.
+const RETRIES: u32 = 5;
+const RETRY: Duration = Duration::from_millis(20);
+
 /// How long a controller may take to stop.
 const STOP: Duration = Duration::from_secs(30);
 
@@ -99,7 +104,7 @@ impl Serve {
         self.log.start()?;
         let mut signals = Signals::listen()?;
         let began = Instant::now();
-        let controller = Controller::start(self.options()?).await?;
+        let controller = self.start().await?;
         let socket = controller.socket().to_owned();
         let agent = match self.no_agent {
             true => None,
@@ -133,6 +138,26 @@ impl Serve {
         std::path::absolute(&data).unwrap_or(data)
     }
 
+    /// Starts the controller, on another port if the usual one is taken meanwhile.
+    async fn start(&self) -> Outcome<Controller> {
+        let mut options = self.options()?;
+        let mut left = RETRIES;
+        loop {
+            let error = match Controller::start(options.clone()).await {
+                Ok(controller) => return Ok(controller),
+                Err(error) => error,
+            };
+            let moved = options.listen.is_some_and(|address| address.port() == 0);
+            if self.listen.is_some() || left == 0 || !(moved || is_taken(&error)) {
+                return Err(error.into());
+            }
+            // The database of the failed start may take a moment to close.
+            left -= 1;
+            options.listen = Some(SocketAddr::new(LISTEN.ip(), 0));
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
     fn options(&self) -> Outcome<tutti_controller::Options> {
         let mut options = tutti_controller::Options::new(self.data());
         options.database.clone_from(&self.database);
@@ -162,6 +187,13 @@ impl Serve {
             }
         }
     }
+}
+
+/// Whether a start failed because somebody else listens on the port.
+fn is_taken(error: &tutti_controller::Error) -> bool {
+    use std::io::ErrorKind::AddrInUse;
+    matches!(error, tutti_controller::Error::Start { what, source }
+        if source.kind() == AddrInUse && what.contains(&LISTEN.to_string()))
 }
 
 /// Starts an agent whose hook tools are this very binary.
