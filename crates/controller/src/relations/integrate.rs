@@ -34,8 +34,17 @@ pub(super) fn integrate(
     let generation = sequence::touch(tx, touched.iter().map(String::as_str))?;
     let units = alive_units(tx, [&one, &other])?;
     let tasks = Tasks::new().units(units.iter().map(|unit| (&unit.id, &unit.name)), generation);
-    let title = format!("Integrate {}", created.key);
-    let change = change("integrate", title, &created, [&one.name, &other.name], tasks);
+    let change = Change {
+        kind: "integrate",
+        title: format!("Integrate {}", created.key),
+        resources: vec![
+            format!("application/{}", one.name),
+            format!("application/{}", other.name),
+            format!("relation/{}", created.number),
+        ],
+        generation: None,
+        tasks,
+    };
     let flow = Some(flows::submit(tx, model, change, now)?);
     let resource = json!({"relation": created.number, "key": created.key});
     Ok(Accepted { flow, resource, messages: Vec::new() })
@@ -53,30 +62,24 @@ pub(super) fn remove(
     if found.kind == "peer" {
         return Err(refused(tutti_model::Error::PeerRelation { key: found.key }));
     }
-    let sides: Vec<sql::Side> = tx.all(sql::SIDES_OF, (&found.id,))?;
+    let resource = format!("relation/{}", found.number);
+    // Whoever still waits for the units to begin with it waits in vain.
+    flows::retire(tx, model, &resource)?;
     let mut touched = Touched::new();
     lifecycle::remove(tx, &found, force_at, now, &mut touched)?;
     sequence::touch(tx, touched.iter().map(String::as_str))?;
     let tasks = Tasks::new().gone("relation", &found.id, &found.key);
-    let title = format!("Remove relation {}", found.key);
-    let names = sides.iter().map(|side| &side.name);
-    let change = change("remove-relation", title, &found, names, tasks);
+    let change = Change {
+        kind: "remove-relation",
+        title: format!("Remove relation {}", found.key),
+        // Not the applications: a removal never waits for what units have to do besides.
+        resources: vec![resource],
+        generation: None,
+        tasks,
+    };
     let flow = Some(flows::submit(tx, model, change, now)?);
     let resource = json!({"relation": found.number, "key": found.key});
     Ok(Accepted { flow, resource, messages: Vec::new() })
-}
-
-fn change<'n>(
-    kind: &'static str,
-    title: String,
-    relation: &Relation,
-    applications: impl IntoIterator<Item = &'n String>,
-    tasks: Tasks,
-) -> Change {
-    let mut resources: Vec<_> =
-        applications.into_iter().map(|name| format!("application/{name}")).collect();
-    resources.push(format!("relation/{}", relation.number));
-    Change { kind, title, resources, generation: None, tasks }
 }
 
 /// Juju names no number of arguments but two.

@@ -3,11 +3,8 @@
 //! A charm declares storage, a directive (`pool,count,size`) can change pool, number and size, and
 //! each unit gets instances `name/number`. The agent provisions an instance, announces it to the
 //! charm, and detaches it when the unit goes. Instances live and die with their unit.
-//!
-//! - [`directive`]: what a directive says and what a charm accepts.
 
 mod api;
-mod directive;
 mod sql;
 
 use std::collections::BTreeMap;
@@ -15,6 +12,7 @@ use std::collections::BTreeMap;
 use tutti_charm::metadata::{Metadata, StorageKind};
 use tutti_model::agent::StorageSnapshot;
 use tutti_model::api::{Life, StorageInfo};
+use tutti_model::application::{Directive, StorageChoice, check_storage};
 use tutti_store::{Json, Tx};
 
 use crate::applications::Application;
@@ -23,7 +21,6 @@ use crate::units::Unit;
 use crate::{Error, charms, sequence};
 
 pub(crate) use api::routes;
-pub(crate) use directive::refusals;
 pub(crate) use sql::STATEMENTS;
 
 /// Creates the storage a new unit starts with.
@@ -34,34 +31,58 @@ pub(crate) fn create_for_unit(
     unit: &Unit,
     now: i64,
 ) -> Result<(), Error> {
-    let charm = charms::of_application(tx, application)?;
-    for name in charm.metadata.storage.keys() {
-        let given = application.storage.0.get(name).map_or("", String::as_str);
-        let wanted = directive::wanted(&charm.metadata, name, given).map_err(Error::Conflict)?;
-        for _ in 0..wanted.count {
-            create(tx, &model.id, &unit.id, name, &wanted, now)?;
+    let metadata = charms::of_application(tx, application)?.metadata;
+    // Checked when the application was deployed.
+    let (chosen, _) =
+        check_storage(&metadata.name, &metadata.storage, &application.storage.0, true);
+    for (name, choice) in &chosen {
+        for _ in 0..choice.count {
+            create(tx, &model.id, &unit.id, &metadata, name, choice, now)?;
         }
     }
     Ok(())
 }
 
-/// Adds storage to a unit that exists; answers the new ids.
+/// Adds storage to a unit that exists: one instance, unless the directive says more. Answers the
+/// new ids.
 pub(crate) fn add(
     tx: &mut Tx<'_>,
     model: &str,
     unit: &str,
     metadata: &Metadata,
     name: &str,
-    given: &str,
+    directive: &str,
     now: i64,
 ) -> Result<Vec<String>, Error> {
     let has: u32 = tx.one(sql::COUNT, (unit, name))?;
-    let wanted = directive::more(metadata, name, given, has).map_err(Error::Invalid)?;
+    let (more, choice) = more(metadata, name, directive, has).map_err(Error::Invalid)?;
     let mut added = Vec::new();
-    for _ in 0..wanted.count {
-        added.push(create(tx, model, unit, name, &wanted, now)?);
+    for _ in 0..more {
+        added.push(create(tx, model, unit, metadata, name, &choice, now)?);
     }
     Ok(added)
+}
+
+/// How many instances a directive adds to those there are, and of what sort.
+fn more(
+    metadata: &Metadata,
+    name: &str,
+    directive: &str,
+    has: u32,
+) -> Result<(u32, StorageChoice), String> {
+    let given: Directive =
+        directive.parse().map_err(|error: tutti_model::Error| error.to_string())?;
+    let more = given.count.unwrap_or(1);
+    let mut whole = vec![has.saturating_add(more).to_string()];
+    whole.extend(given.pool);
+    whole.extend(given.size_mib.map(|size| format!("{size}M")));
+    let directives = BTreeMap::from([(name.to_owned(), whole.join(","))]);
+    let (mut chosen, reasons) =
+        check_storage(&metadata.name, &metadata.storage, &directives, false);
+    match chosen.remove(name).filter(|_| reasons.is_empty()) {
+        Some(choice) => Ok((more, choice)),
+        None => Err(reasons.join("; ")),
+    }
 }
 
 /// A unit was asked to go: its storage is to be detached.
@@ -122,14 +143,16 @@ fn create(
     tx: &mut Tx<'_>,
     model: &str,
     unit: &str,
+    metadata: &Metadata,
     name: &str,
-    wanted: &directive::Directive,
+    choice: &StorageChoice,
     now: i64,
 ) -> Result<String, Error> {
     let number = sequence::next_counter(tx, model, &format!("storage/{name}"))?;
     let id = format!("{name}/{number}");
-    let (pool, size, life) = (wanted.pool.as_str(), wanted.size_mib, Json(Life::Alive));
-    let row = (model, &id, unit, name, kind_word(wanted.kind), pool, size, life, now);
+    let kind = metadata.storage.get(name).map_or("filesystem", |storage| kind_word(storage.kind));
+    let (pool, size, life) = (choice.pool.as_str(), choice.size_mib, Json(Life::Alive));
+    let row = (model, &id, unit, name, kind, pool, size, life, now);
     tx.exec(sql::INSERT, row)?;
     Ok(id)
 }

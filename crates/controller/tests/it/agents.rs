@@ -30,7 +30,7 @@ async fn a_step_whose_answer_was_lost_does_not_apply_twice() {
         changes.state.insert("count".into(), Some("1".into()));
         let mut step =
             Step { version: snapshot.version, changes: Some(changes), ..Step::default() };
-        step.journal.installed = true;
+        step.journal.status_set = true;
         let id = snapshot.unit_id.clone();
         let first = agent.send(&id, &step).await.unwrap().snapshot.unwrap();
         assert_eq!(first.version, snapshot.version + 1);
@@ -39,7 +39,7 @@ async fn a_step_whose_answer_was_lost_does_not_apply_twice() {
         assert_eq!((again.status, again.code.as_str()), (409, "stale-journal"));
         let current: Snapshot = serde_json::from_slice(&again.body).unwrap();
         assert_eq!(current, first);
-        assert!(current.journal.installed, "the agent knows its own journal again");
+        assert!(current.journal.status_set, "the agent knows its own journal again");
         world.end().await;
     }
 }

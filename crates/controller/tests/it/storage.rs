@@ -46,7 +46,7 @@ async fn storage_is_created_provisioned_added_and_detached() {
         assert_eq!((cache.pool.as_str(), cache.size_mib), ("tmpfs", 64));
         for (name, directive, text) in [
             ("data", "2", "at most 2 instances supported, 3 specified"),
-            ("data", "ebs", "pool \"ebs\" not found: there are rootfs and tmpfs"),
+            ("data", "ebs", "pool \"ebs\" not found, there are rootfs and tmpfs"),
             ("nope", "", "charm \"db\" has no store called \"nope\""),
         ] {
             let refused =
