@@ -75,7 +75,8 @@ pub struct Handle {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) controller: Controller,
-    pub(crate) artifacts: Artifacts,
+    pub(crate) charms: Artifacts,
+    pub(crate) resources: Artifacts,
     /// Absolute path.
     pub(crate) data: PathBuf,
     pub(crate) timing: Timing,
@@ -148,6 +149,10 @@ impl Shared {
     /// A newer agent serves the machine: whatever runs here must end at once.
     pub(crate) fn fenced(&self) {
         self.fenced.store(true, Ordering::Relaxed);
+        self.kill();
+    }
+
+    fn kill(&self) {
         self.stop.cancel();
         self.kill.cancel();
     }
@@ -164,7 +169,8 @@ async fn run(options: Options, stop: CancellationToken, kill: CancellationToken)
         opened => opened?,
     };
     let shared = Arc::new(Shared {
-        artifacts: Artifacts::new(data.join("cache").join("charms"), controller.clone()),
+        charms: Artifacts::new(data.join("cache/charms"), ".charm", controller.clone()),
+        resources: Artifacts::new(data.join("cache/resources"), "", controller.clone()),
         controller,
         timing,
         hooks: Semaphore::new(options.hooks_at_once.max(1)),
@@ -179,8 +185,10 @@ async fn run(options: Options, stop: CancellationToken, kill: CancellationToken)
     let mut units =
         Units { shared: Arc::clone(&shared), known: BTreeMap::new(), loops: JoinSet::new() };
     let ended = units.follow(session).await;
-    if let Err(Error::Fenced) = ended {
-        shared.fenced();
+    match ended {
+        Err(Error::Fenced) => shared.fenced(),
+        Err(_) => shared.kill(),
+        Ok(()) => {}
     }
     while units.loops.join_next().await.is_some() {}
     match ended {

@@ -1,4 +1,4 @@
-//! Charms and resources by digest: downloaded once per machine, checked, kept in `cache/`.
+//! Charms, or resources, by digest: downloaded once per machine, checked, and kept.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,15 @@ use crate::error::{Result, file};
 
 /// The cache. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Artifacts {
+pub(crate) struct Artifacts {
     inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
 struct Inner {
     directory: PathBuf,
+    /// What file names end with.
+    suffix: &'static str,
     controller: Controller,
     /// One lock per artifact being asked for, so that it is downloaded once.
     locks: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
@@ -31,8 +33,8 @@ struct Inner {
 
 impl Artifacts {
     /// A cache in this directory, which is created when needed.
-    pub(crate) fn new(directory: PathBuf, controller: Controller) -> Self {
-        let inner = Inner { directory, controller, locks: Mutex::default() };
+    pub(crate) fn new(directory: PathBuf, suffix: &'static str, controller: Controller) -> Self {
+        let inner = Inner { directory, suffix, controller, locks: Mutex::default() };
         Self { inner: Arc::new(inner) }
     }
 
@@ -40,9 +42,9 @@ impl Artifacts {
     ///
     /// # Errors
     /// [`Error::Digest`], [`Error::Artifact`], [`Error::Call`], [`Error::File`].
-    pub async fn fetch(&self, digest: &str) -> Result<PathBuf> {
+    pub(crate) async fn fetch(&self, digest: &str) -> Result<PathBuf> {
         let digest: Digest = digest.parse().map_err(|_| Error::Digest { text: digest.into() })?;
-        let path = self.inner.directory.join(format!("{digest}.charm"));
+        let path = self.inner.directory.join(format!("{digest}{}", self.inner.suffix));
         let lock = Arc::clone(self.locks().entry(digest).or_default());
         let found = {
             let _only_one = lock.lock().await;

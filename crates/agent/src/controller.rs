@@ -15,7 +15,7 @@ use crate::timing::{Timing, back_off, random};
 use crate::{Error, Result};
 
 /// A problem's code when a newer agent serves the machine.
-const SESSION_SUPERSEDED: &str = "stale-session";
+const STALE_SESSION: &str = "stale-session";
 
 /// The controller as one agent sees it. Clones share connections.
 #[derive(Clone, Debug)]
@@ -153,7 +153,7 @@ impl Controller {
             match error.problem() {
                 None if error.is_connection() => {}
                 Some(problem) if problem.status >= 500 || problem.status == 429 => {}
-                Some(problem) if problem.code == SESSION_SUPERSEDED => return Err(Error::Fenced),
+                Some(problem) if problem.code == STALE_SESSION => return Err(Error::Fenced),
                 Some(problem) if problem.status == 404 => return Err(Error::Gone),
                 _ => return Err(error.into()),
             }

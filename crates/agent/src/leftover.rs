@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, file};
 
-/// The mark of one run. Dropped when the run has ended in whatever way.
+/// The mark of one run. It stays, for the next start of the agent, unless [`Mark::end`] is called.
 #[derive(Debug)]
 pub(crate) struct Mark {
     path: PathBuf,
@@ -75,17 +75,16 @@ impl Mark {
         &self.content.context
     }
 
-    fn write(&self) -> Result<()> {
-        let text = serde_json::to_vec(&self.content).unwrap_or_default();
-        fs::write(&self.path, text).map_err(file("write", &self.path))
-    }
-}
-
-impl Drop for Mark {
-    fn drop(&mut self) {
+    /// Removes the mark: the run has ended, and what the controller must know of it is told.
+    pub(crate) fn end(self) {
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the mark of a run");
         }
+    }
+
+    fn write(&self) -> Result<()> {
+        let text = serde_json::to_vec(&self.content).unwrap_or_default();
+        fs::write(&self.path, text).map_err(file("write", &self.path))
     }
 }
 
@@ -217,7 +216,6 @@ mod tests {
         let mut child = sleep("c-1");
         let mut mark = Mark::announce(directory.path(), "c-1", Some(4)).unwrap();
         mark.started(pid(&child)).unwrap();
-        std::mem::forget(mark);
         let leftover = Leftover { killed: Some(pid(&child)), task: Some(4) };
         assert_eq!(kill(directory.path()).unwrap(), [leftover]);
         assert_eq!(signal(&mut child), Some(9));
@@ -228,7 +226,7 @@ mod tests {
     fn a_process_is_found_when_only_its_start_was_announced() {
         let directory = tempfile::tempdir().unwrap();
         let context = format!("c-{}", uuid::Uuid::new_v4().simple());
-        std::mem::forget(Mark::announce(directory.path(), &context, None).unwrap());
+        Mark::announce(directory.path(), &context, None).unwrap();
         let (mut child, mut other) = (sleep(&context), sleep("another"));
         // The environment is in place once the program is.
         while find_by_context(&context).is_none() {
@@ -263,7 +261,7 @@ mod tests {
     #[test]
     fn a_torn_mark_and_an_ended_run_leave_nothing_to_do() {
         let directory = tempfile::tempdir().unwrap();
-        drop(Mark::announce(directory.path(), "c-2", None).unwrap());
+        Mark::announce(directory.path(), "c-2", None).unwrap().end();
         let running = directory.path().join("running");
         assert_eq!(fs::read_dir(&running).unwrap().count(), 0);
         fs::write(running.join("torn"), b"{\"boot\":").unwrap();

@@ -9,7 +9,8 @@
 //! - `unit`: the loop of one unit and its operations, decided by [`tutti_model::operation`];
 //!   `steps`, `reports`: how it tells the controller;
 //! - `process`, `output`, `environment`, `leftover`: running a charm;
-//! - `artifacts`, `unit_directory`, `charm_directory`, `storage`: files;
+//! - [`hook_tool`]: what a charm's tools are answered; `tools`: what they make happen at once;
+//! - `artifacts`, `unit_directory`, `charm_directory`, `resources`, `storage`: files;
 //! - `deferral`: what Python charms have put off.
 
 mod agent;
@@ -24,6 +25,7 @@ mod leftover;
 mod output;
 mod process;
 mod reports;
+mod resources;
 mod steps;
 mod storage;
 mod timing;
@@ -32,9 +34,6 @@ mod unit;
 mod unit_directory;
 
 pub use agent::{Agent, Handle, Options};
-pub use artifacts::Artifacts;
 pub use environment::JUJU_VERSION;
 pub use error::{Error, Result};
-pub use reports::Reports;
 pub use timing::Timing;
-pub use unit_directory::UnitDirectory;

@@ -31,11 +31,11 @@ impl Captured {
 
     /// As text. What was cut off is told at the end.
     pub(crate) fn text(&self) -> String {
-        let mut text = String::from_utf8_lossy(&self.bytes).into_owned();
-        if self.lost > 0 {
-            text.push_str(&format!("\n[{} more bytes left out]\n", self.lost));
+        let text = String::from_utf8_lossy(&self.bytes);
+        match self.lost {
+            0 => text.into_owned(),
+            lost => format!("{text}\n[{lost} more bytes left out]\n"),
         }
-        text
     }
 }
 

@@ -76,7 +76,7 @@ pub(crate) struct Finished {
 /// [`Error::Start`]; the mark cannot be written.
 pub(crate) async fn run(
     program: &Program,
-    mut mark: Mark,
+    mark: &mut Mark,
     destination: &Destination,
     stop: impl Future<Output = ()>,
 ) -> Result<Finished> {

@@ -22,7 +22,7 @@ pub(crate) const LINE: usize = 16 * 1024;
 
 /// The reports of one unit that are still to be sent. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Reports {
+pub(crate) struct Reports {
     inner: Arc<Inner>,
 }
 
@@ -43,7 +43,7 @@ struct Waiting {
 
 impl Reports {
     /// Adds a report; waits while too much is waiting already.
-    pub async fn send(&self, report: Report) {
+    pub(crate) async fn send(&self, report: Report) {
         let size = size(&report);
         loop {
             let taken = self.inner.taken.notified();
@@ -60,7 +60,7 @@ impl Reports {
     }
 
     /// Adds a log line, stamped with the present time.
-    pub async fn log(&self, level: &str, logger: &str, message: String) {
+    pub(crate) async fn log(&self, level: &str, logger: &str, message: String) {
         let line = LogLine {
             time: Timestamp::now().as_microsecond(),
             level: level.into(),

@@ -24,7 +24,7 @@ use crate::error::{Result, file};
 
 /// The directory of one unit.
 #[derive(Clone, Debug)]
-pub struct UnitDirectory {
+pub(crate) struct UnitDirectory {
     data: PathBuf,
     path: PathBuf,
     name: String,
@@ -39,20 +39,17 @@ impl UnitDirectory {
     }
 
     /// The directory itself, an absolute path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The charm directory: a link to the unpacked charm.
-    #[must_use]
-    pub fn charm(&self) -> PathBuf {
+    pub(crate) fn charm(&self) -> PathBuf {
         self.path.join("charm")
     }
 
     /// Where the hook tools are.
-    #[must_use]
-    pub fn tools(&self) -> PathBuf {
+    pub(crate) fn tools(&self) -> PathBuf {
         self.path.join("tools")
     }
 

@@ -14,7 +14,7 @@ impl Turns<'_> {
     pub(super) async fn deploy(&mut self, charm: &CharmReference, modified: i64) -> Result<()> {
         let unit = self.unit;
         let previous = unit.steps.snapshot().journal.charm.clone();
-        let archive = unit.agent.artifacts.fetch(&charm.digest).await?;
+        let archive = unit.agent.charms.fetch(&charm.digest).await?;
         self.blocking(charm, move |unit, charm| charm_directory::stage(unit, &archive, charm))
             .await?;
         unit.steps.take(|snapshot| begin_deploy(snapshot, charm, modified)).await?;

@@ -3,13 +3,11 @@
 use tutti_model::agent::{Hook, Report};
 use tutti_model::operation::{begin_hook, commit_hook, fail_hook, kill_hook};
 
-use super::run::{Outcome, Ran};
+use super::run::Outcome;
 use super::stop::Stop;
 use super::turns::Turns;
 use crate::deferral::pending;
-use crate::environment::{Event, context_id};
-use crate::error::chain;
-use crate::leftover::Mark;
+use crate::environment::Event;
 use crate::{Error, Result};
 
 /// How a hook ended, as far as its journal is concerned.
@@ -27,12 +25,7 @@ impl Turns<'_> {
         let event = Event::Hook(hook.clone());
         let context = unit.steps.take(|snapshot| begin_hook(snapshot, hook)).await?;
         self.timers.hook_began();
-        let mark = Mark::announce(unit.directory.path(), &context_id(&unit.name, &event), None);
-        let ran = match mark {
-            Ok(mark) => unit.run(&event, context.unwrap_or_default(), mark).await,
-            Err(error) => Err(error),
-        };
-        let mut ran = ran.unwrap_or_else(|error| Ran::failed(&error));
+        let mut ran = unit.run(&event, context.unwrap_or_default()).await;
         self.local.status_set |= ran.collected.status_set;
         let end = match ran.outcome {
             Outcome::Exited(0) | Outcome::Missing => End::Succeeded,
@@ -98,12 +91,5 @@ impl Turns<'_> {
         if let Some(notices) = self.deferrals.seen(pending, retries, pace) {
             self.unit.reports.send(Report::Deferred { notices }).await;
         }
-    }
-}
-
-impl Ran {
-    /// A run the agent could not even try.
-    pub(super) fn failed(error: &Error) -> Self {
-        Self::not_run(Outcome::NotStarted(chain(error)))
     }
 }

@@ -24,10 +24,10 @@ use tokio_util::task::AbortOnDropHandle;
 use tutti_model::agent::UnitChange;
 
 use crate::agent::Shared;
-use crate::error::chain;
+use crate::error::{chain, file};
+use crate::hook_tool::HookServer;
 use crate::reports::Reports;
 use crate::steps::Steps;
-use crate::tools::Tools;
 use crate::unit_directory::UnitDirectory;
 use crate::{Error, Result, leftover};
 
@@ -42,7 +42,7 @@ pub(crate) struct Unit {
     directory: UnitDirectory,
     steps: Steps,
     reports: Reports,
-    tools: Tools,
+    tools: HookServer,
     /// Tasks that run beside hooks.
     beside: Beside,
     /// The newest generation the controller has told of.
@@ -110,9 +110,10 @@ impl Unit {
         let interrupted = leftover::kill(directory.path())?;
         directory.create()?;
         let steps = Steps::load(&agent.controller, &change.id, reports).await?;
+        let socket = directory.path().join("agent.socket");
         let unit = Self {
             name: change.name.clone(),
-            tools: Tools::start(directory, &agent.artifacts)?,
+            tools: HookServer::bind(&socket).map_err(file("listen at", &socket))?,
             directory: directory.clone(),
             steps,
             reports: reports.clone(),

@@ -8,13 +8,14 @@ use tutti_model::agent::Context;
 
 use super::Unit;
 use super::stop::{Limit, Stop, stopped};
-use crate::Result;
-use crate::environment::{EXEC, Event, Place, environment};
+use crate::environment::{EXEC, Event, Place, context_id, environment};
 use crate::error::chain;
+use crate::hook_tool::{self, Run};
 use crate::leftover::Mark;
 use crate::output::Captured;
 use crate::process::{self, Destination, Ending, Program, is_program};
-use crate::tools::Collected;
+use crate::tools::{OpenRun, Surroundings};
+use crate::{Error, Result};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub(super) enum Outcome {
 pub(super) struct Ran {
     pub(super) outcome: Outcome,
     /// What the charm asked for through its hook tools.
-    pub(super) collected: Collected,
+    pub(super) collected: hook_tool::Outcome,
     /// Only for tasks.
     pub(super) stdout: Captured,
     /// Only for tasks.
@@ -55,15 +56,36 @@ enum Handler {
 }
 
 impl Unit {
-    /// Runs the charm for one event. The mark names the run.
-    ///
-    /// # Errors
-    /// The agent itself cannot do its part, for lack of disk space say.
-    pub(super) async fn run(
+    /// Runs the charm for an event of the unit's loop.
+    pub(super) async fn run(self: &Arc<Self>, event: &Event, context: Context) -> Ran {
+        let id = context_id(&self.name, event);
+        match Mark::announce(self.directory.path(), &id, None) {
+            Ok(mut mark) => {
+                let ran = self.run_marked(event, context, &mut mark).await;
+                mark.end();
+                ran
+            }
+            Err(error) => Ran::failed(&error),
+        }
+    }
+
+    /// Runs the charm for one event. The mark names the run. Whatever the agent itself cannot do,
+    /// for lack of disk space say, counts as the charm's failure.
+    pub(super) async fn run_marked(
         self: &Arc<Self>,
         event: &Event,
         context: Context,
-        mark: Mark,
+        mark: &mut Mark,
+    ) -> Ran {
+        let ran = self.try_run(event, context, mark).await;
+        ran.unwrap_or_else(|error| Ran::failed(&error))
+    }
+
+    async fn try_run(
+        self: &Arc<Self>,
+        event: &Event,
+        context: Context,
+        mark: &mut Mark,
     ) -> Result<Ran> {
         let charm = self.directory.charm();
         let handler = handler(&charm, event, &context);
@@ -77,13 +99,13 @@ impl Unit {
             logger: format!("unit.{}.{}", self.name, event.name()),
             capture: matches!(event, Event::Task { .. }),
         };
-        let open = self.tools.open(mark.context(), self, event, context)?;
+        let open = self.open(event, context, mark.context());
         let mut stop = None;
         let finished = process::run(&program, mark, &destination, async {
             stop = Some(stopped(self, limit).await);
         })
         .await;
-        let collected = open.close().await;
+        let collected = open.end().await;
         let finished = match finished {
             Ok(finished) => finished,
             Err(error) => {
@@ -97,6 +119,21 @@ impl Unit {
             Ending::Killed => Outcome::Stopped(stop.unwrap_or(Stop::Agent)),
         };
         Ok(Ran { outcome, collected, stdout: finished.stdout, stderr: finished.stderr })
+    }
+
+    /// Lets hook tools call on behalf of the run.
+    fn open(&self, event: &Event, context: Context, id: &str) -> OpenRun<'_> {
+        let journal = &self.steps.snapshot().journal;
+        let run = match event {
+            Event::Hook(hook) => Run::hook(&self.name, journal, hook),
+            Event::Task { .. } => Run::task(&self.name, journal),
+        };
+        let surroundings = Surroundings {
+            reports: self.reports.clone(),
+            artifacts: self.agent.resources.clone(),
+            directory: self.directory.path().to_owned(),
+        };
+        OpenRun::begin(&self.tools, id, run, context, surroundings)
     }
 
     fn program(
@@ -120,7 +157,7 @@ impl Unit {
             principal: snapshot.principal.as_deref(),
             charm: &charm,
             tools: &tools,
-            socket: self.tools.socket(),
+            socket: &self.tools.path().to_string_lossy(),
             context_id,
             home: &self.agent.home,
         };
@@ -130,10 +167,14 @@ impl Unit {
 }
 
 impl Ran {
-    pub(super) fn not_run(outcome: Outcome) -> Self {
+    fn failed(error: &Error) -> Self {
+        Self::not_run(Outcome::NotStarted(chain(error)))
+    }
+
+    fn not_run(outcome: Outcome) -> Self {
         Self {
             outcome,
-            collected: Collected::default(),
+            collected: hook_tool::Outcome::default(),
             stdout: Captured::default(),
             stderr: Captured::default(),
         }

@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio_util::task::TaskTracker;
-use tutti_model::agent::{
-    Changes, Context, HookStep, Operation, PendingTask, Snapshot, Step, TaskReport,
-};
+use tutti_model::agent::{Changes, HookStep, Operation, PendingTask, Snapshot, Step, TaskReport};
 use tutti_model::operation::{begin_task, commit_task};
 
 use super::Unit;
@@ -60,7 +58,8 @@ impl Turns<'_> {
         let unit = self.unit;
         let _turn = unit.turn().await?;
         let context = unit.steps.take(|snapshot| begin_task(snapshot, task)).await?;
-        let done = unit.run_task(task, context.unwrap_or_default(), None).await?;
+        let ran = unit.run(&event(task), context.unwrap_or_default()).await;
+        let done = unit.done(task, ran)?;
         self.local.status_set |= done.status_set;
         self.dispatched().await;
         unit.conclude(done, commit_task).await?;
@@ -104,7 +103,7 @@ impl Unit {
     async fn task_beside(self: &Arc<Self>, task: &PendingTask) -> Result<()> {
         let _turn = self.turn().await?;
         let id = context_id(&self.name, &event(task));
-        let mark = Mark::announce(self.directory.path(), &id, Some(task.task))?;
+        let mut mark = Mark::announce(self.directory.path(), &id, Some(task.task))?;
         let context = loop {
             let begun = self.steps.take(|snapshot| Step {
                 want_context: true,
@@ -115,8 +114,10 @@ impl Unit {
                 begun => break begun?,
             }
         };
-        let done = self.run_task(task, context.unwrap_or_default(), Some(mark)).await?;
-        self.conclude(done, beside).await
+        let ran = self.run_marked(&event(task), context.unwrap_or_default(), &mut mark).await;
+        self.conclude(self.done(task, ran)?, beside).await?;
+        mark.end();
+        Ok(())
     }
 
     /// Fails the tasks that ran beside the loop of an agent that was killed. Those of the loop are
@@ -133,25 +134,11 @@ impl Unit {
         Ok(())
     }
 
-    async fn run_task(
-        self: &Arc<Self>,
-        task: &PendingTask,
-        context: Context,
-        mark: Option<Mark>,
-    ) -> Result<Done> {
-        let event = event(task);
-        let mark = match mark {
-            Some(mark) => Ok(mark),
-            None => {
-                let id = context_id(&self.name, &event);
-                Mark::announce(self.directory.path(), &id, None)
-            }
-        };
-        let ran = match mark {
-            Ok(mark) => self.run(&event, context, mark).await,
-            Err(error) => Err(error),
-        };
-        let mut ran = ran.unwrap_or_else(|error| Ran::failed(&error));
+    /// What an ended run means for the task.
+    ///
+    /// # Errors
+    /// The run was killed for another reason than the task's own: it has not ended.
+    fn done(&self, task: &PendingTask, mut ran: Ran) -> Result<Done> {
         let (status, message, code) = self.verdict(task, &ran)?;
         let changes = match status {
             "completed" => std::mem::take(&mut ran.collected.changes),
@@ -239,10 +226,7 @@ fn report(task: i64, status: &str, message: &str) -> TaskReport {
 
 /// What the charm has set, plus the return code and the output as far as there is one.
 fn results(ran: &Ran, code: Option<i32>) -> Value {
-    let mut results = match &ran.collected.results {
-        Value::Object(set) => set.clone(),
-        _ => Map::new(),
-    };
+    let mut results = ran.collected.results.clone();
     if let Some(code) = code {
         results.insert("return-code".into(), code.into());
     }

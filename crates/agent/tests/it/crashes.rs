@@ -1,0 +1,117 @@
+//! Agents that end at the worst moment, controllers that are away, answers that are lost.
+
+use std::fs;
+use std::time::Duration;
+
+use tutti_agent::{Agent, Error};
+
+use crate::charms::Charm;
+use crate::fake::{Fake, soon};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_interrupted_by_a_crash_counts_as_failed_and_runs_again() {
+    let fake = Fake::start();
+    let script = "if [ $event = config-changed ] && [ ! -e \"$unit/begun\" ]; then touch \"$unit/begun\"; sleep 60; fi";
+    let charm = fake.publish(Charm::new(script), 1);
+    let id = fake.add("app/0", &charm);
+    let agent = fake.agent();
+    fake.until_file(&id, "begun").await;
+    drop(agent);
+    let agent = fake.agent();
+    let unit = fake.until_idle(&id).await;
+    assert_eq!(fake.log(&id), ["install", "config-changed", "config-changed", "start"]);
+    let failures = unit.steps.iter().filter(|step| step.journal.failures == 1).count();
+    assert!(failures > 0, "the interrupted hook was taken for a failed one");
+    let running = fake.unit_directory(&id).join("running");
+    assert_eq!(fs::read_dir(running).unwrap().count(), 0);
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_agent_lets_a_short_hook_end_and_kills_a_long_one() {
+    for (seconds, committed) in [("0.1", true), ("60", false)] {
+        let fake = Fake::start();
+        let script =
+            format!("[ $event != start ] || {{ touch \"$unit/begun\"; sleep {seconds}; }}");
+        let charm = fake.publish(Charm::new(&script), 1);
+        let id = fake.add("app/0", &charm);
+        let mut options = fake.options();
+        options.timing.stop_grace = Duration::from_millis(if committed { 5000 } else { 50 });
+        let agent = Agent::start(options).unwrap();
+        fake.until_file(&id, "begun").await;
+        agent.stop().await.unwrap();
+        assert_eq!(fake.unit(&id).snapshot.journal.started, committed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_answers_do_not_repeat_anything() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new(""), 1);
+    let id = fake.add("app/0", &charm);
+    fake.lose_answers(6);
+    let agent = fake.agent();
+    let unit = fake.until_idle(&id).await;
+    assert_eq!(fake.log(&id), ["install", "config-changed", "start"]);
+    let skipped = unit.lines("INFO").len();
+    assert_eq!(skipped, 0);
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_agent_takes_over() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new("[ $event != start ] || sleep 0.2"), 1);
+    let id = fake.add("app/0", &charm);
+    let mut older = fake.agent();
+    fake.until(&id, "installed", |unit| unit.snapshot.journal.installed).await;
+    let mut options = fake.options();
+    options.data = fake.directory.path().join("data");
+    let newer = Agent::start(options).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(10), older.ended()).await;
+    assert!(matches!(ended, Ok(Err(Error::Fenced))), "{ended:?}");
+    fake.until_idle(&id).await;
+    newer.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_vanished_unit_left_is_removed_at_the_start() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new(""), 1);
+    let (kept, lost) = (fake.add("app/0", &charm), fake.add("app/1", &charm));
+    let agent = fake.agent();
+    fake.until_idle(&kept).await;
+    fake.until_idle(&lost).await;
+    agent.stop().await.unwrap();
+    fake.forget(&lost);
+    assert!(fake.unit_directory(&lost).exists());
+    let agent = fake.agent();
+    soon("the directory goes", || !fake.unit_directory(&lost).exists()).await;
+    assert!(fake.unit_directory(&kept).exists());
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_cannot_be_done_is_shown_and_tried_again() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new(""), 1);
+    let mut wrong = charm.clone();
+    wrong.digest = "0".repeat(64);
+    let id = fake.add("app/0", &wrong);
+    let agent = fake.agent();
+    let unit = fake.until(&id, "in error", |unit| unit.agent_status.status == "error").await;
+    assert!(unit.agent_status.message.contains("artifact-not-found"));
+    fake.change(&id, |unit| unit.snapshot.charm = charm);
+    fake.until_idle(&id).await;
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_waits_for_its_controller() {
+    let fake = Fake::start();
+    let mut options = fake.options();
+    options.controller = "/nowhere/at/all".parse().unwrap();
+    let agent = Agent::start(options).unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    agent.stop().await.unwrap();
+}

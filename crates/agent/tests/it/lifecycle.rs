@@ -1,0 +1,260 @@
+//! Deploy, configuration, relations, refresh, storage, failure and removal.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use tutti_model::agent::{RelationSnapshot, Resolved, StorageSnapshot};
+use tutti_model::api::Life;
+
+use crate::charms::Charm;
+use crate::fake::{Fake, lines, soon};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_is_deployed_configured_related_refreshed_and_removed() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new(""), 1);
+    let id = fake.add("app/0", &charm);
+    fake.change(&id, |unit| {
+        unit.snapshot.leader = true;
+        let peers = RelationSnapshot {
+            endpoint: "peers".into(),
+            remote_application: "app".into(),
+            peer: true,
+            ..RelationSnapshot::default()
+        };
+        unit.snapshot.relations.insert(1, peers);
+    });
+    let agent = fake.agent();
+    let unit = fake.until_idle(&id).await;
+    let start = ["install", "peers-relation-created", "leader-elected", "config-changed", "start"];
+    assert_eq!(fake.log(&id), start);
+    assert_eq!(unit.workload_status.status, "unknown");
+    let link = fs::read_link(fake.unit_directory(&id).join("charm")).unwrap();
+    assert!(link.ends_with(&charm.digest));
+
+    fake.change(&id, |unit| unit.snapshot.config_hash = "c2".into());
+    fake.until_idle(&id).await;
+    assert_eq!(fake.log(&id)[5..], ["config-changed"]);
+
+    fake.change(&id, |unit| {
+        let relation = RelationSnapshot {
+            endpoint: "db".into(),
+            remote_application: "pg".into(),
+            members: [("pg/0".to_owned(), 1)].into(),
+            ..RelationSnapshot::default()
+        };
+        unit.snapshot.relations.insert(2, relation);
+    });
+    fake.until_idle(&id).await;
+    let related = ["db-relation-created", "db-relation-joined pg/0", "db-relation-changed pg/0"];
+    assert_eq!(fake.log(&id)[6..], related);
+
+    fs::write(fake.unit_directory(&id).join("charm/.unit-state.db"), "").unwrap();
+    let newer = fake.publish(Charm::new("true"), 2);
+    fake.change(&id, |unit| {
+        unit.snapshot.charm = newer.clone();
+        unit.snapshot.charm_modified = 2;
+    });
+    let unit = fake.until_idle(&id).await;
+    assert_eq!(fake.log(&id)[9..], ["upgrade-charm", "config-changed"]);
+    assert_eq!(unit.snapshot.journal.charm, Some(newer));
+    let charm = fake.unit_directory(&id).join("charm");
+    assert_eq!(fs::read_to_string(charm.join("revision")).unwrap().trim(), "2");
+    assert!(charm.join(".unit-state.db").exists(), "carried over");
+
+    fake.change(&id, |unit| unit.die());
+    let removed = fake.until(&id, "gone", |_| fake.is_gone(&id)).await;
+    let steps = removed.steps.len();
+    assert!(removed.steps[steps - 1].dead);
+    assert_eq!(removed.workload_status.status, "terminated");
+    agent.stop().await.unwrap();
+    assert!(!fake.unit_directory(&id).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deploying_is_quick_and_each_hook_takes_two_steps() {
+    let fake = Fake::start();
+    let charm = Charm::empty().file("dispatch", "#!/bin/bash\n:\n");
+    let charm = fake.publish(charm, 1);
+    let agent = fake.agent();
+    // Everything is warm: the agent waits for its first unit.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let began = Instant::now();
+    let id = fake.add("app/0", &charm);
+    let unit = fake.until_idle(&id).await;
+    let deployed = began.elapsed();
+    // Deploy, three hooks, idle.
+    assert_eq!(unit.steps.len(), 2 + 3 * 2 + 1);
+    let began = Instant::now();
+    fake.change(&id, |unit| unit.snapshot.config_hash = "c2".into());
+    fake.until_idle(&id).await;
+    let configured = began.elapsed();
+    println!("deployed in {deployed:?}, configured in {configured:?}");
+    // Far above what it takes on an idle machine, which the benches tell.
+    assert!(deployed < Duration::from_secs(2) && configured < Duration::from_secs(1));
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_hook_is_retried_and_can_be_skipped() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new(""), 1);
+    let id = fake.add("app/0", &charm);
+    let directory = fake.unit_directory(&id);
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("fail"), "install\n").unwrap();
+    let agent = fake.agent();
+    let failed = fake.until(&id, "failed twice", |unit| unit.snapshot.journal.failures >= 2).await;
+    assert_eq!(failed.agent_status.status, "error");
+    assert_eq!(failed.agent_status.message, "hook failed: \"install\"");
+    assert!(failed.lines("WARNING").contains(&"install fails".to_owned()));
+    assert!(failed.lines("ERROR")[0].contains("exit status 3"));
+    fs::remove_file(directory.join("fail")).unwrap();
+    let unit = fake.until_idle(&id).await;
+    assert_eq!(unit.snapshot.journal.failures, 0);
+
+    fs::write(directory.join("fail"), "config-changed\n").unwrap();
+    fake.change(&id, |unit| {
+        unit.snapshot.retry_hooks = false;
+        unit.snapshot.config_hash = "c2".into();
+    });
+    fake.until(&id, "in error", |unit| unit.agent_status.status == "error").await;
+    let runs = fake.log(&id).len();
+    fake.change(&id, |unit| unit.snapshot.resolved = Resolved::Skip);
+    let unit = fake.until_idle(&id).await;
+    assert_eq!((fake.log(&id).len(), unit.snapshot.resolved), (runs, Resolved::None));
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn death_by_signal_is_repeated_at_once_and_the_third_is_a_failure() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new("[ $event != config-changed ] || kill -9 $$"), 1);
+    let id = fake.add("app/0", &charm);
+    let agent = fake.agent();
+    let unit = fake.until(&id, "in error", |unit| unit.agent_status.status == "error").await;
+    assert_eq!(fake.log(&id), ["install", "config-changed", "config-changed", "config-changed"]);
+    assert_eq!(unit.lines("WARNING").len(), 3);
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn charms_without_a_handler_or_with_a_broken_one() {
+    let fake = Fake::start();
+    let silent = fake.publish(Charm::empty(), 1);
+    let id = fake.add("silent/0", &silent);
+    let hooks = Charm::empty().file("hooks/install", "#!/nowhere/at/all\n");
+    let broken = fake.publish(hooks, 2);
+    let other = fake.add("broken/0", &broken);
+    let agent = fake.agent();
+    let unit = fake.until_idle(&id).await;
+    assert!(unit.lines("INFO").iter().any(|line| line == "skipped \"install\" hook (missing)"));
+    let unit = fake.until(&other, "in error", |unit| unit.agent_status.status == "error").await;
+    assert!(unit.lines("ERROR")[0].contains("first line (#!) does not exist"));
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn units_share_a_download() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new(""), 1);
+    let ids: Vec<_> = (0..5).map(|number| fake.add(&format!("app/{number}"), &charm)).collect();
+    let agent = fake.agent();
+    for id in &ids {
+        fake.until_idle(id).await;
+    }
+    assert_eq!(fake.downloads(), 1);
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn storage_is_there_before_install_and_cleaned_up_after_detaching() {
+    let fake = Fake::start();
+    let script = "if [ -n \"${JUJU_STORAGE_ID:-}\" ]; then echo \"$JUJU_STORAGE_ID $JUJU_STORAGE_KIND \
+         $JUJU_STORAGE_LOCATION\" >>\"$unit/storage-log\"; fi";
+    let charm = fake.publish(Charm::new(script), 1);
+    let id = fake.add("app/0", &charm);
+    fake.change(&id, |unit| {
+        let rootfs = StorageSnapshot {
+            kind: "filesystem".into(),
+            pool: "rootfs".into(),
+            ..StorageSnapshot::default()
+        };
+        unit.snapshot.storage.insert("data/0".into(), rootfs);
+    });
+    let agent = fake.agent();
+    fake.until_idle(&id).await;
+    assert_eq!(fake.log(&id)[..2], ["data-storage-attached", "install"]);
+    let location = fake.unit_directory(&id).canonicalize().unwrap().join("storage/data/0");
+    let told = lines(&fake.unit_directory(&id).join("storage-log"));
+    assert_eq!(told, [format!("data/0 filesystem {}", location.display())]);
+    assert!(location.is_dir());
+    fake.change(&id, |unit| {
+        unit.snapshot.storage.get_mut("data/0").unwrap().life = Life::Dying;
+    });
+    fake.until_idle(&id).await;
+    assert_eq!(fake.log(&id).last().unwrap(), "data-storage-detaching");
+    assert!(!location.exists());
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn update_status_comes_by_itself_and_deferred_events_bring_it_early() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new(""), 1);
+    let id = fake.add("app/0", &charm);
+    fake.change(&id, |unit| unit.snapshot.update_status_interval_ms = 10_000);
+    let agent = fake.agent();
+    // The pace of these tests makes 10 s 200 ms.
+    fake.until(&id, "updated", |_| fake.log(&id).iter().any(|line| line == "update-status")).await;
+    fake.change(&id, |unit| {
+        unit.snapshot.update_status_interval_ms = 0;
+        unit.snapshot.deferral_retries = true;
+    });
+    fake.until_idle(&id).await;
+    let database = fake.unit_directory(&id).join("charm/.unit-state.db");
+    let connection = rusqlite::Connection::open(database).unwrap();
+    let schema = "CREATE TABLE notice (sequence INTEGER PRIMARY KEY, event_path TEXT,
+         observer_path TEXT, method_name TEXT);
+         INSERT INTO notice VALUES (1, 'Charm/on/start[1]', 'Charm', '_on_start');";
+    connection.execute_batch(schema).unwrap();
+    let before = fake.log(&id).len();
+    fake.change(&id, |unit| unit.snapshot.config_hash = "c2".into());
+    fake.until(&id, "updated", |_| fake.log(&id).len() >= before + 3).await;
+    assert_eq!(
+        fake.log(&id)[before..before + 3],
+        ["config-changed", "update-status", "update-status"]
+    );
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forced_removal_kills_a_hook_that_hangs() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new("sleep 60 & echo $! >\"$unit/pid\"; wait"), 1);
+    let id = fake.add("app/0", &charm);
+    let agent = fake.agent();
+    fake.until_file(&id, "pid").await;
+    let directory = fake.unit_directory(&id);
+    let pid = fs::read_to_string(directory.join("pid")).unwrap();
+    fake.forget(&id);
+    let running = || fs::metadata(format!("/proc/{}/cwd", pid.trim())).is_ok();
+    soon("the hook and its directory go", || !directory.exists() && !running()).await;
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dying_units_hook_does_not_hold_up_its_removal() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new("[ $event != stop ] || sleep 60"), 1);
+    let id = fake.add("app/0", &charm);
+    let mut options = fake.options();
+    options.timing.dying_hook = Duration::from_millis(100);
+    let agent = tutti_agent::Agent::start(options).unwrap();
+    fake.until_idle(&id).await;
+    fake.change(&id, |unit| unit.die());
+    fake.until(&id, "gone", |_| fake.is_gone(&id)).await;
+    let unit = fake.unit(&id);
+    assert!(unit.lines("ERROR")[0].contains("held up the removal"), "{:?}", unit.lines("ERROR"));
+    agent.stop().await.unwrap();
+}
