@@ -1,6 +1,6 @@
 //! Running tasks: actions and commands, in the unit's loop or beside it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -20,25 +20,45 @@ use crate::{Error, Result};
 /// What a task says whose agent died.
 const TERMINATED: &str = "action terminated";
 
-/// The tasks of a unit that run, or ran, beside its loop.
+/// The tasks of a unit that its loop must leave alone.
 #[derive(Debug, Default)]
 pub(super) struct Beside {
-    /// Tasks the loop must leave alone although a snapshot may still list them.
-    known: Mutex<BTreeSet<i64>>,
+    tasks: Mutex<BTreeMap<i64, Progress>>,
     tracker: TaskTracker,
 }
 
+/// How far a task is that is not the loop's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Runs beside the loop.
+    Running,
+    /// Has ended, though a snapshot may still list it.
+    Ended,
+}
+
 impl Beside {
-    /// The tasks that are not the loop's business. Forgets those no snapshot lists any more.
+    /// The tasks that are not the loop's business. Forgets those that have ended and that no
+    /// snapshot lists any more.
     pub(super) fn known(&self, snapshot: &Snapshot) -> BTreeSet<i64> {
-        let mut known = self.lock();
-        known.retain(|task| snapshot.tasks.iter().any(|other| other.task == *task));
-        known.clone()
+        let listed = |task: &i64| snapshot.tasks.iter().any(|other| other.task == *task);
+        let mut tasks = self.lock();
+        tasks.retain(|task, progress| *progress == Progress::Running || listed(task));
+        tasks.keys().copied().collect()
     }
 
     /// A task has ended.
     pub(super) fn ended(&self, task: i64) {
-        self.lock().insert(task);
+        self.lock().insert(task, Progress::Ended);
+    }
+
+    /// A task is about to run beside the loop. False if it does or did already.
+    fn begin(&self, task: i64) -> bool {
+        let mut tasks = self.lock();
+        let new = !tasks.contains_key(&task);
+        if new {
+            tasks.insert(task, Progress::Running);
+        }
+        new
     }
 
     /// Waits until none runs.
@@ -47,8 +67,8 @@ impl Beside {
         self.tracker.wait().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<i64>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<i64, Progress>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,13 +107,14 @@ impl Unit {
             return;
         }
         for task in snapshot.tasks.iter().filter(|task| task.parallel && !task.cancelled) {
-            if self.beside.lock().insert(task.task) {
+            if self.beside.begin(task.task) {
                 let (unit, task) = (Arc::clone(self), task.clone());
                 self.beside.tracker.spawn(async move {
                     if let Err(error) = unit.task_beside(&task).await {
                         let (unit, task) = (&unit.name, task.task);
                         tracing::warn!(unit, task, error = chain(&error), "a task was left");
                     }
+                    unit.beside.ended(task.task);
                 });
             }
         }
@@ -124,11 +145,9 @@ impl Unit {
     /// in the journal.
     pub(super) async fn fail_interrupted(&self, leftovers: &[Leftover]) -> Result<()> {
         for task in leftovers.iter().filter_map(|leftover| leftover.task) {
-            let listed = self.steps.snapshot().tasks.iter().any(|other| other.task == task);
-            if listed {
-                let failed = report(task, "failed", TERMINATED);
-                self.steps.take(|snapshot| beside(snapshot, failed)).await?;
-            }
+            // Nothing, if it was only the answer to its end that got lost.
+            let failed = report(task, "failed", TERMINATED);
+            self.steps.take(|snapshot| beside(snapshot, failed)).await?;
             self.beside.ended(task);
         }
         Ok(())

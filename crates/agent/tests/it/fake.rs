@@ -64,6 +64,8 @@ pub(crate) struct Unit {
     pub(crate) tasks: BTreeMap<i64, TaskReport>,
     /// Steps with changes are refused with this reason.
     pub(crate) refuse_changes: Option<String>,
+    /// Whether the last task may run beside hooks.
+    parallel: bool,
     gone: bool,
 }
 
@@ -415,10 +417,11 @@ impl Unit {
             snapshot.resolved = Resolved::None;
         }
         if let Some(task) = &step.task {
+            let ended = self.tasks.get(&task.task).is_some_and(|known| known.status != "running");
+            assert!(!ended, "task {} ends twice", task.task);
             self.tasks.insert(task.task, task.clone());
-            if task.status != "running" {
-                snapshot.tasks.retain(|other| other.task != task.task);
-            }
+            // Running ones are listed again once they are cancelled.
+            snapshot.tasks.retain(|other| other.task != task.task);
         }
         if let Some(status) = &step.agent_status {
             self.agent_status.clone_from(status);
@@ -458,11 +461,24 @@ impl Unit {
         self.snapshot.life = Life::Dying;
     }
 
+    /// Cancels a task.
+    pub(crate) fn cancel(&mut self, task: i64) {
+        self.snapshot.tasks.retain(|other| other.task != task);
+        self.snapshot.tasks.push(PendingTask {
+            task,
+            name: self.context.action.as_ref().unwrap().name.clone(),
+            work: TaskWork::Exec,
+            parallel: self.parallel,
+            cancelled: true,
+        });
+    }
+
     /// Asks for a task.
     pub(crate) fn task(&mut self, task: i64, name: &str, action: Value) {
         let exec = name == "juju-exec";
         let work = if exec { TaskWork::Exec } else { TaskWork::Action };
         let parallel = action["parallel"] == true;
+        self.parallel = parallel;
         let name = name.to_owned();
         let pending = PendingTask { task, name: name.clone(), work, parallel, cancelled: false };
         self.snapshot.tasks.push(pending);

@@ -4,7 +4,10 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tutti_model::agent::{ContextRelation, ContextResource, RelationJournal, Report};
+use tutti_model::agent::{
+    ContextRelation, ContextResource, Operation, RelationJournal, RelationSnapshot, Report,
+    Resolved, Step,
+};
 
 use crate::charms::Charm;
 use crate::fake::{Fake, lines, program, soon};
@@ -59,7 +62,7 @@ async fn hook_tools_read_and_write_through_the_agent() {
         unit.context.relations.insert(7, relation);
         let journal = RelationJournal { endpoint: "db".into(), ..RelationJournal::default() };
         unit.snapshot.journal.relations.insert(7, journal);
-        let remote = tutti_model::agent::RelationSnapshot {
+        let remote = RelationSnapshot {
             endpoint: "db".into(),
             remote_application: "pg".into(),
             implicit: true,
@@ -131,49 +134,50 @@ async fn a_hook_that_outlives_a_killed_agent_is_killed_before_the_next_begins() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_killed_at_any_instant_lose_and_repeat_nothing() {
+    const CHANGES: usize = 8;
     let fake = Fake::start();
     let charm = fake.publish(Charm::new(":"), 1);
     let newer = fake.publish(Charm::new("true"), 2);
     let id = fake.add("app/0", &charm);
     let began = Instant::now();
-    let mut kills = 0_u32;
-    let mut upgraded = false;
-    while !(upgraded && fake.unit(&id).is_idle()) {
+    let (mut kills, mut changes) = (0_u64, 0);
+    while !(changes == CHANGES && fake.unit(&id).is_idle()) {
         assert!(began.elapsed() < Duration::from_secs(60), "it never ends");
         let mut agent = Process::start(&fake);
         // Ever longer, so that it ends also on a slow machine.
-        tokio::time::sleep(Duration::from_millis(u64::from(3 + kills * 7 % 97 + kills * 3))).await;
+        tokio::time::sleep(Duration::from_millis(5 + kills * 7 % 43 + kills / 4)).await;
         agent.kill();
         kills += 1;
-        if fake.unit(&id).snapshot.journal.started && !upgraded {
-            upgraded = true;
+        if fake.unit(&id).is_idle() && changes < CHANGES {
+            changes += 1;
             fake.change(&id, |unit| {
-                unit.snapshot.charm = newer.clone();
-                unit.snapshot.charm_modified = 2;
+                unit.snapshot.config_hash = format!("changed {changes}");
+                if changes == CHANGES / 2 {
+                    unit.snapshot.charm = newer.clone();
+                    unit.snapshot.charm_modified = 2;
+                }
             });
         }
         // Failed hooks are not waited for here.
-        fake.change(&id, |unit| {
-            if unit.snapshot.journal.failures > 0 {
-                unit.snapshot.resolved = tutti_model::agent::Resolved::Retry;
-            }
-        });
+        if fake.unit(&id).snapshot.journal.failures > 0 {
+            fake.change(&id, |unit| unit.snapshot.resolved = Resolved::Retry);
+        }
     }
     let unit = fake.unit(&id);
-    let commits = |name: &str| {
-        let before = |pair: &&[tutti_model::agent::Step]| match &pair[0].journal.operation {
-            tutti_model::agent::Operation::RunHook { hook, .. } => hook.name() == name,
-            _ => false,
-        };
-        let done = |pair: &&[tutti_model::agent::Step]| match &pair[1].journal.operation {
-            tutti_model::agent::Operation::RunHook { hook, .. } => hook.name() != name,
-            _ => true,
-        };
-        unit.steps.windows(2).filter(before).filter(done).count()
-    };
-    for (name, times) in [("install", 1), ("config-changed", 2), ("start", 1), ("upgrade-charm", 1)]
+    println!("{kills} kills");
+    for (name, times) in
+        [("install", 1), ("config-changed", 1 + CHANGES), ("start", 1), ("upgrade-charm", 1)]
     {
-        assert_eq!(commits(name), times, "{name} after {kills} kills");
+        assert_eq!(commits(&unit.steps, name), times, "{name} after {kills} kills");
     }
     assert_eq!(unit.snapshot.journal.charm, Some(newer));
+}
+
+/// How often a hook was done with.
+fn commits(steps: &[Step], name: &str) -> usize {
+    let runs = |step: &Step| match &step.journal.operation {
+        Operation::RunHook { hook, .. } => hook.name() == name,
+        _ => false,
+    };
+    steps.windows(2).filter(|pair| runs(&pair[0]) && !runs(&pair[1])).count()
 }

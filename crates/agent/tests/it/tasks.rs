@@ -78,14 +78,23 @@ async fn output_is_bounded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_end_early_when_cancelled_or_too_slow() {
     let (fake, id, agent) = deployed(Charm::empty()).await;
-    let slow = json!({ "command": "touch $(dirname $CHARM_DIR)/begun; sleep 60" });
-    fake.change(&id, |unit| unit.task(1, "juju-exec", slow));
-    fake.until_file(&id, "begun").await;
-    fake.change(&id, |unit| unit.snapshot.tasks[0].cancelled = true);
-    let report = ended(&fake, &id, 1).await;
-    assert_eq!(report.status, "aborted");
+    for (task, parallel) in [(1, false), (2, true)] {
+        let begun = format!("begun-{task}");
+        let command = format!("touch $(dirname $CHARM_DIR)/{begun}; sleep 60");
+        let slow = json!({ "command": command, "parallel": parallel });
+        fake.change(&id, |unit| unit.task(task, "juju-exec", slow));
+        fake.until_file(&id, &begun).await;
+        fake.change(&id, |unit| unit.cancel(task));
+        let report = ended(&fake, &id, task).await;
+        assert_eq!(report.status, "aborted", "parallel: {parallel}");
+    }
+    fake.change(&id, |unit| {
+        unit.task(3, "juju-exec", json!({}));
+        unit.cancel(3);
+    });
+    assert_eq!(ended(&fake, &id, 3).await.status, "cancelled");
     let late = json!({ "command": "sleep 60", "timeout": 50 });
-    let report = run(&fake, &id, 2, "juju-exec", late).await;
+    let report = run(&fake, &id, 4, "juju-exec", late).await;
     assert_eq!((report.status.as_str(), report.message.as_str()), ("failed", "action timed out"));
     fake.until_idle(&id).await;
     agent.stop().await.unwrap();
