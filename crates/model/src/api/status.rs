@@ -216,6 +216,7 @@ pub struct StatusUnit {
     pub provider_id: String,
     /// Subordinate units.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(no_recursion)]
     pub subordinates: BTreeMap<String, StatusUnit>,
     /// Tutti: number of deferred notices.
     #[serde(skip_serializing_if = "is_zero")]
