@@ -45,7 +45,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
 }
 
 /// Every noun's routes.
-fn routes() -> Router<Arc<State>> {
+pub(crate) fn routes() -> Router<Arc<State>> {
     Router::new()
         .route("/v1", get(controller))
         .merge(crate::agents::routes())
@@ -57,6 +57,7 @@ fn routes() -> Router<Arc<State>> {
         .merge(crate::logs::routes())
         .merge(crate::machines::routes())
         .merge(crate::models::routes())
+        .merge(crate::openapi::routes())
         .merge(crate::operations::routes())
         .merge(crate::relations::routes())
         .merge(crate::secrets::routes())

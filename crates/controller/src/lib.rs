@@ -19,6 +19,7 @@ mod events;
 mod host;
 mod http;
 mod keeper;
+mod openapi;
 mod poll;
 mod schema;
 pub mod sequence;
@@ -45,4 +46,5 @@ mod units;
 
 pub use controller::{Controller, Options};
 pub use error::Error;
+pub use openapi::openapi;
 pub use schema::{MIGRATIONS, STATEMENTS};

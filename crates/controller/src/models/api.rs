@@ -11,9 +11,10 @@ use serde::Deserialize;
 use tutti_model::api::{
     Accepted, ConfigChange, Constraints, FlowInfo, ModelConfig, ModelCreate, ModelInfo,
 };
+use tutti_model::model_config;
 use tutti_store::{Json, Tx};
 
-use super::{Model, config, create, destroy, find, infos, list, lock_alive, sql};
+use super::{Model, create, destroy, find, infos, list, lock_alive, sql};
 use crate::flows::{self, Change, Tasks};
 use crate::http::{Body, Query, Segments, accepted, created};
 use crate::state::{Shared, State};
@@ -63,7 +64,7 @@ async fn settings(
     Extract(state): Shared,
     Segments(model): Segments<String>,
 ) -> Result<Answer<ModelConfig>, Error> {
-    Ok(Answer(state.read(move |tx| Ok(config::shown(&find(tx, &model)?))).await?))
+    Ok(Answer(state.read(move |tx| Ok(model_config::shown(&find(tx, &model)?.config.0))).await?))
 }
 
 async fn configure(
@@ -73,7 +74,9 @@ async fn configure(
 ) -> Result<Response, Error> {
     let write = state.write(move |tx| {
         let model = lock_alive(tx, &model)?;
-        let (after, messages) = config::changed(&model.config.0, &change)?;
+        let after = model_config::changed(&model.config.0, &change)?;
+        let misspelt = |key| format!("key \"{key}\" is not known: possible misspelling");
+        let messages = model_config::unknown(&change).map(misspelt).collect();
         if after == model.config.0 {
             return Ok(Accepted { messages, ..Accepted::default() });
         }

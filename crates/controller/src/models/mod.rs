@@ -11,7 +11,8 @@ pub(crate) mod sql;
 use std::collections::BTreeMap;
 
 use tutti_charm::name;
-use tutti_model::api::{Life, ModelCreate, ModelInfo, ModelKind, StatusInfo};
+use tutti_model::api::{ConfigChange, Life, ModelCreate, ModelInfo, ModelKind, StatusInfo};
+use tutti_model::model_config;
 use tutti_store::{Json, Tx};
 use uuid::Uuid;
 
@@ -74,6 +75,7 @@ pub(crate) fn create(
         let owner = owner(request);
         return Err(Error::Conflict(format!("model \"{owner}/{}\" already exists", request.name)));
     }
+    let set = ConfigChange { set: request.config.clone(), ..ConfigChange::default() };
     let cloud = if request.cloud.is_empty() { default_cloud } else { &request.cloud };
     let model = Model {
         id: Uuid::now_v7().to_string(),
@@ -83,7 +85,7 @@ pub(crate) fn create(
         cloud: cloud.to_owned(),
         region: if request.region.is_empty() { "localhost" } else { &request.region }.to_owned(),
         life: Json(Life::Alive),
-        config: Json(config::checked(&request.config)?),
+        config: Json(model_config::changed(&BTreeMap::new(), &set)?),
         constraints: Json(BTreeMap::new()),
         revision: 0,
         generation: 1,

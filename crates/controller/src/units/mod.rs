@@ -10,6 +10,7 @@ mod remove;
 mod show;
 pub(crate) mod sql;
 
+use tutti_model::address::unit_address;
 use tutti_model::agent::Resolved;
 use tutti_model::api::{Constraints, Life, ModelKind};
 use tutti_model::application::merged_constraints;
@@ -81,6 +82,10 @@ pub(crate) fn create(
         Placement::Beside(principal) => Some(principal.id.clone()),
         _ => None,
     };
+    let nth = u32::try_from(sequence::next(tx, "address", 1)? - 1).ok();
+    let address = nth
+        .and_then(unit_address)
+        .ok_or_else(|| Error::Conflict("every loopback address has been given to a unit".into()))?;
     let caas = model.kind.0 == ModelKind::Caas;
     let unit = Unit {
         id: Uuid::now_v7().to_string(),
@@ -92,7 +97,7 @@ pub(crate) fn create(
         machine,
         agent: HOST_AGENT.to_owned(),
         principal,
-        address: address(sequence::next(tx, "address", 1)?),
+        address: address.to_string(),
         provider_id: if caas { format!("{}-{number}", application.name) } else { String::new() },
         version: 0,
         generation: 0,
@@ -143,13 +148,6 @@ pub(crate) fn counter(application: &str) -> String {
     format!("unit/{application}")
 }
 
-/// The loopback address of the nth unit ever: 127.1.0.1 … 127.254.255.254, without hosts 0 and 255.
-fn address(nth: i64) -> String {
-    let nth = nth.rem_euclid(254 * 256 * 254);
-    let (network, host) = (nth / 254, nth % 254 + 1);
-    format!("127.{}.{}.{host}", network / 256 + 1, network % 256)
-}
-
 /// Sets the workload's status, and remembers it, if it differs.
 pub(crate) fn set_workload_status(
     tx: &mut Tx<'_>,
@@ -194,24 +192,4 @@ fn log_status(
 pub(crate) fn forget_statuses(tx: &mut Tx<'_>, before: i64) -> Result<(), Error> {
     tx.exec(sql::PRUNE_HISTORY, (before,))?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::address;
-
-    #[test]
-    fn addresses_are_loopback_hosts() {
-        for (nth, expected) in [
-            (0, "127.1.0.1"),
-            (1, "127.1.0.2"),
-            (253, "127.1.0.254"),
-            (254, "127.1.1.1"),
-            (254 * 256, "127.2.0.1"),
-            (254 * 256 * 254 - 1, "127.254.255.254"),
-            (254 * 256 * 254, "127.1.0.1"),
-        ] {
-            assert_eq!(address(nth), expected);
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tutti_client::Client;
 use tutti_controller::{Controller, Options, STATEMENTS};
 use tutti_model::api::{ControllerInfo, ModelInfo};
@@ -101,4 +102,38 @@ async fn every_statement_prepares_on_both_engines() {
         }
         store.close().await;
     }
+}
+
+#[tokio::test]
+async fn every_described_method_is_served_and_no_other() {
+    let world = World::sqlite().await;
+    let document: serde_json::Value = world.get("/v1/openapi.json").await;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let mut described: Vec<_> = item
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter(|key| ["get", "post", "put", "patch", "delete"].contains(&key.as_str()))
+            .map(|key| key.to_uppercase())
+            .collect();
+        described.sort();
+        assert_eq!(allowed(&world, path).await, described, "{path}");
+    }
+    world.end().await;
+}
+
+/// The methods a path takes, as it tells when asked with another one.
+async fn allowed(world: &World, path: &str) -> Vec<String> {
+    let mut socket = tokio::net::UnixStream::connect(world.options.socket()).await.unwrap();
+    let path = path.replace(['{', '}'], "");
+    let request = format!("OPTIONS {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 405"), "{path}: {answer}");
+    let allow = answer.lines().find_map(|line| line.strip_prefix("allow: ")).unwrap_or_default();
+    let mut methods: Vec<String> = allow.split(',').map(str::to_owned).collect();
+    methods.retain(|method| method != "HEAD");
+    methods.sort();
+    methods
 }

@@ -26,3 +26,4 @@ mod scale;
 mod secrets;
 mod status;
 mod storage;
+mod zz_bench;

@@ -1,0 +1,245 @@
+//! Everything under `/v1`: method, path, what it is for, what goes in and what comes out.
+
+use tutti_model::api::{
+    Accepted, Actions, AddMachines, AddStorage, AddUnits, ApplicationConfig, ApplicationInfo,
+    ArtifactInfo, CharmInfo, ConfigChange, Constraints, ControllerInfo, DeferredInfo, Deploy,
+    FlowInfo, Integrate, LeaderChoice, LogPage, MachineInfo, ModelConfig, ModelCreate, ModelInfo,
+    OperationInfo, OperationTask, Refresh, RelationInfo, RemoveRelation, RemoveUnits, Resolve,
+    ResourceInfo, ResourceUpload, RunOperation, SecretAdd, SecretChange, SecretGrantChange,
+    SecretInfo, Status, StatusLogEntry, StorageInfo, Switch, TaskInfo, UnitInfo,
+};
+use utoipa::openapi::HttpMethod::{Delete, Get, Patch, Post, Put};
+
+use super::document::{Route, route};
+
+/// Every route.
+pub(super) fn all() -> impl Iterator<Item = Route> {
+    [
+        controller(),
+        models(),
+        applications(),
+        units(),
+        relations(),
+        operations(),
+        secrets(),
+        flows(),
+        agents(),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn controller() -> Vec<Route> {
+    vec![
+        route(Get, "/v1", "The controller").answers::<ControllerInfo>(),
+        route(Get, "/v1/openapi.json", "This document"),
+        route(Post, "/v1/artifacts", "Store bytes")
+            .takes_bytes()
+            .answers::<ArtifactInfo>()
+            .status("201"),
+        route(Get, "/v1/artifacts/{digest}", "Stored bytes").answers_bytes(),
+        route(Get, "/v1/catalogue", "Charms deployed by name").lists::<CharmInfo>(),
+        route(Post, "/v1/catalogue", "Publish a charm for every model")
+            .takes_bytes()
+            .answers::<CharmInfo>()
+            .status("201"),
+    ]
+}
+
+fn models() -> Vec<Route> {
+    vec![
+        route(Get, "/v1/models", "Every model").lists::<ModelInfo>(),
+        route(Post, "/v1/models", "Add a model")
+            .takes::<ModelCreate>()
+            .answers::<ModelInfo>()
+            .status("201"),
+        route(Get, "/v1/models/{model}", "A model").answers::<ModelInfo>(),
+        accepted(route(Delete, "/v1/models/{model}", "Destroy a model")).query(&[
+            "force",
+            "no_wait",
+            "timeout_ms",
+        ]),
+        route(Get, "/v1/models/{model}/config", "A model's config").answers::<ModelConfig>(),
+        accepted(route(Patch, "/v1/models/{model}/config", "Change a model's config"))
+            .takes::<ConfigChange>(),
+        route(Get, "/v1/models/{model}/constraints", "A model's constraints")
+            .answers::<Constraints>(),
+        accepted(route(Put, "/v1/models/{model}/constraints", "Replace a model's constraints"))
+            .takes::<Constraints>(),
+        route(Get, "/v1/models/{model}/status", "Everything in a model").answers::<Status>(),
+        route(Get, "/v1/models/{model}/charms", "A model's charms").lists::<CharmInfo>(),
+        route(Post, "/v1/models/{model}/charms", "Upload a charm")
+            .takes_bytes()
+            .answers::<CharmInfo>()
+            .status("201"),
+        route(Get, "/v1/models/{model}/log", "A model's log")
+            .query(&["limit", "after", "level", "unit", "follow_ms"])
+            .answers::<LogPage>(),
+        route(Get, "/v1/models/{model}/machines", "A model's machines").lists::<MachineInfo>(),
+        accepted(route(Post, "/v1/models/{model}/machines", "Add machines")).takes::<AddMachines>(),
+        accepted(route(Delete, "/v1/models/{model}/machines/{number}", "Remove a machine"))
+            .query(&["force", "no_wait"]),
+        route(Get, "/v1/models/{model}/storage", "A model's storage").lists::<StorageInfo>(),
+        route(Get, "/v1/models/{model}/deferred", "Deferred notices")
+            .query(&["unit"])
+            .lists::<DeferredInfo>(),
+    ]
+}
+
+/// Path of an application, and below it.
+macro_rules! application {
+    ($below:literal) => {
+        concat!("/v1/models/{model}/applications/{application}", $below)
+    };
+}
+
+fn applications() -> Vec<Route> {
+    vec![
+        route(Get, "/v1/models/{model}/applications", "A model's applications")
+            .lists::<ApplicationInfo>(),
+        accepted(route(Post, "/v1/models/{model}/applications", "Deploy a charm"))
+            .takes::<Deploy>(),
+        route(Get, application!(""), "An application").answers::<ApplicationInfo>(),
+        accepted(route(Delete, application!(""), "Remove an application")).query(&[
+            "force",
+            "no_wait",
+            "destroy_storage",
+        ]),
+        route(Get, application!("/config"), "Its settings").answers::<ApplicationConfig>(),
+        accepted(route(Patch, application!("/config"), "Change its settings"))
+            .takes::<ConfigChange>(),
+        accepted(route(Put, application!("/trust"), "Give or take the cloud credential"))
+            .takes::<Switch>(),
+        accepted(route(Put, application!("/exposed"), "Open or close its ports")).takes::<Switch>(),
+        accepted(route(Put, application!("/deferral"), "Let deferred notices come back early"))
+            .takes::<Switch>(),
+        route(Get, application!("/constraints"), "Its constraints").answers::<Constraints>(),
+        accepted(route(Put, application!("/constraints"), "Replace its constraints"))
+            .takes::<Constraints>(),
+        route(Get, application!("/resources"), "Its resources").lists::<ResourceInfo>(),
+        accepted(route(Put, application!("/resources/{name}"), "Attach a resource"))
+            .takes::<ResourceUpload>(),
+        route(Get, application!("/actions"), "Its actions").answers::<Actions>(),
+        accepted(route(
+            Post,
+            application!("/refresh"),
+            "Refresh it; a dry run answers the plan with 200",
+        ))
+        .takes::<Refresh>(),
+        accepted(route(Put, application!("/leader"), "Name its leader")).takes::<LeaderChoice>(),
+        accepted(route(Post, application!("/units"), "Add units")).takes::<AddUnits>(),
+    ]
+}
+
+/// Path of a unit, and below it.
+macro_rules! unit {
+    ($below:literal) => {
+        concat!("/v1/models/{model}/units/{application}/{number}", $below)
+    };
+}
+
+fn units() -> Vec<Route> {
+    vec![
+        accepted(route(Post, "/v1/models/{model}/units/remove", "Remove units"))
+            .takes::<RemoveUnits>(),
+        route(Get, unit!(""), "A unit").answers::<UnitInfo>(),
+        route(Get, unit!("/status-log"), "Its past statuses")
+            .query(&["limit"])
+            .lists::<StatusLogEntry>(),
+        accepted(route(Post, unit!("/resolved"), "Resolve its failed hook")).takes::<Resolve>(),
+        accepted(route(Post, unit!("/storage"), "Add storage to it")).takes::<AddStorage>(),
+    ]
+}
+
+fn relations() -> Vec<Route> {
+    vec![
+        route(Get, "/v1/models/{model}/relations", "A model's relations").lists::<RelationInfo>(),
+        accepted(route(Post, "/v1/models/{model}/relations", "Relate applications"))
+            .takes::<Integrate>(),
+        accepted(route(Post, "/v1/models/{model}/relations/remove", "Remove a relation"))
+            .takes::<RemoveRelation>(),
+    ]
+}
+
+fn operations() -> Vec<Route> {
+    const TASK: &str = "/v1/models/{model}/operation-tasks/{number}";
+    vec![
+        route(Get, "/v1/models/{model}/operations", "Operations, newest last")
+            .query(&["limit"])
+            .lists::<OperationInfo>(),
+        route(Post, "/v1/models/{model}/operations", "Run an action or a command")
+            .takes::<RunOperation>()
+            .answers::<OperationInfo>()
+            .status("202"),
+        route(Get, "/v1/models/{model}/operations/{number}", "An operation")
+            .answers::<OperationInfo>(),
+        route(Get, TASK, "A task of an operation").query(&["wait_ms"]).answers::<OperationTask>(),
+        route(Post, concat!("/v1/models/{model}/operation-tasks/{number}", "/cancel"), "Cancel it")
+            .answers::<OperationTask>(),
+    ]
+}
+
+fn secrets() -> Vec<Route> {
+    const ONE: &str = "/v1/models/{model}/secrets/{secret}";
+    vec![
+        route(Get, "/v1/models/{model}/secrets", "A model's secrets").lists::<SecretInfo>(),
+        route(Post, "/v1/models/{model}/secrets", "Add a secret")
+            .takes::<SecretAdd>()
+            .answers::<SecretInfo>()
+            .status("201"),
+        route(Get, ONE, "A secret")
+            .query(&["reveal", "revisions", "revision"])
+            .answers::<SecretInfo>(),
+        route(Patch, ONE, "Change a secret").takes::<SecretChange>().answers::<SecretInfo>(),
+        route(Delete, ONE, "Remove a secret or a revision").query(&["revision"]).status("204"),
+        route(Post, "/v1/models/{model}/secrets/{secret}/grant", "Grant it")
+            .takes::<SecretGrantChange>()
+            .status("204"),
+        route(Post, "/v1/models/{model}/secrets/{secret}/revoke", "Revoke it")
+            .takes::<SecretGrantChange>()
+            .status("204"),
+    ]
+}
+
+fn flows() -> Vec<Route> {
+    vec![
+        route(Get, "/v1/flows", "Flows, newest first")
+            .query(&["model", "resource", "state", "kind", "limit", "after"])
+            .lists::<FlowInfo>(),
+        route(Get, "/v1/flows/{id}", "A flow with its tasks")
+            .query(&["wait_ms"])
+            .answers::<FlowInfo>(),
+        route(Post, "/v1/flows/{id}/cancel", "Cancel a flow").answers::<FlowInfo>(),
+        route(Post, "/v1/flows/{id}/retry", "Retry a flow").answers::<FlowInfo>(),
+        route(Get, "/v1/tasks", "Tasks of flows, newest first")
+            .query(&["model", "resource", "state", "flow", "name", "limit", "after"])
+            .lists::<TaskInfo>(),
+        route(Get, "/v1/tasks/{id}", "A task").answers::<TaskInfo>(),
+        route(Get, "/v1/events", "What happens, as it happens").query(&["after"]).answers_events(),
+    ]
+}
+
+fn agents() -> Vec<Route> {
+    const SESSION: &[&str] = &["session"];
+    vec![
+        route(Post, "/v1/agents/{machine}/sessions", "An agent starts").agents(),
+        route(Get, "/v1/agents/{machine}/changes", "Units with something new")
+            .query(&["session", "after", "wait_ms"])
+            .agents(),
+        route(Get, "/v1/agents/{machine}/units/{unit}", "What is wanted of a unit")
+            .query(SESSION)
+            .agents(),
+        route(Post, "/v1/agents/{machine}/units/{unit}/steps", "A step of a unit")
+            .query(SESSION)
+            .agents(),
+        route(Post, "/v1/agents/{machine}/units/{unit}/reports", "Immediate effects")
+            .query(SESSION)
+            .agents()
+            .status("204"),
+    ]
+}
+
+/// A mutation.
+fn accepted(route: Route) -> Route {
+    route.answers::<Accepted>().status("202")
+}
