@@ -58,7 +58,10 @@ async fn changes(
 ) -> Result<Json<UnitChanges>, Error> {
     let agent = Agent { machine, session: query.session };
     let alive = agent.clone();
-    state.write(move |tx| session::seen(tx, &alive)).await?;
+    if state.read(move |tx| session::is_due(tx, &alive)).await? {
+        let alive = agent.clone();
+        state.write(move |tx| session::seen(tx, &alive)).await?;
+    }
     let wait = Duration::from_millis(query.wait_ms);
     let found = poll::until(&state, UNITS_BELL, wait, || {
         let agent = agent.clone();

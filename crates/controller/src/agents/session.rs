@@ -45,10 +45,16 @@ pub(super) fn check(tx: &mut Tx<'_>, agent: &Agent) -> Result<(), Error> {
     }
 }
 
-/// Notes that an agent is alive.
+/// Whether a sign of life of the agent is to be written down.
+pub(super) fn is_due(tx: &mut Tx<'_>, agent: &Agent) -> Result<bool, Error> {
+    check(tx, agent)?;
+    let seen: i64 = tx.one(sql::LAST_SEEN, (&agent.machine,))?;
+    Ok(seen < clock::now() - SEEN_EVERY)
+}
+
+/// Writes down that an agent is alive.
 pub(super) fn seen(tx: &mut Tx<'_>, agent: &Agent) -> Result<(), Error> {
-    let now = clock::now();
-    tx.exec(sql::SEEN, (&agent.machine, now, now - SEEN_EVERY))?;
+    tx.exec(sql::SEEN, (&agent.machine, clock::now()))?;
     Ok(())
 }
 

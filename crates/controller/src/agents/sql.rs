@@ -51,7 +51,8 @@ tutti_store::sql! {
         session = excluded.session, hostname = excluded.hostname, \
         architecture = excluded.architecture, version = excluded.version, \
         pid = excluded.pid, seen = excluded.seen";
-    pub(super) SEEN = "UPDATE agent SET seen = $2 WHERE machine = $1 AND seen < $3";
+    pub(super) LAST_SEEN = "SELECT seen FROM agent WHERE machine = $1";
+    pub(super) SEEN = "UPDATE agent SET seen = $2 WHERE machine = $1";
     pub(super) LAST_GENERATION = "SELECT value FROM sequence WHERE name = 'generation'";
     pub(super) CHANGED = "SELECT u.id, u.name, m.name, u.model, u.generation \
         FROM unit u JOIN model m ON m.id = u.model \

@@ -6,6 +6,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -124,7 +125,19 @@ fn retryable(error: &Error) -> Failure {
     Failure::Retryable(error.to_string())
 }
 
-/// Runs the command; dropping this kills it.
+/// The process group of a command; dropping it kills what is left of it.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Nothing is left to kill: that is what is wanted.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Runs the command; dropping this kills it with all it started.
 async fn run(task: &sql::Task) -> TaskReport {
     let child = Command::new("/bin/bash")
         .args(["-c", &task.command])
@@ -139,6 +152,8 @@ async fn run(task: &sql::Task) -> TaskReport {
         Ok(child) => child,
         Err(error) => return ended(task, "failed", &format!("cannot start a shell: {error}")),
     };
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    let _group = Group(id.and_then(Pid::from_raw));
     let finished = finish(task, child);
     match task.timeout_ms {
         0 => finished.await,

@@ -80,7 +80,8 @@ pub(crate) fn context(
     for row in tx.all::<sql::Consumed>(sql::CONSUMER_OF, (&member.unit,))? {
         if let Some(secret) = seen.get_mut(&row.secret) {
             secret.tracked = row.tracked;
-            if !row.label.is_empty() && !(secret.owned && !secret.label.is_empty()) {
+            // The owner's own label comes before the one it gave as a consumer.
+            if !row.label.is_empty() && (!secret.owned || secret.label.is_empty()) {
                 secret.label = row.label;
             }
         }

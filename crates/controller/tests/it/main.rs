@@ -26,4 +26,3 @@ mod scale;
 mod secrets;
 mod status;
 mod storage;
-mod zz_bench;

@@ -266,7 +266,7 @@ async fn rotation_and_expiry_come_when_due() {
         let snapshot = agent.flush("db/0", changes).await;
         assert!(snapshot.secrets_rotate.is_empty(), "in an hour");
         let hook = SecretHook { secret: ID.into(), label: String::new(), revision: 1 };
-        assert_eq!(snapshot.secrets_expired, [hook.clone()]);
+        assert_eq!(snapshot.secrets_expired, std::slice::from_ref(&hook));
         let expired = Step { expired: Some(hook.clone()), ..Step::default() };
         assert!(agent.step("db/0", expired).await.secrets_expired.is_empty(), "asked again later");
         let rotated = Step { rotated: Some(hook), ..Step::default() };
