@@ -105,7 +105,10 @@ impl DebugLog {
         let kept: Vec<&LogEntry> = page.lines.iter().filter(|line| filter.keeps(line)).collect();
         let skipped = if wanted == 0 { 0 } else { kept.len().saturating_sub(wanted as usize) };
         self.print(kept[skipped..].iter().copied())?;
-        while follow {
+        if !follow {
+            return Ok(());
+        }
+        loop {
             let next = query([
                 ("limit", "1000".into()),
                 ("after", after.to_string()),
@@ -119,7 +122,6 @@ impl DebugLog {
             after = page.after;
             self.print(page.lines.iter().filter(|line| filter.keeps(line)))?;
         }
-        Ok(())
     }
 
     fn print<'a>(&self, lines: impl Iterator<Item = &'a LogEntry>) -> Outcome {

@@ -117,7 +117,7 @@ pub(super) fn read(file: &Path, overlays: &[PathBuf]) -> Outcome<Bundle> {
 fn documents(file: &Path) -> Outcome<Vec<Value>> {
     let attempt = || format!("cannot read {}", file.display());
     let text = fs::read_to_string(file).attempt(attempt)?;
-    let directory = file.parent().unwrap_or(Path::new("."));
+    let directory = file.parent().unwrap_or_else(|| Path::new("."));
     let mut documents = Vec::new();
     for part in split(&text) {
         let mut document: Value = tutti_charm::yaml::from_str(&part).attempt(attempt)?;

@@ -239,15 +239,7 @@ async fn follow(
     wait: &WaitArguments,
     patience: Duration,
 ) -> Outcome {
-    let operation: OperationInfo = match model.post("/operations", request).await {
-        Ok(operation) => operation,
-        Err(failure) if failure.is_not_found() && result::is_about_target(&failure) => {
-            let reason = failure.message().unwrap_or_default();
-            output::tell(&format!("Operation failed to schedule any tasks:\n{reason}"));
-            return Ok(());
-        }
-        Err(failure) => return Err(failure),
-    };
+    let operation: OperationInfo = model.post("/operations", request).await?;
     let (id, refused) = (&operation.id, operation.refused.join("\n"));
     if operation.tasks.is_empty() {
         output::tell(&format!("Operation {id} failed to schedule any tasks:\n{refused}"));

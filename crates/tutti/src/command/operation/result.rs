@@ -18,16 +18,6 @@ pub(super) fn is_success(task: &OperationTask) -> bool {
     task.status == "completed" && return_code(task) == 0
 }
 
-/// Whether a refusal is about a unit, machine or application that does not exist, which Juju
-/// reports without failing.
-pub(super) fn is_about_target(failure: &Failure) -> bool {
-    failure.problem().is_some_and(|problem| {
-        ["unit", "machine", "application", "leader"]
-            .iter()
-            .any(|noun| problem.code.starts_with(noun))
-    })
-}
-
 /// `testdb/0` → `unit-testdb-0`, `3` → `machine-3`.
 pub(super) fn receiver_tag(receiver: &str) -> String {
     match receiver.split_once('/') {
