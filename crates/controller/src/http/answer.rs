@@ -40,6 +40,8 @@ impl Error {
             Self::Store(tutti_store::Error::DiskFull) => {
                 (StatusCode::INSUFFICIENT_STORAGE, "disk-full")
             }
+            // Text no column can hold, such as NUL.
+            Self::Store(tutti_store::Error::Value { .. }) => (StatusCode::BAD_REQUEST, "invalid"),
             Self::Content(error) if error.is_disk_full() => {
                 (StatusCode::INSUFFICIENT_STORAGE, "disk-full")
             }
