@@ -108,7 +108,10 @@ async fn measure(store: &Store) {
         report(&format!("steps, {in_flight} in flight"), flows * TASKS, took);
     }
     let new = (0..FLOWS).map(|number| {
-        flow(TASKS, [number, number * 7 + 1, number * 31 + 2].map(|n| resource(n % 97)).to_vec())
+        let mut numbers = [number, number * 7 + 1, number * 31 + 2].map(|n| n % 97).to_vec();
+        numbers.sort_unstable();
+        numbers.dedup();
+        flow(TASKS, numbers.into_iter().map(resource).collect())
     });
     let ids = submit_all(store, new.collect(), 64).await;
     let took = run_all(store, ids, 64).await;

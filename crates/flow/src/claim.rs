@@ -33,6 +33,8 @@ pub(crate) struct Reported {
 /// A cheap look whether there is anything to do.
 pub(crate) struct Outlook {
     pub(crate) work: bool,
+    /// Whether a retry is due.
+    pub(crate) due: bool,
     /// When the next retry is due.
     pub(crate) next_at: Option<i64>,
 }
@@ -68,9 +70,11 @@ pub(crate) fn leave(tx: &mut Tx<'_>, worker: Uuid, now: i64) -> Result<()> {
 
 fn abandon(tx: &mut Tx<'_>, worker: Uuid, losses: i64, now: i64) -> Result<()> {
     let flows: Vec<Flow> = tx.all(sql::FLOWS_OWNED, (worker,))?;
-    for mut flow in flows {
+    for flow in flows {
         tracing::warn!(flow = %flow.id, %worker, "flow taken from a worker that is gone");
         tx.exec(sql::TASKS_LOST, (flow.id,))?;
+        let mut progress = Progress::new(tx, flow, Hands::Free, now);
+        let flow = &mut progress.flow;
         flow.active = 0;
         flow.losses += losses;
         if flow.losses >= i64::from(POISON_MAX) && flow.ending.is_none() && !flow.reverting {
@@ -78,7 +82,7 @@ fn abandon(tx: &mut Tx<'_>, worker: Uuid, losses: i64, now: i64) -> Result<()> {
             flow.error = Some(format!("its worker died {POISON_MAX} times without progress"));
         }
         flow.nudged = true;
-        let settled = Progress::new(tx, flow, Hands::Free, now).settle()?;
+        let settled = progress.settle()?;
         queue::grant(tx, settled.released, now)?;
     }
     tx.exec(sql::WORKER_LEAVE, (worker,))?;
@@ -90,15 +94,23 @@ fn abandon(tx: &mut Tx<'_>, worker: Uuid, losses: i64, now: i64) -> Result<()> {
 pub(crate) fn outlook(tx: &mut Tx<'_>, worker: Uuid, room: usize, now: i64) -> Result<Outlook> {
     let (ready, nudged, next_at): (bool, bool, Option<i64>) = tx.one(sql::WORK, (worker,))?;
     let due = next_at.is_some_and(|at| at <= now);
-    Ok(Outlook { work: (ready && room > 0) || nudged || due, next_at })
+    Ok(Outlook { work: (ready && room > 0) || nudged || due, due, next_at })
 }
 
-/// Takes up to `room` flows and looks after those the worker has.
-pub(crate) fn work(tx: &mut Tx<'_>, worker: Uuid, room: usize, now: i64) -> Result<Work> {
+/// Takes up to `room` flows and looks after those the worker has; `due` if the outlook said that a retry is.
+pub(crate) fn work(
+    tx: &mut Tx<'_>,
+    worker: Uuid,
+    room: usize,
+    due: bool,
+    now: i64,
+) -> Result<Work> {
     let mut work = Work::default();
-    tx.exec(sql::WAKE_DUE, (now,))?;
-    tx.exec(sql::NUDGE_DUE, (worker, now))?;
-    tx.exec(sql::CLEAR_DUE, (worker, now))?;
+    if due {
+        tx.exec(sql::WAKE_DUE, (now,))?;
+        tx.exec(sql::NUDGE_DUE, (worker, now))?;
+        tx.exec(sql::CLEAR_DUE, (worker, now))?;
+    }
     let nudged: Vec<Flow> = tx.all(sql::FLOWS_NUDGED, (worker,))?;
     for flow in nudged {
         if flow.ending.is_some() {

@@ -17,7 +17,7 @@ use crate::{
 /// [`Error::NoFlow`]; [`Error::Ended`]; [`Error::Reverting`]; storage errors.
 pub fn cancel(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     let now = tx.now()?;
-    let mut flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
     if flow.state.is_ended() {
         return Err(Error::Ended { id, state: flow.state });
     }
@@ -27,9 +27,10 @@ pub fn cancel(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     if flow.reverting {
         return Err(Error::Reverting { id });
     }
-    flow.ending = Some(FlowState::Cancelled);
-    flow.nudged = flow.worker.is_some();
-    let settled = Progress::new(tx, flow, Hands::Free, now).settle()?;
+    let mut progress = Progress::new(tx, flow, Hands::Free, now);
+    progress.flow.ending = Some(FlowState::Cancelled);
+    progress.flow.nudged = progress.flow.worker.is_some();
+    let settled = progress.settle()?;
     queue::grant(tx, settled.released, now)
 }
 

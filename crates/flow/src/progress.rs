@@ -5,12 +5,12 @@
 
 use serde::Serialize;
 use serde_json::json;
-use tutti_store::{ToValue, Tx};
+use tutti_store::Tx;
 use uuid::Uuid;
 
 use crate::{
     ENDED, FlowState, Result, TOPIC, TaskState, Then,
-    sql::{self, Flow, Task},
+    sql::{self, Ended, Flow, Task},
     step::{self, Counts, Next, Standing, Trouble},
 };
 
@@ -52,7 +52,15 @@ pub(crate) struct Progress<'t, 'c> {
     pub(crate) flow: Flow,
     pub(crate) now: i64,
     hands: Hands,
+    header: Header,
     started: Vec<Attempt>,
+}
+
+/// What of a flow's row is in indexes, or changes together with that.
+type Header = (FlowState, Option<FlowState>, bool, Option<Uuid>, Option<i64>);
+
+fn header(flow: &Flow) -> Header {
+    (flow.state, flow.ending, flow.reverting, flow.worker, flow.started)
 }
 
 /// What a settled change leads to.
@@ -67,19 +75,21 @@ pub(crate) struct Settled {
 }
 
 impl<'t, 'c> Progress<'t, 'c> {
+    /// A change of a flow as it was loaded.
     pub(crate) fn new(tx: &'t mut Tx<'c>, flow: Flow, hands: Hands, now: i64) -> Self {
-        Self { tx, flow, now, hands, started: Vec::new() }
+        let header = header(&flow);
+        Self { tx, flow, now, hands, header, started: Vec::new() }
     }
 
     /// Records that a task succeeded and begins what needed only that.
     pub(crate) fn succeed(&mut self, number: i64, output: &str) -> Result<()> {
         let mut done = vec![(number, output.to_owned())];
         while let Some((number, output)) = done.pop() {
-            let task: Task =
-                self.tx.one(sql::TASK_SUCCEEDED, (self.flow.id, number, output, self.now))?;
+            let params = (self.flow.id, number, output, self.now);
+            let task: Ended = self.tx.one(sql::TASK_SUCCEEDED, params)?;
             self.flow.open -= 1;
             self.flow.losses = 0;
-            self.announce_task(&task)?;
+            self.announce_task(&task, TaskState::Succeeded)?;
             let mut next: Vec<Task> = self.tx.all(sql::TASKS_UNBLOCK, (self.flow.id, number))?;
             next.retain(|task| task.blockers == 0);
             next.sort_by_key(|task| task.number);
@@ -200,14 +210,14 @@ impl<'t, 'c> Progress<'t, 'c> {
 
     /// Records that a task failed for good, and how the flow shall end unless that is decided already.
     pub(crate) fn fail(&mut self, number: i64, message: &str, ending: FlowState) -> Result<()> {
-        let task: Task =
-            self.tx.one(sql::TASK_FAILED, (self.flow.id, number, message, self.now))?;
+        let params = (self.flow.id, number, message, self.now);
+        let task: Ended = self.tx.one(sql::TASK_FAILED, params)?;
         self.flow.open -= 1;
         if self.flow.ending.is_none() {
             self.flow.ending = Some(ending);
             self.flow.error = Some(message.to_owned());
         }
-        self.announce_task(&task)
+        self.announce_task(&task, TaskState::Failed)
     }
 
     /// As [`fail`](Self::fail), ending the flow as the task says.
@@ -222,8 +232,8 @@ impl<'t, 'c> Progress<'t, 'c> {
             self.flow.error.clone_from(&error);
         }
         let params = (self.flow.id, number, state, error, self.now);
-        let task: Task = self.tx.one(sql::TASK_REVERTED, params)?;
-        self.announce_task(&task)
+        let task: Ended = self.tx.one(sql::TASK_REVERTED, params)?;
+        self.announce_task(&task, state)
     }
 
     /// Decides where the flow stands now and writes its row.
@@ -316,7 +326,7 @@ impl<'t, 'c> Progress<'t, 'c> {
         self.flow.worker = None;
         self.flow.nudged = false;
         let released = self.tx.all(sql::QUEUE_LEAVE, (self.flow.id,))?;
-        self.tx.outbox("flow.ended", &FlowEnded::of(&self.flow, state))?;
+        self.announce_end(state)?;
         self.tx.ring(ENDED);
         self.write(state, Some(released))
     }
@@ -328,44 +338,57 @@ impl<'t, 'c> Progress<'t, 'c> {
         if self.flow.started.is_none() && matches!(state, FlowState::Running | FlowState::Waiting) {
             self.flow.started = Some(self.now);
         }
+        self.flow.state = state;
         let flow = &self.flow;
-        let finished = released.is_some().then_some(self.now);
-        self.tx.exec(
-            sql::FLOW_WRITE,
-            vec![
-                flow.id.to_value(),
-                state.to_value(),
-                flow.ending.to_value(),
-                flow.reverting.to_value(),
-                flow.open.to_value(),
-                flow.active.to_value(),
-                flow.worker.to_value(),
-                flow.losses.to_value(),
-                flow.nudged.to_value(),
-                flow.superseded_by.to_value(),
-                flow.error.to_value(),
-                flow.started.to_value(),
-                finished.to_value(),
-            ],
-        )?;
-        if !self.started.is_empty() {
-            tracing::trace!(flow = %flow.id, tasks = self.started.len(), "tasks start");
+        if self.header == header(flow) {
+            let params = (flow.id, flow.open, flow.active, flow.losses, flow.nudged);
+            self.tx.exec(sql::FLOW_COUNTS, params)?;
+        } else {
+            let params = (
+                flow.id,
+                state,
+                flow.ending,
+                flow.reverting,
+                flow.open,
+                flow.active,
+                flow.worker,
+                flow.losses,
+                flow.nudged,
+                flow.superseded_by,
+                &flow.error,
+                flow.started,
+                released.is_some().then_some(self.now),
+            );
+            self.tx.exec(sql::FLOW_WRITE, params)?;
         }
         Ok(Settled {
             held: flow.worker.is_some(),
-            started: std::mem::take(&mut self.started),
+            started: self.started,
             released: released.unwrap_or_default(),
         })
     }
 
-    fn announce_task(&mut self, task: &Task) -> Result<()> {
+    fn announce_end(&mut self, state: FlowState) -> Result<()> {
+        let (kind, title): (String, String) = self.tx.one(sql::FLOW_LABELS, (self.flow.id,))?;
+        let event = FlowEnded {
+            flow: self.flow.id,
+            kind: &kind,
+            title: &title,
+            model: self.flow.model.as_deref(),
+            state,
+            error: self.flow.error.as_deref(),
+        };
+        Ok(self.tx.outbox("flow.ended", &event)?)
+    }
+
+    fn announce_task(&mut self, task: &Ended, state: TaskState) -> Result<()> {
         let event = TaskEnded {
             task: task.id,
             flow: self.flow.id,
             model: self.flow.model.as_deref(),
             name: &task.name,
             resource: task.resource.as_deref(),
-            state: task.state,
+            state,
             error: task.error.as_deref(),
         };
         Ok(self.tx.outbox("task.ended", &event)?)
@@ -381,19 +404,6 @@ struct FlowEnded<'a> {
     model: Option<&'a str>,
     state: FlowState,
     error: Option<&'a str>,
-}
-
-impl<'a> FlowEnded<'a> {
-    fn of(flow: &'a Flow, state: FlowState) -> Self {
-        Self {
-            flow: flow.id,
-            kind: &flow.kind,
-            title: &flow.title,
-            model: flow.model.as_deref(),
-            state,
-            error: flow.error.as_deref(),
-        }
-    }
 }
 
 /// The outbox event of a task's end. Readers ignore fields they do not know.

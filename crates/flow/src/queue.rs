@@ -36,14 +36,10 @@ pub(crate) fn grant(tx: &mut Tx<'_>, released: Vec<String>, now: i64) -> Result<
 }
 
 /// Lets a flow begin that has all its resources; answers what it released by ending at once.
-pub(crate) fn begin(tx: &mut Tx<'_>, mut flow: Flow, now: i64) -> Result<Vec<String>> {
+pub(crate) fn begin(tx: &mut Tx<'_>, flow: Flow, now: i64) -> Result<Vec<String>> {
     tx.ring(TOPIC);
-    let reverting = flow.reverting;
-    flow.state = FlowState::Waiting;
     let mut progress = Progress::new(tx, flow, Hands::Free, now);
-    if reverting {
-        return Ok(progress.settle()?.released);
-    }
+    progress.flow.state = FlowState::Waiting;
     progress.resume()?;
     Ok(progress.settle()?.released)
 }

@@ -10,8 +10,6 @@ row! {
     #[derive(Clone, Debug)]
     pub(crate) struct Flow {
         pub(crate) id: Uuid,
-        pub(crate) kind: String,
-        pub(crate) title: String,
         pub(crate) model: Option<String>,
         pub(crate) state: FlowState,
         pub(crate) ending: Option<FlowState>,
@@ -51,6 +49,15 @@ row! {
         pub(crate) next_at: Option<i64>,
     }
 
+    /// What is told about a task that ended.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Ended {
+        pub(crate) id: Uuid,
+        pub(crate) name: String,
+        pub(crate) resource: Option<String>,
+        pub(crate) error: Option<String>,
+    }
+
     /// An entry in a resource's queue.
     #[derive(Clone, Debug)]
     pub(crate) struct Entry {
@@ -63,7 +70,7 @@ row! {
 
 macro_rules! flow_columns {
     () => {
-        "id, kind, title, model, state, ending, reverting, revertible, ungranted, open, active, worker, epoch, losses, \
+        "id, model, state, ending, reverting, revertible, ungranted, open, active, worker, epoch, losses, \
          nudged, superseded_by, error, started"
     };
 }
@@ -91,6 +98,11 @@ sql! {
     pub(crate) FLOW_WRITE = "UPDATE flow SET state = $2, ending = $3, reverting = $4, open = $5, active = $6,
         worker = $7, losses = $8, nudged = $9, superseded_by = $10, error = $11, started = $12, finished = $13
         WHERE id = $1";
+
+    /// What changes while a worker goes on: no column of an index is touched.
+    pub(crate) FLOW_COUNTS = "UPDATE flow SET open = $2, active = $3, losses = $4, nudged = $5 WHERE id = $1";
+
+    pub(crate) FLOW_LABELS = "SELECT kind, title FROM flow WHERE id = $1";
 
     pub(crate) FLOW_GRANTED = concat!("UPDATE flow SET ungranted = ungranted - 1 WHERE id = $1 RETURNING ",
         flow_columns!());
@@ -161,8 +173,8 @@ sql! {
     pub(crate) TASKS_UNBLOCKED = concat!("SELECT ", task_columns!(), " FROM flow_task
         WHERE flow = $1 AND blockers = 0 AND finished IS NULL ORDER BY number");
 
-    pub(crate) TASK_SUCCEEDED = concat!("UPDATE flow_task SET state = 'succeeded', output = $3, error = NULL,
-        next_at = NULL, finished = $4 WHERE flow = $1 AND number = $2 RETURNING ", task_columns!());
+    pub(crate) TASK_SUCCEEDED = "UPDATE flow_task SET state = 'succeeded', output = $3, error = NULL, finished = $4
+        WHERE flow = $1 AND number = $2 RETURNING id, name, resource, error";
 
     pub(crate) TASKS_UNBLOCK = concat!("UPDATE flow_task SET blockers = blockers - 1 WHERE flow = $1 AND number IN
         (SELECT successor FROM flow_edge WHERE flow = $1 AND number = $2) RETURNING ", task_columns!());
@@ -176,8 +188,8 @@ sql! {
     pub(crate) TASK_RETRY = "UPDATE flow_task SET state = 'retry_wait', error = $3, next_at = $4
         WHERE flow = $1 AND number = $2";
 
-    pub(crate) TASK_FAILED = concat!("UPDATE flow_task SET state = 'failed', error = $3, next_at = NULL, finished = $4
-        WHERE flow = $1 AND number = $2 RETURNING ", task_columns!());
+    pub(crate) TASK_FAILED = "UPDATE flow_task SET state = 'failed', error = $3, finished = $4
+        WHERE flow = $1 AND number = $2 RETURNING id, name, resource, error";
 
     pub(crate) TASKS_LOST = "UPDATE flow_task SET state = 'maybe_ran' WHERE flow = $1 AND blockers = 0
         AND finished IS NULL AND state = 'running'";
@@ -194,8 +206,8 @@ sql! {
 
     pub(crate) TASK_REVERT_RETRY = "UPDATE flow_task SET error = $3, next_at = $4 WHERE flow = $1 AND number = $2";
 
-    pub(crate) TASK_REVERTED = concat!("UPDATE flow_task SET state = $3, error = coalesce($4, error), next_at = NULL,
-        finished = $5 WHERE flow = $1 AND number = $2 RETURNING ", task_columns!());
+    pub(crate) TASK_REVERTED = "UPDATE flow_task SET state = $3, error = coalesce($4, error), finished = $5
+        WHERE flow = $1 AND number = $2 RETURNING id, name, resource, error";
 
     /// Puts what has not succeeded back to the start.
     pub(crate) TASKS_AGAIN = "UPDATE flow_task SET state = 'pending', attempt = 0, revert_attempt = 0,

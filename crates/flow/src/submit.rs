@@ -74,7 +74,7 @@ fn check(flow: &NewFlow) -> Result<()> {
 /// queued behind them relies on what they do.
 fn supersede(tx: &mut Tx<'_>, flow: &NewFlow, names: &str, now: i64) -> Result<()> {
     let older: Vec<Flow> = tx.all(sql::FLOWS_UNSTARTED, (names, &flow.kind))?;
-    for mut one in older {
+    for one in older {
         let entries: Vec<(String, i64)> = tx.all(sql::QUEUE_TICKETS, (one.id,))?;
         for (resource, ticket) in entries {
             let last: Option<i64> = tx.one(sql::QUEUE_LAST, (resource,))?;
@@ -82,9 +82,10 @@ fn supersede(tx: &mut Tx<'_>, flow: &NewFlow, names: &str, now: i64) -> Result<(
                 return Ok(());
             }
         }
-        one.ending = Some(FlowState::Superseded);
-        one.superseded_by = Some(flow.id);
-        let settled = Progress::new(tx, one, Hands::Free, now).settle()?;
+        let mut progress = Progress::new(tx, one, Hands::Free, now);
+        progress.flow.ending = Some(FlowState::Superseded);
+        progress.flow.superseded_by = Some(flow.id);
+        let settled = progress.settle()?;
         queue::grant(tx, settled.released, now)?;
     }
     Ok(())

@@ -180,11 +180,12 @@ impl Worker {
         let id = self.id();
         let room = self.0.settings.flows_max.saturating_sub(lock(&self.0.held).len());
         let outlook = self.0.store.read(move |tx| claim::outlook(tx, id, room, now())).await?;
+        let due = outlook.due;
         if !outlook.work {
-            let due = outlook.next_at.map_or(i64::MAX, |at| at - now());
-            return Ok(Duration::from_micros(due.max(0).unsigned_abs()).min(POLL));
+            let wait = outlook.next_at.map_or(i64::MAX, |at| at - now());
+            return Ok(Duration::from_micros(wait.max(0).unsigned_abs()).min(POLL));
         }
-        let work = self.0.store.write(move |tx| claim::work(tx, id, room, now())).await?;
+        let work = self.0.store.write(move |tx| claim::work(tx, id, room, due, now())).await?;
         let idle = work.attempts.is_empty();
         self.accept(work);
         Ok(if idle { PAUSE } else { Duration::ZERO })
