@@ -182,6 +182,8 @@ async fn run(options: Options, stop: CancellationToken, kill: CancellationToken)
         fenced: AtomicBool::new(false),
     });
     sweep(&shared.data, &session);
+    shared.charms.forget_old();
+    shared.resources.forget_old();
     let mut units =
         Units { shared: Arc::clone(&shared), known: BTreeMap::new(), loops: JoinSet::new() };
     let ended = units.follow(session).await;

@@ -1,10 +1,13 @@
-//! Charms, or resources, by digest: downloaded once per machine, checked, and kept.
+//! Charms, or resources, by digest: downloaded once per machine, checked, and kept for a while.
+//!
+//! Files are not forced to the disk: one that a power failure damages is downloaded again.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use std::{fs, io};
 
 use tokio::fs::File;
@@ -14,6 +17,9 @@ use tutti_charm::digest::{Digest, Hasher};
 use crate::Error;
 use crate::controller::Controller;
 use crate::error::{Result, file};
+
+/// How long a file is kept after it was downloaded.
+const KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// The cache. Clones share it.
 #[derive(Clone, Debug)]
@@ -44,7 +50,7 @@ impl Artifacts {
     /// [`Error::Digest`], [`Error::Artifact`], [`Error::Call`], [`Error::File`].
     pub(crate) async fn fetch(&self, digest: &str) -> Result<PathBuf> {
         let digest: Digest = digest.parse().map_err(|_| Error::Digest { text: digest.into() })?;
-        let path = self.inner.directory.join(format!("{digest}{}", self.inner.suffix));
+        let path = self.path(digest);
         let lock = Arc::clone(self.locks().entry(digest).or_default());
         let found = {
             let _only_one = lock.lock().await;
@@ -53,6 +59,31 @@ impl Artifacts {
         // Whoever comes next finds the file, or tries for itself.
         self.locks().remove(&digest);
         found.map(|()| path)
+    }
+
+    /// Removes the file unless it is what its digest says, after it turned out to be unusable.
+    pub(crate) fn recheck(&self, digest: &str) {
+        let Ok(digest) = digest.parse::<Digest>() else { return };
+        let path = self.path(digest);
+        if Digest::of_file(&path).is_ok_and(|found| found != digest) {
+            remove(&path);
+        }
+    }
+
+    /// Removes what nobody has downloaded for long; it can be downloaded again.
+    pub(crate) fn forget_old(&self) {
+        let entries = fs::read_dir(&self.inner.directory).into_iter().flatten();
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
+            let age = modified.ok().and_then(|modified| modified.elapsed().ok());
+            if age.is_some_and(|age| age > KEPT) {
+                remove(&path);
+            }
+        }
+    }
+
+    fn path(&self, digest: Digest) -> PathBuf {
+        self.inner.directory.join(format!("{digest}{}", self.inner.suffix))
     }
 
     async fn download(&self, digest: Digest, path: &Path) -> Result<()> {
@@ -66,13 +97,18 @@ impl Artifacts {
         if hashing.hasher.finish() != digest {
             return Err(Error::Artifact { digest: digest.to_string() });
         }
-        hashing.file.sync_data().await.map_err(file("write", temporary.path()))?;
         temporary.persist(path).map_err(|error| file("create", path)(error.error))?;
         Ok(())
     }
 
     fn locks(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Arc<tokio::sync::Mutex<()>>>> {
         self.inner.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "cannot remove a cached file");
     }
 }
 

@@ -68,6 +68,11 @@ impl Controller {
         Ok((controller, session))
     }
 
+    /// The same, with another end of every wait.
+    pub(crate) fn until(&self, stop: CancellationToken) -> Self {
+        Self { stop, ..self.clone() }
+    }
+
     /// Which units have something new since `after`; waits for it.
     ///
     /// # Errors
@@ -165,8 +170,9 @@ impl Controller {
     /// Waits before the next try of a call.
     async fn wait(&self, failures: u32, error: &tutti_client::Error) -> Result<()> {
         let wait = self.back_off(failures);
-        if failures == 1 {
-            tracing::warn!(error = chain(error), "the controller does not answer; trying again");
+        if failures.is_power_of_two() {
+            let error = chain(error);
+            tracing::warn!(error, failures, "the controller does not answer; trying again");
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(()),

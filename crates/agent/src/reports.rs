@@ -4,7 +4,8 @@
 //! for [`crate::Timing::linger`], or with the unit's next step, whichever comes first: so a short
 //! hook costs no call for its log lines, and nobody sees a hook's end before its statuses.
 //!
-//! Memory is bounded: whoever adds log lines faster than the controller takes them waits.
+//! Memory is bounded: whoever adds log lines faster than the controller takes them waits. Only when
+//! the agent ends are reports thrown away instead.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio_util::sync::CancellationToken;
 use tutti_model::agent::{LogLine, Report};
 
 /// Bytes of reports that may wait; who adds more waits.
@@ -28,6 +30,8 @@ pub(crate) struct Reports {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Nobody waits any more.
+    closed: CancellationToken,
     waiting: Mutex<Waiting>,
     added: Notify,
     taken: Notify,
@@ -42,6 +46,11 @@ struct Waiting {
 }
 
 impl Reports {
+    /// No reports yet. Once `closed` is cancelled, what does not fit is thrown away.
+    pub(crate) fn new(closed: CancellationToken) -> Self {
+        Self { inner: Arc::new(Inner { closed, ..Inner::default() }) }
+    }
+
     /// Adds a report; waits while too much is waiting already.
     pub(crate) async fn send(&self, report: Report) {
         let size = size(&report);
@@ -54,7 +63,10 @@ impl Reports {
                     break;
                 }
             }
-            taken.await;
+            tokio::select! {
+                () = taken => {}
+                () = self.inner.closed.cancelled() => return,
+            }
         }
         self.inner.added.notify_one();
     }
@@ -198,6 +210,18 @@ mod tests {
         }
         flood.await.unwrap();
         assert_eq!(lines, 300);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_once_it_is_closed() {
+        let closed = CancellationToken::new();
+        let reports = Reports::new(closed.clone());
+        reports.log("DEBUG", "x", "y".repeat(CAPACITY)).await;
+        let more = reports.log("DEBUG", "x", "z".into());
+        tokio::pin!(more);
+        assert!(tokio::time::timeout(Duration::from_millis(20), &mut more).await.is_err());
+        closed.cancel();
+        more.await;
     }
 
     #[tokio::test]

@@ -15,8 +15,12 @@ impl Turns<'_> {
         let unit = self.unit;
         let previous = unit.steps.snapshot().journal.charm.clone();
         let archive = unit.agent.charms.fetch(&charm.digest).await?;
-        self.blocking(charm, move |unit, charm| charm_directory::stage(unit, &archive, charm))
-            .await?;
+        let staged =
+            self.blocking(charm, move |unit, charm| charm_directory::stage(unit, &archive, charm));
+        if let Err(error) = staged.await {
+            unit.agent.charms.recheck(&charm.digest);
+            return Err(error);
+        }
         unit.steps.take(|snapshot| begin_deploy(snapshot, charm, modified)).await?;
         self.blocking(charm, charm_directory::switch).await?;
         unit.steps.take(|snapshot| commit_deploy(snapshot, charm, modified)).await?;

@@ -24,6 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tutti_model::agent::UnitChange;
 
 use crate::agent::Shared;
+use crate::controller::Controller;
 use crate::error::{chain, file};
 use crate::hook_tool::HookServer;
 use crate::reports::Reports;
@@ -33,6 +34,9 @@ use crate::{Error, Result, leftover};
 
 use tasks::Beside;
 use turns::Turns;
+
+/// How long the last log lines may take when the agent ends.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What everything that acts for one unit shares.
 #[derive(Debug)]
@@ -61,7 +65,7 @@ pub(crate) async fn run(
     gone: CancellationToken,
 ) {
     let directory = UnitDirectory::new(&agent.data, &change.model_uuid, &change.name);
-    let reports = Reports::default();
+    let reports = Reports::new(agent.kill.clone());
     let sender = send_reports(Arc::clone(&agent), change.id.clone(), reports.clone());
     let sender = AbortOnDropHandle::new(tokio::spawn(sender));
     let mut failures = 0;
@@ -91,8 +95,9 @@ pub(crate) async fn run(
         Error::Fenced => agent.fenced(),
         // The last log lines; the controller may be gone already.
         _ => {
-            let wait = Duration::from_millis(500);
-            let _ = tokio::time::timeout(wait, deliver(&agent, &change.id, &reports)).await;
+            let controller = agent.controller.until(CancellationToken::new());
+            let delivered = deliver(&controller, &change.id, &reports);
+            let _ = tokio::time::timeout(LAST_WORDS, delivered).await;
         }
     }
     drop(sender);
@@ -153,17 +158,17 @@ impl Unit {
 async fn send_reports(agent: Arc<Shared>, unit: String, reports: Reports) {
     loop {
         reports.ready(agent.timing.linger).await;
-        deliver(&agent, &unit, &reports).await;
+        deliver(&agent.controller, &unit, &reports).await;
     }
 }
 
 /// Sends the reports that wait now.
-async fn deliver(agent: &Shared, unit: &str, reports: &Reports) {
+async fn deliver(controller: &Controller, unit: &str, reports: &Reports) {
     let mut batch = reports.take().await;
     if batch.reports.is_empty() {
         return;
     }
-    match agent.controller.report(unit, &batch.reports).await {
+    match controller.report(unit, &batch.reports).await {
         Err(Error::Stopping) => reports.put_back(std::mem::take(&mut batch.reports)),
         Err(error) => tracing::warn!(unit, error = chain(&error), "reports are lost"),
         Ok(()) => {}

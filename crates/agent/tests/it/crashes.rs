@@ -107,6 +107,32 @@ async fn a_deployment_that_cannot_be_done_is_shown_and_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_file_in_the_cache_is_downloaded_again() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new(""), 1);
+    let cache = fake.directory.path().join("data/cache/charms");
+    fs::create_dir_all(&cache).unwrap();
+    fs::write(cache.join(format!("{}.charm", charm.digest)), "damaged").unwrap();
+    let id = fake.add("app/0", &charm);
+    let agent = fake.agent();
+    fake.until_idle(&id).await;
+    assert_eq!(fake.downloads(), 1);
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_agent_ends_although_its_controller_is_away_and_a_hook_talks() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new("touch \"$unit/begun\"; yes something to say"), 1);
+    let id = fake.add("app/0", &charm);
+    let agent = fake.agent();
+    fake.until_file(&id, "begun").await;
+    fake.break_down();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::timeout(Duration::from_secs(5), agent.stop()).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_waits_for_its_controller() {
     let fake = Fake::start();
     let mut options = fake.options();

@@ -44,6 +44,8 @@ struct World {
     artifacts: BTreeMap<String, PathBuf>,
     /// So many next steps are taken, but their answers are lost.
     lost_answers: u32,
+    /// Answers nothing but errors.
+    broken: bool,
     /// Times an artifact was downloaded.
     downloads: u32,
 }
@@ -163,6 +165,11 @@ impl Fake {
         self.world().lost_answers = count;
     }
 
+    /// From now on every step and report is answered with an error.
+    pub(crate) fn break_down(&self) {
+        self.world().broken = true;
+    }
+
     pub(crate) fn downloads(&self) -> u32 {
         self.world().downloads
     }
@@ -279,6 +286,9 @@ impl World {
 
     fn unit(&mut self, parameters: &Parameters, id: &str) -> Result<&mut Unit, Refusal> {
         self.check(parameters)?;
+        if self.broken {
+            return Err(problem(StatusCode::SERVICE_UNAVAILABLE, "broken"));
+        }
         let unit = self.units.get_mut(id).filter(|unit| !unit.gone);
         unit.ok_or_else(|| problem(StatusCode::NOT_FOUND, "unit-not-found"))
     }
