@@ -53,3 +53,70 @@ pub(crate) fn prune(unit: &Path, previous: Option<&CharmReference>) -> Result<()
 fn digest(charm: &CharmReference) -> Result<Digest> {
     charm.digest.parse().map_err(|_| Error::Digest { text: charm.digest.clone() })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// Packs a charm whose file `content` says which one it is.
+    fn charm(directory: &Path, revision: i64) -> (CharmReference, PathBuf) {
+        let source = tempfile::tempdir().unwrap();
+        fs::write(source.path().join("metadata.yaml"), "name: x\nsummary: s\n").unwrap();
+        fs::write(source.path().join("content"), revision.to_string()).unwrap();
+        let path = directory.join(format!("{revision}.charm"));
+        tutti_charm::archive::pack_prepared(source.path(), &path).unwrap();
+        let digest = Digest::of_file(&path).unwrap().to_string();
+        (CharmReference { url: String::new(), digest, revision }, path)
+    }
+
+    #[test]
+    fn charms_are_switched_with_what_they_made_and_back_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let unit = directory.path().join("unit");
+        fs::create_dir(&unit).unwrap();
+        let charms = [1, 2, 3].map(|revision| charm(directory.path(), revision));
+        let read = |name: &str| fs::read_to_string(unit.join("charm").join(name)).unwrap();
+        let deploy = |number: usize, previous: Option<usize>| {
+            let (reference, archive) = &charms[number];
+            // Twice: what a crash interrupted is done again.
+            for _ in 0..2 {
+                stage(&unit, archive, reference).unwrap();
+                switch(&unit, reference).unwrap();
+            }
+            prune(&unit, previous.map(|previous| &charms[previous].0)).unwrap();
+        };
+        deploy(0, None);
+        assert_eq!((read("content").as_str(), read("revision").trim()), ("1", "1"));
+        fs::write(unit.join("charm/.unit-state.db"), "state of 1").unwrap();
+        deploy(1, Some(0));
+        assert_eq!(
+            (read("content").as_str(), read(".unit-state.db").as_str()),
+            ("2", "state of 1")
+        );
+        fs::write(unit.join("charm/.unit-state.db"), "state of 2").unwrap();
+        deploy(0, Some(1));
+        assert_eq!(
+            (read("content").as_str(), read(".unit-state.db").as_str()),
+            ("1", "state of 2")
+        );
+        deploy(2, Some(0));
+        let staged = |number: usize| unit.join("charms").join(&charms[number].0.digest).exists();
+        assert_eq!([0, 1, 2].map(staged), [true, false, true]);
+    }
+
+    #[test]
+    fn a_charm_that_is_not_what_it_should_be_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let unit = directory.path().join("unit");
+        fs::create_dir(&unit).unwrap();
+        let ((one, _), (_, two)) = (charm(directory.path(), 1), charm(directory.path(), 2));
+        assert!(stage(&unit, &two, &one).is_err());
+        assert!(switch(&unit, &one).is_err());
+        let nonsense = CharmReference { digest: "../..".into(), ..one };
+        assert!(matches!(stage(&unit, &two, &nonsense), Err(Error::Digest { .. })));
+        assert!(!unit.join("charm").exists());
+    }
+}

@@ -176,3 +176,6 @@ impl Drop for KillOnDrop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
