@@ -14,12 +14,15 @@ if [ -x "$hook" ]; then exec "$hook"; fi
 """
 
 
-class Charm:
-    """A charm directory. Its `dispatch` records every event, then runs `on/<event>` if there.
+class Charm(str):
+    """A charm directory, as its path. Its `dispatch` records every event, then runs `on/<event>` if there.
 
     `hooks` maps an event or action name to a bash body; `metadata`, `config` and `actions` are what
     the YAML files say beyond the name.
     """
+
+    def __new__(cls, directory: pathlib.Path, *_, **__) -> Charm:
+        return super().__new__(cls, directory)
 
     def __init__(
         self,
@@ -46,12 +49,6 @@ class Charm:
             self.hook(hook, body)
         for path, text in (files or {}).items():
             self.write(path, text)
-
-    def __str__(self) -> str:
-        return str(self.directory)
-
-    def __fspath__(self) -> str:
-        return str(self.directory)
 
     def write(self, path: str, content: dict | str):
         """JSON is YAML."""

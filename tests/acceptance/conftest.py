@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import subprocess
@@ -46,7 +47,9 @@ def either(request: pytest.FixtureRequest) -> Iterator[jubilant.Juju]:
 
 
 def configure(juju: jubilant.Juju):
+    """Waits look often: what takes long here is jubilant's pause between two looks."""
     juju.wait_timeout = 60
+    juju.wait = functools.partial(juju.wait, delay=0.1)
 
 
 @pytest.fixture

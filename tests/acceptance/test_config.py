@@ -20,7 +20,7 @@ def probe(juju: jubilant.Juju, tmp_path_factory: pytest.TempPathFactory):
     probe = Charm(
         tmp_path_factory.mktemp("config") / "probe",
         "probe",
-        hooks={"config-changed": 'status-set active "$(config-get word) $(config-get count)"'},
+        hooks={"config-changed": 'status-set active "$(config-get word)/$(config-get count)"'},
         config=OPTIONS,
     )
     juju.deploy(probe, config={"count": 4})
@@ -38,20 +38,20 @@ def test_values_and_defaults(juju: jubilant.Juju, probe):
 
 def test_change_reaches_the_charm(juju: jubilant.Juju, probe):
     juju.config("probe", {"word": "hello", "loud": True, "ratio": 0.5})
-    message(juju, "hello 4")
+    message(juju, "hello/4")
     assert juju.config("probe") == {"word": "hello", "count": 4, "loud": True, "ratio": 0.5}
 
 
 def test_reset(juju: jubilant.Juju, probe):
     juju.config("probe", {"count": 9}, reset=["word"])
-    message(juju, "9")
+    message(juju, "/9")
     juju.config("probe", reset=["count"])
-    message(juju, "3")
+    message(juju, "/3")
 
 
 def test_the_same_value_is_no_event(juju: jubilant.Juju, probe):
     juju.config("probe", {"word": "same"})
-    message(juju, "same 3")
+    message(juju, "same/3")
     juju.wait(jubilant.all_agents_idle)
     before = probe.events("probe/0")
     juju.config("probe", {"word": "same"})

@@ -26,7 +26,7 @@ def test_integrate_and_remove(either: jubilant.Juju):
     info = either.show_unit("client/0")
     (relation,) = info.relation_info
     assert relation.endpoint == relation.related_endpoint == "database"
-    assert relation.application_data == {"database": "client"}
+    assert relation.app_data == {"database": "client"}
     data = relation.related_units["database/0"].data
     assert data["greeting"] == "welcome"
     assert data["ingress-address"] == data["private-address"]
@@ -86,7 +86,7 @@ def test_a_failed_hook_changes_nothing(juju: jubilant.Juju, charm):
     unit = status.apps["careless"].units["careless/0"]
     assert unit.workload_status.message == 'hook failed: "source-relation-created"'
     (relation,) = juju.show_unit("careful/0").relation_info
-    assert relation.application_data == {}
+    assert relation.app_data == {}
     juju.cli("resolve", "careless/0", "--no-retry")
     juju.wait(lambda status: jubilant.all_active(status, "careless"))
 
@@ -133,7 +133,7 @@ def test_an_oversized_databag_is_refused(juju: jubilant.Juju, charm):
     juju.wait(lambda status: jubilant.all_active(status, "big"))
     juju.integrate("big", "small")
     juju.wait(lambda status: jubilant.all_error(status, "big"))
-    assert "too large" in juju.debug_log()
+    assert "larger than" in juju.debug_log()
     juju.cli("resolve", "big/0", "--no-retry")
     juju.wait(lambda status: jubilant.all_active(status, "big"))
 
