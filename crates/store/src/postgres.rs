@@ -33,7 +33,7 @@ pub(crate) struct Postgres {
     runtime: Runtime,
     client: Client,
     statements: HashMap<Key, Statement>,
-    inserts: HashMap<(Key, usize), Statement>,
+    inserts: HashMap<(Key, Key), Statement>,
     /// Commands to be sent before the next statement.
     kept_back: String,
     in_transaction: bool,
@@ -264,7 +264,7 @@ impl Postgres {
         table: &'static str,
         columns: &'static [&'static str],
     ) -> Result<Statement> {
-        let key = (statement::key(table), columns.as_ptr().addr());
+        let key = (statement::key(table), (columns.as_ptr().addr(), columns.len()));
         if let Some(statement) = self.inserts.get(&key) {
             return Ok(statement.clone());
         }

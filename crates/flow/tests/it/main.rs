@@ -4,6 +4,7 @@
 
 mod crash;
 mod flows;
+mod query;
 mod queues;
 mod random;
 mod signals;

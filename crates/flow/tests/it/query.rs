@@ -1,0 +1,122 @@
+//! What lists show, and what is forgotten.
+
+use tutti_flow::{
+    FlowFilter, FlowState, NewFlow, NewTask, SyncState, TaskFilter, TaskState, prune, query,
+    sync_state,
+};
+use tutti_store::Store;
+use uuid::Uuid;
+
+use crate::world::{Log, Place, Plan, ended, engine, flow, named, now, step, submit};
+
+async fn flows(store: &Store, filter: FlowFilter) -> Vec<Uuid> {
+    let rows = store.read(move |tx| query::flows(tx, &filter)).await.unwrap();
+    rows.into_iter().map(|flow| flow.id).collect()
+}
+
+async fn tasks(store: &Store, filter: TaskFilter) -> Vec<String> {
+    let rows = store.read(move |tx| query::tasks(tx, &filter)).await.unwrap();
+    rows.into_iter().map(|task| task.title).collect()
+}
+
+fn on(name: &str, resource: &str) -> NewTask {
+    NewTask { resource: Some(resource.into()), ..step(named(name), &[]) }
+}
+
+#[tokio::test]
+async fn filters_and_pages() {
+    for place in Place::all() {
+        let store = place.open().await;
+        let one =
+            submit(&store, flow(&["app/db"], vec![on("a", "unit/db/0"), on("b", "unit/db/1")]))
+                .await;
+        let two = NewFlow {
+            model: Some("two".into()),
+            ..flow(&["app/web"], vec![on("c", "unit/web/0")])
+        };
+        let two = submit(&store, NewFlow { kind: "other".into(), ..two }).await;
+        let three = submit(&store, flow(&["app/db", "app/web"], vec![step(named("d"), &[])])).await;
+        let (one, two, three_id) = (one.id, two.id, three.id);
+        let all = FlowFilter::default();
+        assert_eq!(flows(&store, all.clone()).await, [three_id, two, one]);
+        for (filter, expected) in [
+            (FlowFilter { model: Some("two".into()), ..all.clone() }, vec![two]),
+            (FlowFilter { kind: Some("other".into()), ..all.clone() }, vec![two]),
+            (FlowFilter { resource: Some("app/db".into()), ..all.clone() }, vec![three_id, one]),
+            (FlowFilter { state: vec![FlowState::Blocked], ..all.clone() }, vec![three_id]),
+            (
+                FlowFilter { state: vec![FlowState::Ready, FlowState::Failed], ..all.clone() },
+                vec![two, one],
+            ),
+            (FlowFilter { since: Some(three.created), ..all.clone() }, vec![three_id]),
+            (FlowFilter { limit: Some(1), ..all.clone() }, vec![three_id]),
+            (FlowFilter { after: Some(three_id), limit: Some(1), ..all.clone() }, vec![two]),
+            (FlowFilter { resource: Some("app/none".into()), ..all }, vec![]),
+        ] {
+            assert_eq!(flows(&store, filter.clone()).await, expected, "{filter:?}");
+        }
+        let all = TaskFilter::default();
+        for (filter, expected) in [
+            (all.clone(), vec!["do d", "do c", "do b", "do a"]),
+            (TaskFilter { flow: Some(one), ..all.clone() }, vec!["do a", "do b"]),
+            (
+                TaskFilter {
+                    flow: Some(one),
+                    after: Some(tutti_flow::task_id(one, 0)),
+                    ..all.clone()
+                },
+                vec!["do b"],
+            ),
+            (TaskFilter { model: Some("two".into()), ..all.clone() }, vec!["do c"]),
+            (TaskFilter { resource: Some("unit/db/1".into()), ..all.clone() }, vec!["do b"]),
+            (TaskFilter { resource: Some("unit/db/".into()), ..all.clone() }, vec!["do b", "do a"]),
+            (
+                TaskFilter { resource: Some("app/d*".into()), ..all.clone() },
+                vec!["do d", "do b", "do a"],
+            ),
+            (TaskFilter { resource: Some("app/web".into()), ..all.clone() }, vec!["do d", "do c"]),
+            (TaskFilter { state: vec![TaskState::Failed], ..all.clone() }, vec![]),
+            (
+                TaskFilter { state: vec![TaskState::Pending], limit: Some(2), ..all.clone() },
+                vec!["do d", "do c"],
+            ),
+            (TaskFilter { name: Some("nothing".into()), ..all }, vec![]),
+        ] {
+            assert_eq!(tasks(&store, filter.clone()).await, expected, "{filter:?}");
+        }
+        let id = tutti_flow::task_id(one, 1);
+        let task = store.read(move |tx| query::task(tx, id)).await.unwrap().unwrap();
+        assert_eq!((task.id, task.number, task.flow), (id, 1, one));
+        let row = store.read(move |tx| query::flow(tx, three_id)).await.unwrap().unwrap();
+        assert_eq!(row, three);
+        assert_eq!(row.waiting_for.len(), 2);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn old_flows_are_forgotten_but_not_what_explains_a_failure() {
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        let engine = engine(&store, &log).start().await.unwrap();
+        let converge = |resource: &str, terminal| {
+            let plan = Plan { terminal, ..named("a") };
+            NewFlow { converge: true, ..flow(&[resource], vec![step(plan, &[])]) }
+        };
+        for (resource, terminal) in
+            [("healed", true), ("healed", false), ("broken", true), ("fine", false), ("new", false)]
+        {
+            let id = submit(&store, converge(resource, terminal)).await.id;
+            ended(&store, id).await;
+        }
+        assert_eq!(store.write(|tx| prune(tx, 0, 0)).await.unwrap(), 0, "none is that old");
+        assert_eq!(store.write(|tx| prune(tx, now() + 1, 5)).await.unwrap(), 0, "all are kept");
+        assert_eq!(store.write(|tx| prune(tx, now() + 1, 1)).await.unwrap(), 3);
+        assert_eq!(flows(&store, FlowFilter::default()).await.len(), 2);
+        assert_eq!(tasks(&store, TaskFilter::default()).await.len(), 2);
+        let broken = store.read(|tx| sync_state(tx, "broken")).await.unwrap();
+        assert_eq!((broken.state, broken.message.as_str()), (SyncState::Failed, "a refused"));
+        engine.stop().await;
+        store.close().await;
+    }
+}
