@@ -60,9 +60,10 @@ impl ClientStore {
         Ok(Self { path, known })
     }
 
-    /// The current model of the controller at `address`.
-    pub(crate) fn current_model(&self, address: &str) -> Option<&str> {
-        self.by_address(address)?.1.current_model.as_deref()
+    /// The current model of the controller called `name` here, if it is the one at `address`.
+    pub(crate) fn current_model(&self, name: &str, address: &str) -> Option<&str> {
+        let entry = self.known.controllers.get(name)?;
+        entry.current_model.as_deref().filter(|_| entry.address == address)
     }
 
     /// Changes the current model of a controller and writes the file.
@@ -72,23 +73,27 @@ impl ClientStore {
         address: &str,
         model: Option<&str>,
     ) -> Outcome {
-        let name = self.by_address(address).map_or(name, |(name, _)| name).to_owned();
-        let entry = self.known.controllers.entry(name).or_default();
+        let entry = self.known.controllers.entry(name.to_owned()).or_default();
         address.clone_into(&mut entry.address);
         entry.current_model = model.map(ToOwned::to_owned);
         self.write()
     }
 
-    /// The entry of the controller at `address`: the current one if several share the address.
-    pub(crate) fn by_address(&self, address: &str) -> Option<(&str, &KnownController)> {
+    /// What the controller at `address` is called here: by its current name if it has several; by
+    /// the usual name if it has none and that is free; else by its address.
+    pub(crate) fn name_of(&self, address: &str) -> String {
+        let controllers = &self.known.controllers;
         let current = self.known.current_controller.as_str();
-        let mut found = None;
-        for (name, entry) in &self.known.controllers {
-            if entry.address == address && (found.is_none() || name == current) {
-                found = Some((name.as_str(), entry));
-            }
+        let is_it = |name: &str| controllers.get(name).is_some_and(|it| it.address == address);
+        if is_it(current) {
+            return current.to_owned();
         }
-        found
+        let known = controllers.iter().find(|(_, entry)| entry.address == address);
+        match known {
+            Some((name, _)) => name.clone(),
+            None if controllers.contains_key(DEFAULT_NAME) => address.to_owned(),
+            None => DEFAULT_NAME.to_owned(),
+        }
     }
 
     /// Writes the file by one rename.
@@ -113,26 +118,31 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let open = || ClientStore::open(directory.path().join("deep/client")).unwrap();
         let mut store = open();
-        assert_eq!(store.current_model("unix:/a"), None);
+        assert_eq!(store.current_model("local", "unix:/a"), None);
         store.set_current_model("local", "unix:/a", Some("demo")).unwrap();
         store.set_current_model("other", "unix:/b", Some("b")).unwrap();
         let mut store = open();
-        assert_eq!(store.current_model("unix:/a"), Some("demo"));
-        assert_eq!(store.by_address("unix:/b").unwrap().0, "other");
+        assert_eq!(store.current_model("local", "unix:/a"), Some("demo"));
+        assert_eq!(store.current_model("local", "unix:/b"), None);
         store.set_current_model("local", "unix:/a", None).unwrap();
-        assert_eq!(open().current_model("unix:/a"), None);
+        assert_eq!(open().current_model("local", "unix:/a"), None);
     }
 
     #[test]
-    fn the_current_of_two_names_wins() {
+    fn a_controller_has_a_name() {
         let directory = tempfile::tempdir().unwrap();
         let mut store = ClientStore::open(directory.path().into()).unwrap();
+        assert_eq!(store.name_of("unix:/s"), "local");
         for name in ["a", "b", "c"] {
             let entry = KnownController { address: "unix:/s".into(), current_model: None };
             store.known.controllers.insert(name.into(), entry);
         }
         store.known.current_controller = "b".into();
-        assert_eq!(store.by_address("unix:/s").unwrap().0, "b");
+        assert_eq!(store.name_of("unix:/s"), "b");
+        assert_eq!(store.name_of("unix:/t"), "local");
+        let entry = KnownController { address: "unix:/u".into(), current_model: None };
+        store.known.controllers.insert("local".into(), entry);
+        assert_eq!(store.name_of("unix:/t"), "unix:/t");
     }
 
     #[test]

@@ -76,13 +76,7 @@ impl Context {
         let startable = given.is_none();
         let address = given.unwrap_or(own);
         let unknown = wanted.as_deref().is_some_and(|name| name != DEFAULT_NAME);
-        let name = match wanted {
-            Some(name) => name,
-            None => {
-                let known = self.store.by_address(&address.to_string());
-                known.map_or(DEFAULT_NAME, |(name, _)| name).to_owned()
-            }
-        };
+        let name = wanted.unwrap_or_else(|| self.store.name_of(&address.to_string()));
         Ok(Target { name, address, startable, unknown })
     }
 
@@ -132,7 +126,7 @@ impl Context {
         };
         let target = self.target(name.controller.as_deref())?;
         let model = if name.model.is_empty() {
-            let current = self.store.current_model(&target.address.to_string());
+            let current = self.current_model(&target);
             current.ok_or_else(|| self.no_model())?.to_owned()
         } else {
             name.model
@@ -151,8 +145,17 @@ impl Context {
 
     /// Whether a model is in focus without being named.
     pub(crate) fn has_current_model(&self) -> Outcome<bool> {
-        let target = self.target(None)?;
-        Ok(self.store.current_model(&target.address.to_string()).is_some())
+        Ok(self.current_model(&self.target(None)?).is_some())
+    }
+
+    /// The current model of a controller.
+    pub(crate) fn current_model(&self, target: &Target) -> Option<&str> {
+        self.store.current_model(&target.name, &target.address.to_string())
+    }
+
+    /// Makes a model the current one of a controller, or none.
+    pub(crate) fn set_current_model(&mut self, target: &Target, model: Option<&str>) -> Outcome {
+        self.store.set_current_model(&target.name, &target.address.to_string(), model)
     }
 
     fn no_model(&self) -> Failure {

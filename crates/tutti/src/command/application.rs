@@ -231,11 +231,12 @@ impl ShowApplication {
 
 /// An application as `show-application` prints it.
 fn document(info: &ApplicationInfo) -> Value {
+    let (name, channel) = info.base.split_once('@').unwrap_or((&info.base, ""));
     json!({
         "charm": info.charm_name,
         "charm-url": info.charm,
         "charm-rev": info.charm_revision,
-        "base": info.base,
+        "base": {"name": name, "channel": channel},
         "constraints": info.constraints,
         "principal": !info.subordinate,
         "exposed": info.exposed,

@@ -136,9 +136,9 @@ impl Bootstrap {
             }
             None => context.client(&target).await?,
         };
-        target.name.clone_from(&name);
         let address = target.address.to_string();
-        let current_model = context.store.current_model(&address).map(ToOwned::to_owned);
+        let current_model = context.current_model(&target).map(ToOwned::to_owned);
+        target.name.clone_from(&name);
         let entry = KnownController { address: address.clone(), current_model };
         context.store.known.controllers.insert(name.clone(), entry);
         if !self.no_switch {
@@ -148,7 +148,7 @@ impl Bootstrap {
         if let Some(model) = self.add_model {
             let request = tutti_model::api::ModelCreate { name: model, ..Default::default() };
             let model: ModelInfo = client.post("/v1/models", &request).await?;
-            context.store.set_current_model(&name, &address, Some(&model.name))?;
+            context.set_current_model(&target, Some(&model.name))?;
         }
         context.tell("Bootstrap complete, controller is available.");
         Ok(())
@@ -201,7 +201,11 @@ impl Controllers {
                 if model.is_empty() { "-".into() } else { model.into() },
                 USER.into(),
                 "superuser".into(),
-                format!("{}/localhost", info.default_cloud).into(),
+                if client.is_some() {
+                    format!("{}/localhost", info.default_cloud).into()
+                } else {
+                    "-".into()
+                },
                 models.len().to_string().into(),
                 version,
             ]);
@@ -279,7 +283,7 @@ impl ShowController {
                     "pid": info.pid,
                 },
                 "models": entries.collect::<serde_json::Map<_, _>>(),
-                "current-model": context.store.current_model(&target.address.to_string()),
+                "current-model": context.current_model(&target),
                 "account": {"user": USER, "access": "superuser"},
             });
         }
@@ -366,7 +370,7 @@ pub(crate) struct Whoami {
 impl Whoami {
     fn run(self, context: &Context) -> Outcome {
         let target = context.target(None)?;
-        let model = context.store.current_model(&target.address.to_string());
+        let model = context.current_model(&target);
         let mut value = json!({"controller": target.name, "user": USER});
         if let Some(model) = model {
             value["model"] = json!(model);

@@ -98,8 +98,7 @@ impl AddModel {
         let client = context.client(&target).await?;
         let model: ModelInfo = client.post("/v1/models", &request).await?;
         if !self.no_switch {
-            let address = target.address.to_string();
-            context.store.set_current_model(&target.name, &address, Some(&model.name))?;
+            context.set_current_model(&target, Some(&model.name))?;
         }
         let (name, place, owner) = (&model.name, place(&model), &model.owner);
         let credential = self.credential.as_deref().unwrap_or(&model.cloud);
@@ -203,9 +202,8 @@ impl DestroyModel {
 
 /// A destroyed model is nobody's current model.
 fn forget(context: &mut Context, target: &Target, name: &str) -> Outcome {
-    let address = target.address.to_string();
-    if context.store.current_model(&address) == Some(name) {
-        context.store.set_current_model(&target.name, &address, None)?;
+    if context.current_model(target) == Some(name) {
+        context.set_current_model(target, None)?;
     }
     Ok(())
 }
@@ -239,7 +237,7 @@ impl Models {
         if let Some(user) = &self.user {
             models.retain(|model| &model.owner == user);
         }
-        let current = context.store.current_model(&target.address.to_string()).unwrap_or("");
+        let current = context.current_model(&target).unwrap_or("");
         let entries: Vec<Value> = models
             .iter()
             .map(|model| {
@@ -404,8 +402,7 @@ impl Switch {
             let model = context.model_named(Some(&name)).await?;
             let info: ModelInfo = model.get("").await?;
             let target = context.target(named.controller.as_deref())?;
-            let address = target.address.to_string();
-            context.store.set_current_model(&target.name, &address, Some(&info.name))?;
+            context.set_current_model(&target, Some(&info.name))?;
             if named.controller.is_some() {
                 context.store.known.current_controller = target.name;
                 context.store.write()?;
@@ -424,8 +421,7 @@ impl Switch {
 /// `controller:user/model`, or `controller` while no model is chosen.
 fn current(context: &Context) -> Outcome<String> {
     let target = context.target(None)?;
-    let model = context.store.current_model(&target.address.to_string());
-    Ok(match model {
+    Ok(match context.current_model(&target) {
         Some(model) => format!("{}:{USER}/{model}", target.name),
         None => target.name,
     })

@@ -88,6 +88,11 @@ impl Refresh {
                 "refreshing a local charm requires either --path or --switch",
             ));
         }
+        if !self.channel.is_empty() || self.revision.is_some() {
+            context.tell(
+                "WARNING --channel and --revision have no effect: the catalogue has neither yet",
+            );
+        }
         let mut request = RefreshRequest {
             charm: switch.cloned().unwrap_or_default(),
             switch: self.switch.is_some(),

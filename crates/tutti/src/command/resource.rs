@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tutti_charm::charm::Charm;
+use tutti_charm::metadata::ResourceKind;
 use tutti_client::{Client, encode};
 use tutti_model::api::{Accepted, ArtifactInfo, ResourceInfo, ResourceUpload};
 
@@ -185,15 +186,23 @@ impl CharmResources {
                 )));
             }
         };
-        let resources = serde_json::to_value(&charm.metadata.resources)?;
-        self.output.print(Format::Tabular, &resources, || {
+        let resources = &charm.metadata.resources;
+        let kind = |kind| match kind {
+            ResourceKind::File => "file",
+            ResourceKind::OciImage => "oci-image",
+        };
+        let entries = resources.iter().map(|(name, one)| {
+            json!({
+                "name": name, "type": kind(one.kind), "path": one.filename,
+                "description": one.description, "origin": "upload",
+            })
+        });
+        let value: Vec<Value> = entries.collect();
+        self.output.print(Format::Tabular, &value, || {
             let mut table = Table::new(["Resource", "Type", "Description"]);
-            for (name, one) in resources.as_object().into_iter().flatten() {
-                table.row([
-                    name.as_str().into(),
-                    one["type"].as_str().unwrap_or_default().into(),
-                    one["description"].as_str().unwrap_or_default().into(),
-                ]);
+            for (name, one) in resources {
+                let description = one.description.as_str();
+                table.row([name.as_str().into(), kind(one.kind).into(), description.into()]);
             }
             table.render()
         })

@@ -31,8 +31,11 @@ impl Clock {
 
 /// UTC microseconds as `2006-01-02 15:04:05Z`, or in local time with its offset.
 pub(crate) fn of_microseconds(microseconds: i64, utc: bool) -> String {
-    let format = if utc { "%Y-%m-%d %H:%M:%SZ" } else { "%d %b %Y %H:%M:%S%:z" };
-    Clock::new(utc).format(microseconds, format)
+    if utc {
+        return Clock::new(true).format(microseconds, "%Y-%m-%d %H:%M:%SZ");
+    }
+    let text = Clock::new(false).format(microseconds, &format!("{SINCE}%:z"));
+    text.strip_suffix("+00:00").map_or_else(|| text.clone(), |text| format!("{text}Z"))
 }
 
 /// Turns every time of a status document into UTC, as `--utc` asks.

@@ -139,7 +139,7 @@ pub(super) fn print(arguments: &OutputArguments, tasks: &[&OperationTask]) -> Ou
 
 /// What a task wrote, as if it had run here: its stderr goes to stderr at once.
 fn plain(task: &OperationTask, document: &Value, several: bool) -> Outcome<String> {
-    let mut text = if several { format!("{}:\n", task.receiver) } else { String::new() };
+    let mut text = String::new();
     if task.status == "failed" || !task.message.is_empty() {
         output::tell(&format!("Action id {} {}: {}", task.id, task.status, task.message));
     }
@@ -159,6 +159,10 @@ fn plain(task: &OperationTask, document: &Value, several: bool) -> Outcome<Strin
         .collect();
     if !set.is_empty() {
         text.push_str(&tutti_charm::yaml::to_string(&set)?);
+    }
+    if several {
+        let body = text.lines().map(|line| format!("  {line}\n")).collect::<String>();
+        text = format!("{}:\n{body}", task.receiver);
     }
     Ok(text)
 }
