@@ -10,6 +10,7 @@ use tutti_model::agent::DeferredNotice;
 use tutti_model::api::DeferredInfo;
 use tutti_store::{ToValue, Tx};
 
+use crate::logs::printable;
 use crate::{Error, time};
 
 pub(crate) use api::routes;
@@ -26,9 +27,9 @@ pub(crate) fn replace(
         vec![
             unit.to_value(),
             notice.sequence.to_value(),
-            notice.event.to_value(),
-            notice.observer.to_value(),
-            notice.method.to_value(),
+            printable(&notice.event).to_value(),
+            printable(&notice.observer).to_value(),
+            printable(&notice.method).to_value(),
             notice.attempts.to_value(),
             notice.since.to_value(),
             notice.next.to_value(),

@@ -31,8 +31,8 @@ const PRUNE_EVERY: i64 = 4096;
 /// The longest line kept, bytes; ops splits messages at half of it.
 const LONGEST: usize = 256 * 1024;
 
-/// The most lines one page holds.
-const PAGE: u32 = 10_000;
+/// The most lines one page holds: all that are kept, in between two looks for old ones.
+const PAGE: u32 = 110_000;
 
 /// Which lines a reader wants.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +68,7 @@ pub(crate) fn append(
             model.to_value(),
             line.time.to_value(),
             entity.to_value(),
-            line.level.to_value(),
+            printable(&line.level).to_value(),
             printable(&line.logger).to_value(),
             printable(&line.message).to_value(),
         ]

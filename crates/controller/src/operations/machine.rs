@@ -56,12 +56,10 @@ impl Task for MachineExec {
     type Output = Value;
 
     async fn execute(&self, context: TaskContext, which: Which) -> Result<Value, Failure> {
-        let Some(task) = self.begin(&which).await.map_err(|error| retryable(&error))? else {
-            return Ok(json!({}));
-        };
+        let task = self.begin(&which).await.map_err(|error| retryable(&error))??;
         let report = tokio::select! {
             report = run(&task) => report,
-            () = context.cancelled() => ended(&task, "aborted", "the flow was cancelled"),
+            () = context.cancelled() => ended(&task, "aborted", "the controller stopped or the flow was cancelled"),
             () = self.aborted(&which) => ended(&task, "aborted", "action aborted"),
         };
         let code = report.results.get("return-code").and_then(Value::as_i64).unwrap_or(-1);
@@ -76,22 +74,26 @@ impl Task for MachineExec {
 }
 
 impl MachineExec {
-    /// Marks the task as running; nothing if it has ended, or was running when a controller died.
-    async fn begin(&self, which: &Which) -> Result<Option<sql::Task>, Error> {
+    /// Marks the task as running; a failure if it has ended, or was running when a controller died.
+    async fn begin(&self, which: &Which) -> Result<Result<sql::Task, Failure>, Error> {
         let (model, number) = (which.model.clone(), which.task);
         self.store
             .write(move |tx| {
-                let found: Option<sql::Task> = tx.maybe(sql::TASK, (&model, number))?;
-                let Some(task) = found.filter(|task| !progress::is_final(&task.status)) else {
-                    return Ok(None);
+                let over = |text: &str| Ok(Err(Failure::Terminal(text.to_owned())));
+                let Some(task) = tx.maybe::<sql::Task>(sql::TASK, (&model, number))? else {
+                    return over("the task is gone");
                 };
                 let now = clock::now();
+                if progress::is_final(&task.status) {
+                    return over(&format!("the task was {} already", task.status));
+                }
                 if task.status == "pending" {
                     progress::begin(tx, &task, now)?;
-                    return Ok(Some(task));
+                    return Ok(Ok(task));
                 }
-                progress::end(tx, &task, &ended(&task, "failed", "action terminated"), now)?;
-                Ok(None)
+                let terminated = "action terminated";
+                progress::end(tx, &task, &ended(&task, "failed", terminated), now)?;
+                over(terminated)
             })
             .await
     }

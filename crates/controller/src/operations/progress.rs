@@ -55,8 +55,8 @@ pub(super) fn end(
     let row = (&task.model, task.number, &report.status, &message, Json(results), now);
     tx.exec(sql::END, row)?;
     tx.ring(BELL);
-    let body = json!({"operation": task.operation, "task": task.number, "status": report.status,
-        "receiver": task.receiver});
+    let body = json!({"uuid": task.model, "operation": task.operation, "task": task.number,
+        "receiver": task.receiver, "event": report.status});
     tx.outbox("operation-task", &body)?;
     complete(tx, task, now)
 }

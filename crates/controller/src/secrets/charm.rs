@@ -64,9 +64,9 @@ pub(crate) fn update(
     if let Some(description) = &change.description {
         secret.description.clone_from(description);
     }
-    if let Some(rotation) = change.rotation.as_ref().filter(|policy| **policy != secret.rotation) {
-        secret.rotation.clone_from(rotation);
+    if let Some(rotation) = change.rotation.as_deref().filter(|policy| *policy != secret.rotation) {
         secret.rotates = content::next_rotation(rotation, now).map_err(Error::Invalid)?;
+        secret.rotation = if rotation == "never" { "" } else { rotation }.to_owned();
     }
     if let Some(expiry) = &change.expiry {
         secret.expiry.clone_from(expiry);
@@ -157,7 +157,8 @@ pub(crate) fn track(
     }
     let before: Option<sql::Consumed> = tx.maybe(sql::TRACKED, (id, unit))?;
     let (label, tracked) = before.map_or((String::new(), 0), |row| (row.label, row.tracked));
-    let now_tracked = track.revision.unwrap_or(tracked);
+    let latest = tx.one::<Secret>(sql::ANY_BY_ID, (id,))?.latest;
+    let now_tracked = track.revision.unwrap_or(tracked).min(latest);
     let label = track.label.clone().unwrap_or(label);
     tx.exec(sql::TRACK, (id, unit, label, now_tracked))?;
     if tracked != now_tracked && tracked > 0 {

@@ -45,6 +45,31 @@ async fn a_step_whose_answer_was_lost_does_not_apply_twice() {
 }
 
 #[tokio::test]
+async fn of_steps_on_one_version_one_applies() {
+    for world in World::all().await {
+        world.model().await;
+        world.deploy(&charm("db"), 1).await;
+        let agent = Player::start(&world).await;
+        let snapshot = agent.enter_all("db/0").await;
+        let peer = *snapshot.relations.keys().next().unwrap();
+        let steps: Vec<_> = (0..8)
+            .map(|n| Step {
+                version: snapshot.version,
+                changes: Some(write(peer, true, &[("winner", &n.to_string())])),
+                ..Step::default()
+            })
+            .collect();
+        let sent = steps.iter().map(|step| agent.send(&snapshot.unit_id, step));
+        let answers = futures_util::future::join_all(sent).await;
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+        let after = agent.snapshot("db/0").await;
+        assert_eq!(after.version, snapshot.version + 1);
+        assert_eq!(after.relations[&peer].applications["db"], 1);
+        world.end().await;
+    }
+}
+
+#[tokio::test]
 async fn a_newer_session_fences_off_older_ones() {
     for world in World::all().await {
         world.model().await;

@@ -230,6 +230,9 @@ async fn commands_run_on_machines() {
         world
             .until("the flow ends", async || !flow(&world, &operation).await.finished.is_empty())
             .await;
+        let background = "sleep 60 & echo $!; wait";
+        let _: OperationInfo = world.post(OPERATIONS, &request(background, 100)).await;
+        assert_eq!(get(8).await.status, "failed");
         let unknown = RunOperation { machines: vec!["9".into()], ..exec("true", &[]) };
         let unknown: OperationInfo = world.post(OPERATIONS, &unknown).await;
         assert_eq!(unknown.refused, ["machine \"9\" not found"]);

@@ -1,5 +1,7 @@
 //! Relations from their beginning to their end.
 
+use std::time::Duration;
+
 use tutti_model::agent::Step;
 use tutti_model::api::{
     Accepted, Integrate, Life, RelationInfo, RemoveRelation, RemoveUnits, UnitInfo,
@@ -127,17 +129,30 @@ async fn a_relation_stays_until_the_last_unit_has_left() {
 }
 
 #[tokio::test]
-async fn a_relation_nobody_entered_goes_at_once_and_force_waits_for_nobody() {
+async fn a_relation_nobody_entered_goes_at_once() {
     for world in World::all().await {
-        let (agent, number) = related(&world).await;
+        related(&world).await;
         world.deploy(&charm("app"), 1).await;
         let _: Accepted = world.post(RELATIONS, ends("app:backend", "db:db")).await;
         let accepted: Accepted = world.post(REMOVE, removal("app:backend", "db")).await;
         assert_eq!(world.ended(&accepted).await.state, "succeeded");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn force_does_not_wait_for_ever() {
+    for mut world in World::all().await {
+        world.options.force_wait = Duration::from_millis(300);
+        world.restart().await;
+        let (agent, number) = related(&world).await;
         let force = RemoveRelation { id: Some(number), force: true, ..RemoveRelation::default() };
-        let _: Accepted = world.post(REMOVE, &force).await;
+        let accepted: Accepted = world.post(REMOVE, &force).await;
         let dying = agent.snapshot("web/0").await;
-        assert_eq!(dying.relations[&number].life, Life::Dying, "a minute to leave by itself");
+        assert_eq!(dying.relations[&number].life, Life::Dying, "time to leave by itself");
+        assert_eq!(world.ended(&accepted).await.state, "succeeded");
+        let gone = agent.snapshot("web/0").await;
+        assert!(!gone.relations.contains_key(&number) && gone.generation > dying.generation);
         world.end().await;
     }
 }
