@@ -94,7 +94,7 @@ fn check(
         taken: tx.maybe::<Application>(sql::BY_NAME, (&model.id, name))?.is_some(),
     };
     let plan = rules::check_deploy(&deployment);
-    let units = plan.as_ref().map_or(request.units.unwrap_or(1), |plan| plan.units);
+    let units = plan.as_ref().map_or_else(|_| request.units.unwrap_or(1), |plan| plan.units);
     let (placements, mut reasons) = placements(tx, model, &request.to, units)?;
     match plan {
         Ok(plan) if reasons.is_empty() => Ok((plan, placements)),

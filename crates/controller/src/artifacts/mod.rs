@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body as Bytes;
-use axum::extract::{DefaultBodyLimit, State as Extract};
+use axum::extract::State as Extract;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -18,15 +18,13 @@ use crate::state::{Shared, State};
 use crate::{Error, clock};
 
 /// The most an upload may hold, bytes.
-pub(crate) const UPLOAD: usize = 4 * 1024 * 1024 * 1024;
+const UPLOAD: usize = 4 * 1024 * 1024 * 1024;
 
 /// Bytes read from disk at a time.
 const CHUNK: usize = 64 * 1024;
 
 pub(crate) fn routes() -> Router<Arc<State>> {
-    Router::new()
-        .route("/v1/artifacts", post(add).layer(DefaultBodyLimit::max(UPLOAD)))
-        .route("/v1/artifacts/{digest}", get(bytes))
+    Router::new().route("/v1/artifacts", post(add)).route("/v1/artifacts/{digest}", get(bytes))
 }
 
 /// Streams a request's body to the artifacts. It has no row yet: what refers to it makes one.

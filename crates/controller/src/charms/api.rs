@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body as Bytes;
-use axum::extract::{DefaultBodyLimit, State as Extract};
+use axum::extract::State as Extract;
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -12,16 +12,15 @@ use tutti_content::Artifact;
 use tutti_model::api::CharmInfo;
 
 use super::{info, list, publish, read};
-use crate::artifacts::{self, UPLOAD};
+use crate::artifacts;
 use crate::http::{Segments, created};
 use crate::state::{Shared, State};
 use crate::{Error, clock, models};
 
 pub(crate) fn routes() -> Router<Arc<State>> {
-    let upload = || DefaultBodyLimit::max(UPLOAD);
     Router::new()
-        .route("/v1/models/{model}/charms", get(all).post(add).layer(upload()))
-        .route("/v1/catalogue", get(catalogue).post(add_to_catalogue).layer(upload()))
+        .route("/v1/models/{model}/charms", get(all).post(add))
+        .route("/v1/catalogue", get(catalogue).post(add_to_catalogue))
 }
 
 async fn all(

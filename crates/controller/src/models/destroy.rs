@@ -5,7 +5,7 @@ use tutti_content::repository;
 use tutti_model::api::{Accepted, Life};
 use tutti_store::{Json, Tx};
 
-use super::{Model, find, lock, sql};
+use super::{Model, lock, sql};
 use crate::applications::{self, Application};
 use crate::flows::{self, Change, Tasks};
 use crate::relations::{self, Touched};
@@ -54,9 +54,10 @@ pub(super) fn destroy(tx: &mut Tx<'_>, model: &str, removal: Removal) -> Result<
     Ok(Accepted { flow, resource: json!({ "model": model.name }), messages: Vec::new() })
 }
 
-/// Removes the records of a dying model in which nothing is left.
+/// Removes the records of a dying model in which nothing is left. A model whose last application
+/// took it along is gone already.
 pub(crate) fn gone_if_empty(tx: &mut Tx<'_>, model: &str, now: i64) -> Result<(), Error> {
-    let model: Model = find(tx, model)?;
+    let Some(model) = tx.maybe::<Model>(sql::FIND, (model,))? else { return Ok(()) };
     let id = &model.id;
     if model.life.0 == Life::Alive
         || tx.one::<i64>(applications::sql::COUNT, (id,))? > 0

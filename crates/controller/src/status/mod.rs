@@ -145,7 +145,7 @@ fn application_rows(
         let units = by_application.get(one.id.as_str()).map(Vec::as_slice).unwrap_or_default();
         let leader = one.leader.as_deref().and_then(|leader| names.get(leader));
         let speaker = units.iter().find(|unit| Some(unit.id.as_str()) == one.leader.as_deref());
-        let address = speaker.or(units.first()).map(|unit| unit.address.clone());
+        let address = speaker.or_else(|| units.first()).map(|unit| unit.address.clone());
         ApplicationRow {
             name: one.name.clone(),
             charm: shown_charm(&one.charm),

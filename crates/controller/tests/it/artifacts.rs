@@ -40,7 +40,7 @@ async fn bad_charms_are_refused_with_every_reason() {
         let problem = upload(no_entry).await;
         assert_eq!(problem.status, 422);
         assert!(problem.detail.starts_with("the charm cannot be used: "), "{}", problem.detail);
-        let two = charm("db").with("metadata.yaml", "name: DB\nprovides: {X: {interface: x}}\n");
+        let two = charm("db").with("metadata.yaml", "name: DB\nsubordinate: true\n");
         let problem = upload(two).await;
         assert!(problem.reasons.len() >= 2, "{problem:#?}");
         let problem = upload(charm("db").without("metadata.yaml")).await;
