@@ -62,7 +62,7 @@ def test_broken_metadata(juju: jubilant.Juju, charm):
         ("name: [", ("metadata.yaml", "line")),
         ("summary: no name\n", ("metadata.yaml", "name")),
         ("name: Not A Name\nsummary: x\n", ("Not A Name",)),
-        ("name: broken\nsummary: x\nprovides: {db: {}}\n", ("db", "interface")),
+        ("name: broken\nsummary: x\nprovides: {db: {}}\n", ("interface", "line")),
         ("name: broken\nsummary: x\nsubordinate: true\n", ("subordinate", "container")),
     ]:
         broken.write("metadata.yaml", text)
