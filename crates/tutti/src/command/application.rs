@@ -103,13 +103,13 @@ pub(crate) struct Expose {
     #[arg(value_name = "APPLICATION_NAME")]
     application: String,
     /// Accepted; all endpoints are exposed
-    #[arg(long, value_name = "ENDPOINT,…")]
+    #[arg(hide = true, long, value_name = "ENDPOINT,…")]
     endpoints: Option<String>,
     /// Accepted
-    #[arg(long, value_name = "SPACE,…")]
+    #[arg(hide = true, long, value_name = "SPACE,…")]
     to_spaces: Option<String>,
     /// Accepted
-    #[arg(long, value_name = "CIDR,…")]
+    #[arg(hide = true, long, value_name = "CIDR,…")]
     to_cidrs: Option<String>,
 }
 
@@ -127,7 +127,7 @@ pub(crate) struct Unexpose {
     #[arg(value_name = "APPLICATION_NAME")]
     application: String,
     /// Accepted; all endpoints are unexposed
-    #[arg(long, value_name = "ENDPOINT,…")]
+    #[arg(hide = true, long, value_name = "ENDPOINT,…")]
     endpoints: Option<String>,
 }
 

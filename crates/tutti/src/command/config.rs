@@ -77,7 +77,7 @@ pub(crate) struct ModelConfigCommand {
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Accepted; unknown fields are reported by the controller
-    #[arg(long)]
+    #[arg(hide = true, long)]
     ignore_read_only_fields: bool,
     #[command(flatten)]
     output: OutputArguments,

@@ -79,37 +79,37 @@ pub(crate) struct Bootstrap {
 #[derive(Args, Debug)]
 struct BootstrapIgnored {
     /// Accepted
-    #[arg(long, value_name = "BASE")]
+    #[arg(hide = true, long, value_name = "BASE")]
     bootstrap_base: Option<String>,
     /// Accepted
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(hide = true, long, value_name = "KEY=VALUE")]
     bootstrap_constraints: Vec<String>,
     /// Accepted
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(hide = true, long, value_name = "KEY=VALUE")]
     config: Vec<String>,
     /// Accepted
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(hide = true, long, value_name = "KEY=VALUE")]
     constraints: Vec<String>,
     /// Accepted
-    #[arg(long, value_name = "CREDENTIAL")]
+    #[arg(hide = true, long, value_name = "CREDENTIAL")]
     credential: Option<String>,
     /// Accepted
-    #[arg(long)]
+    #[arg(hide = true, long)]
     force: bool,
     /// Accepted
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(hide = true, long, value_name = "KEY=VALUE")]
     model_default: Vec<String>,
     /// Accepted
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(hide = true, long, value_name = "KEY=VALUE")]
     storage_pool: Vec<String>,
     /// Accepted
-    #[arg(long, value_name = "MACHINE")]
+    #[arg(hide = true, long, value_name = "MACHINE")]
     to: Vec<String>,
     /// Accepted
-    #[arg(long, value_name = "PATH")]
+    #[arg(hide = true, long, value_name = "PATH")]
     metadata_source: Option<String>,
     /// Accepted
-    #[arg(long, value_name = "VERSION")]
+    #[arg(hide = true, long, value_name = "VERSION")]
     agent_version: Option<String>,
 }
 
@@ -158,7 +158,7 @@ impl Bootstrap {
 #[derive(Args, Debug)]
 pub(crate) struct Controllers {
     /// Accepted; controllers on this machine always answer
-    #[arg(long)]
+    #[arg(hide = true, long)]
     refresh: bool,
     #[command(flatten)]
     output: OutputArguments,
@@ -249,7 +249,7 @@ pub(crate) struct ShowController {
     #[arg(value_name = "CONTROLLER_NAME")]
     names: Vec<String>,
     /// Accepted; there are no passwords
-    #[arg(long)]
+    #[arg(hide = true, long)]
     show_password: bool,
     #[command(flatten)]
     output: OutputArguments,
@@ -306,7 +306,7 @@ pub(crate) struct DestroyController {
     #[arg(long)]
     destroy_storage: bool,
     /// Accepted
-    #[arg(long)]
+    #[arg(hide = true, long)]
     release_storage: bool,
     /// Do not wait for agents that do not answer
     #[arg(long)]
@@ -315,7 +315,7 @@ pub(crate) struct DestroyController {
     #[arg(long)]
     no_wait: bool,
     /// Accepted
-    #[arg(short, long, value_name = "DURATION")]
+    #[arg(hide = true, short, long, value_name = "DURATION")]
     timeout: Option<crate::arguments::GoDuration>,
 }
 
@@ -390,7 +390,7 @@ pub(crate) struct Users {
     #[command(flatten)]
     controller: ControllerArgument,
     /// Accepted
-    #[arg(long)]
+    #[arg(hide = true, long)]
     all: bool,
     #[command(flatten)]
     output: OutputArguments,

@@ -49,13 +49,13 @@ pub(crate) struct Deploy {
     #[arg(long, value_name = "STORAGE,…")]
     attach_storage: Vec<String>,
     /// ubuntu@24.04
-    #[arg(long, value_name = "BASE", default_value = "")]
+    #[arg(long, value_name = "BASE", default_value = "", hide_default_value = true)]
     base: String,
     /// Endpoints and spaces: 'db=space other-space'
-    #[arg(long, value_name = "ENDPOINT=SPACE", default_value = "")]
+    #[arg(long, value_name = "ENDPOINT=SPACE", default_value = "", hide_default_value = true)]
     bind: String,
     /// Channel in the catalogue
-    #[arg(long, value_name = "CHANNEL", default_value = "")]
+    #[arg(long, value_name = "CHANNEL", default_value = "", hide_default_value = true)]
     channel: String,
     /// Revision in the catalogue
     #[arg(long, value_name = "NUMBER")]
@@ -73,10 +73,10 @@ pub(crate) struct Deploy {
     #[arg(long)]
     dry_run: bool,
     /// Accepted
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(hide = true, long, value_name = "DEVICE")]
     device: Vec<String>,
     /// Accepted
-    #[arg(long, value_name = "MAP")]
+    #[arg(hide = true, long, value_name = "MAP")]
     map_machines: Option<String>,
 }
 

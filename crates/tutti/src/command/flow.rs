@@ -50,10 +50,10 @@ struct Selection {
     #[arg(long)]
     all_models: bool,
     /// Working on this resource: application/db, unit/db/0
-    #[arg(short, long, value_name = "RESOURCE", default_value = "")]
+    #[arg(short, long, value_name = "RESOURCE", default_value = "", hide_default_value = true)]
     resource: String,
     /// In this state: running, waiting, failed, …
-    #[arg(short, long, value_name = "STATE", default_value = "")]
+    #[arg(short, long, value_name = "STATE", default_value = "", hide_default_value = true)]
     state: String,
     /// How many
     #[arg(long, value_name = "NUMBER", default_value_t = 50)]
@@ -91,10 +91,10 @@ impl Selection {
 #[derive(Args, Debug)]
 pub(crate) struct Tasks {
     /// Of this flow
-    #[arg(long, value_name = "FLOW", default_value = "")]
+    #[arg(long, value_name = "FLOW", default_value = "", hide_default_value = true)]
     flow: String,
     /// With this name: unit.converge, …
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     name: String,
     #[command(flatten)]
     selection: Selection,
@@ -129,7 +129,7 @@ fn task_table(tasks: &[TaskInfo]) -> Table {
 #[derive(Args, Debug)]
 pub(crate) struct Flows {
     /// Of this kind: deploy, refresh, …
-    #[arg(long, value_name = "KIND", default_value = "")]
+    #[arg(long, value_name = "KIND", default_value = "", hide_default_value = true)]
     kind: String,
     #[command(flatten)]
     selection: Selection,

@@ -43,7 +43,7 @@ pub(crate) struct DebugLog {
     #[arg(long, conflicts_with = "tail")]
     no_tail: bool,
     /// Lowest level shown: TRACE, DEBUG, INFO, WARNING or ERROR
-    #[arg(short, long, value_name = "LEVEL", default_value = "")]
+    #[arg(short, long, value_name = "LEVEL", default_value = "", hide_default_value = true)]
     level: String,
     /// Only these entities: a unit, machine-0, unit-db-*, an application; may be repeated
     #[arg(short, long, value_name = "ENTITY")]
@@ -58,13 +58,13 @@ pub(crate) struct DebugLog {
     #[arg(long, value_name = "LOGGER")]
     exclude_module: Vec<String>,
     /// Accepted; there are no labels
-    #[arg(long, value_name = "LABEL")]
+    #[arg(hide = true, long, value_name = "LABEL")]
     include_label: Vec<String>,
     /// Accepted; there are no labels
-    #[arg(long, value_name = "LABEL")]
+    #[arg(hide = true, long, value_name = "LABEL")]
     exclude_label: Vec<String>,
     /// Accepted; lines have no source location
-    #[arg(long)]
+    #[arg(hide = true, long)]
     location: bool,
     /// Show the date
     #[arg(long)]
@@ -79,7 +79,7 @@ pub(crate) struct DebugLog {
     #[arg(long)]
     color: bool,
     /// Accepted
-    #[arg(long)]
+    #[arg(hide = true, long)]
     retry: bool,
     #[command(flatten)]
     output: OutputArguments,

@@ -49,21 +49,21 @@ pub(crate) struct AddMachine {
     #[arg(value_name = "PLACEMENT")]
     placement: Option<String>,
     /// ubuntu@24.04
-    #[arg(long, value_name = "BASE", default_value = "")]
+    #[arg(long, value_name = "BASE", default_value = "", hide_default_value = true)]
     base: String,
     #[command(flatten)]
     constraints: ConstraintsArgument,
     /// Accepted; the host's disks are used
-    #[arg(long, value_name = "DISKS")]
+    #[arg(hide = true, long, value_name = "DISKS")]
     disks: Vec<String>,
     /// How many
     #[arg(short, value_name = "NUMBER", default_value_t = 1)]
     number: u32,
     /// Accepted, for ssh: placements
-    #[arg(long, value_name = "FILE")]
+    #[arg(hide = true, long, value_name = "FILE")]
     private_key: Option<String>,
     /// Accepted, for ssh: placements
-    #[arg(long, value_name = "FILE")]
+    #[arg(hide = true, long, value_name = "FILE")]
     public_key: Option<String>,
 }
 
@@ -104,7 +104,7 @@ pub(crate) struct RemoveMachine {
     #[arg(long)]
     force: bool,
     /// Accepted; the host itself is never touched
-    #[arg(long)]
+    #[arg(hide = true, long)]
     keep_instance: bool,
     /// With --force: do not wait at all
     #[arg(long)]

@@ -71,7 +71,7 @@ pub(crate) struct AddModel {
     #[command(flatten)]
     config: ConfigArgument,
     /// Accepted; there are no cloud credentials yet
-    #[arg(long, value_name = "CREDENTIAL")]
+    #[arg(hide = true, long, value_name = "CREDENTIAL")]
     credential: Option<String>,
     /// Owner of the model
     #[arg(long, value_name = "USER", default_value = USER)]
@@ -219,7 +219,7 @@ pub(crate) struct Models {
     #[arg(long)]
     uuid: bool,
     /// Accepted; times are always exact
-    #[arg(long)]
+    #[arg(hide = true, long)]
     exact_time: bool,
     /// Models of this user
     #[arg(long, value_name = "USER")]

@@ -42,10 +42,10 @@ pub(crate) struct Refresh {
     #[command(flatten)]
     storage: StorageArgument,
     /// ubuntu@24.04
-    #[arg(long, value_name = "BASE", default_value = "")]
+    #[arg(long, value_name = "BASE", default_value = "", hide_default_value = true)]
     base: String,
     /// Channel in the catalogue
-    #[arg(long, value_name = "CHANNEL", default_value = "")]
+    #[arg(long, value_name = "CHANNEL", default_value = "", hide_default_value = true)]
     channel: String,
     /// Revision in the catalogue
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["path", "switch"])]
@@ -64,7 +64,7 @@ pub(crate) struct Refresh {
     #[arg(long)]
     force_units: bool,
     /// Accepted; there is one network
-    #[arg(long, value_name = "ENDPOINT=SPACE")]
+    #[arg(hide = true, long, value_name = "ENDPOINT=SPACE")]
     bind: Option<String>,
     #[command(flatten)]
     output: OutputArguments,

@@ -38,7 +38,7 @@ pub(crate) struct IntegrateCommand {
     #[arg(value_name = "APPLICATION_NAME[:ENDPOINT]")]
     sides: Vec<String>,
     /// Accepted; networks matter only between models
-    #[arg(long, value_name = "CIDR,…")]
+    #[arg(hide = true, long, value_name = "CIDR,…")]
     via: Vec<String>,
 }
 

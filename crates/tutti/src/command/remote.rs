@@ -50,19 +50,19 @@ pub(crate) struct Ssh {
     #[command(flatten)]
     model: ModelArgument,
     /// Accepted; a unit's containers share its host so far
-    #[arg(long, value_name = "CONTAINER")]
+    #[arg(hide = true, long, value_name = "CONTAINER")]
     container: Option<String>,
     /// Accepted; there is no other host
-    #[arg(long)]
+    #[arg(hide = true, long)]
     no_host_key_checks: bool,
     /// Accepted; there is no proxy
-    #[arg(long)]
+    #[arg(hide = true, long)]
     proxy: bool,
     /// Accepted; the terminal is passed on as it is
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(hide = true, long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pty: Option<bool>,
     /// Accepted
-    #[arg(long)]
+    #[arg(hide = true, long)]
     remote: bool,
     /// [user@]target, ssh options, command
     #[arg(
@@ -104,16 +104,16 @@ pub(crate) struct Scp {
     #[command(flatten)]
     model: ModelArgument,
     /// Accepted; a unit's containers share its host so far
-    #[arg(long, value_name = "CONTAINER")]
+    #[arg(hide = true, long, value_name = "CONTAINER")]
     container: Option<String>,
     /// Accepted; there is no other host
-    #[arg(long)]
+    #[arg(hide = true, long)]
     no_host_key_checks: bool,
     /// Accepted; there is no proxy
-    #[arg(long)]
+    #[arg(hide = true, long)]
     proxy: bool,
     /// Accepted
-    #[arg(long)]
+    #[arg(hide = true, long)]
     remote: bool,
     /// scp options, sources, destination; [user@]unit:path names a file of a unit
     #[arg(

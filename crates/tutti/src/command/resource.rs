@@ -118,7 +118,7 @@ pub(crate) struct Resources {
     #[arg(value_name = "APPLICATION_NAME|UNIT")]
     name: String,
     /// Accepted; everything is shown
-    #[arg(long)]
+    #[arg(hide = true, long)]
     details: bool,
     #[command(flatten)]
     output: OutputArguments,
@@ -167,7 +167,7 @@ pub(crate) struct CharmResources {
     #[arg(value_name = "CHARM")]
     charm: String,
     /// Accepted
-    #[arg(long, value_name = "CHANNEL")]
+    #[arg(hide = true, long, value_name = "CHANNEL")]
     channel: Option<String>,
     #[command(flatten)]
     output: OutputArguments,

@@ -72,7 +72,7 @@ pub(crate) struct AddSecret {
     #[arg(value_name = "KEY=VALUE")]
     values: Vec<String>,
     /// Description
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     info: String,
     /// YAML file with keys and values
     #[arg(long, value_name = "FILE")]

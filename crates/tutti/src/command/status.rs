@@ -64,10 +64,10 @@ pub(crate) struct StatusArguments {
     #[arg(long)]
     no_color: bool,
     /// Accepted; there are no calls to try again
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(hide = true, long, value_name = "NUMBER")]
     retry_count: Option<u32>,
     /// Accepted
-    #[arg(long, value_name = "DURATION")]
+    #[arg(hide = true, long, value_name = "DURATION")]
     retry_delay: Option<GoDuration>,
     #[command(flatten)]
     output: OutputArguments,

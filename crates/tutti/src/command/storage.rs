@@ -40,7 +40,7 @@ pub(crate) struct Storage {
     #[command(flatten)]
     model: ModelArgument,
     /// Accepted; there are only filesystems
-    #[arg(long)]
+    #[arg(hide = true, long)]
     filesystem: bool,
     /// Only volumes, of which there are none
     #[arg(long)]

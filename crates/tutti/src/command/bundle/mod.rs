@@ -12,16 +12,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tutti_model::api::{
-    Accepted, AddUnits, ApplicationInfo, CharmInfo, ConfigChange, Constraints, Deploy, Integrate,
-    RelationInfo, Switch,
+    Accepted, AddUnits, ApplicationConfig, ApplicationInfo, CharmInfo, ConfigChange, Constraints,
+    Deploy, Integrate, RelationInfo, Switch,
 };
 
 use super::answer::report;
 use super::deploy::{deploying, is_path, located, upload};
 use super::resource::upload_all;
+use crate::arguments::value;
 use crate::context::{Context, Model, application_path};
 use crate::failure::Outcome;
 use crate::local_charm::Prepared;
+use file::Bundle;
 use plan::{Present, Step};
 
 /// How a bundle is deployed.
@@ -56,7 +58,7 @@ pub(super) async fn deploy(
     options: &Options<'_>,
 ) -> Outcome {
     let bundle = file::read(file, options.overlays)?;
-    let present = present(model).await?;
+    let present = present(model, &bundle).await?;
     let steps = plan::plan(&bundle, &present, options.trust)?;
     if options.dry_run {
         context.tell("Changes to deploy bundle:");
@@ -78,10 +80,21 @@ pub(super) async fn deploy(
 }
 
 /// What the model has already.
-async fn present(model: &Model) -> Outcome<Present> {
+async fn present(model: &Model, bundle: &Bundle) -> Outcome<Present> {
     let applications: Vec<ApplicationInfo> = model.get("/applications").await?;
     let relations: Vec<RelationInfo> = model.get("/relations").await?;
-    Ok(Present { applications, relations })
+    let mut options = BTreeMap::new();
+    for ApplicationInfo { name, .. } in &applications {
+        if bundle.applications.get(name).is_some_and(|wanted| !wanted.options.is_empty()) {
+            let config: ApplicationConfig = model.get(&application_path(name, "/config")).await?;
+            let settings = config.settings.into_iter();
+            let in_force = settings
+                .filter_map(|(key, setting)| Some((key, value::text(setting.value?))))
+                .collect();
+            options.insert(name.clone(), in_force);
+        }
+    }
+    Ok(Present { applications, relations, options })
 }
 
 /// Carries out steps.

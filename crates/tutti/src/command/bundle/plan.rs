@@ -14,6 +14,8 @@ use crate::failure::{Failure, Outcome};
 pub(super) struct Present {
     pub(super) applications: Vec<ApplicationInfo>,
     pub(super) relations: Vec<RelationInfo>,
+    /// Options in force by application.
+    pub(super) options: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// One change.
@@ -88,7 +90,7 @@ pub(super) fn plan(bundle: &Bundle, present: &Present, trust: bool) -> Outcome<V
     for (name, wanted) in &bundle.applications {
         match present.applications.iter().find(|application| &application.name == name) {
             None => steps.push(deploy(name, wanted, &bundle.default_base)?),
-            Some(now) => change(name, wanted, now, &mut steps)?,
+            Some(now) => change(name, wanted, now, present, &mut steps)?,
         }
         let exposed = present.applications.iter().any(|it| &it.name == name && it.exposed);
         if wanted.expose && !exposed {
@@ -133,13 +135,16 @@ fn change(
     name: &str,
     wanted: &Application,
     now: &ApplicationInfo,
+    present: &Present,
     steps: &mut Vec<Step>,
 ) -> Outcome {
     let name = name.to_owned();
     if wanted.trust && !now.trust {
         steps.push(Step::Trust { name: name.clone() });
     }
-    let options = options(wanted);
+    let mut options = options(wanted);
+    let in_force = present.options.get(&name);
+    options.retain(|key, text| in_force.and_then(|options| options.get(key)) != Some(&*text));
     if !options.is_empty() {
         steps.push(Step::Configure { name: name.clone(), options });
     }
@@ -249,9 +254,10 @@ mod tests {
             requirer: requirer.into(),
             ..RelationInfo::default()
         };
-        let present = Present {
+        let mut present = Present {
             applications: vec![application("db", 1), application("web", 5)],
             relations: vec![relation("db:sql", "web:db")],
+            options: [("db".into(), [("size".into(), "2".into())].into())].into(),
         };
         assert_eq!(
             lines(&plan(&bundle(), &present, false).unwrap()),
@@ -261,6 +267,11 @@ mod tests {
                 "set constraints of web",
                 "integrate web and db:log",
             ]
+        );
+        present.options = [("db".into(), [("size".into(), "1".into())].into())].into();
+        assert!(
+            !lines(&plan(&bundle(), &present, false).unwrap())
+                .contains(&"set options of db: size".into())
         );
     }
 

@@ -78,13 +78,13 @@ struct WaitArguments {
     #[arg(long)]
     background: bool,
     /// Accepted; times are always UTC
-    #[arg(long)]
+    #[arg(hide = true, long)]
     utc: bool,
     /// Accepted
-    #[arg(long)]
+    #[arg(hide = true, long)]
     color: bool,
     /// Accepted
-    #[arg(long)]
+    #[arg(hide = true, long)]
     no_color: bool,
     #[command(flatten)]
     output: OutputArguments,
@@ -145,13 +145,13 @@ pub(crate) struct Exec {
     #[arg(long)]
     all: bool,
     /// Accepted; tasks of a unit run one after the other
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(hide = true, long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     parallel: Option<bool>,
     /// Accepted
-    #[arg(long, value_name = "GROUP")]
+    #[arg(hide = true, long, value_name = "GROUP")]
     execution_group: Option<String>,
     /// Accepted; commands run where the charm does
-    #[arg(long)]
+    #[arg(hide = true, long)]
     operator: bool,
     #[command(flatten)]
     wait: WaitArguments,
@@ -410,7 +410,7 @@ pub(crate) struct Operations {
     #[arg(long, value_name = "NUMBER", default_value_t = 50)]
     limit: u32,
     /// Accepted
-    #[arg(long)]
+    #[arg(hide = true, long)]
     utc: bool,
     #[command(flatten)]
     output: OutputArguments,
@@ -477,7 +477,7 @@ pub(crate) struct ShowTask {
     #[arg(value_name = "TASK")]
     task: String,
     /// Accepted; messages are part of the answer
-    #[arg(long)]
+    #[arg(hide = true, long)]
     watch: bool,
     #[command(flatten)]
     wait: WaitArguments,

@@ -52,7 +52,7 @@ struct One {
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     timeout: GoDuration,
     /// Accepted
-    #[arg(long)]
+    #[arg(hide = true, long)]
     summary: bool,
 }
 
