@@ -97,11 +97,12 @@ impl Agent {
     /// takes over its machine. A controller that is away is waited for.
     ///
     /// # Errors
-    /// The data directory cannot be used.
+    /// The data directory cannot be used, or is that of another machine's agent.
     pub fn start(mut options: Options) -> Result<Handle> {
         fs::create_dir_all(&options.data).map_err(file("create", &options.data))?;
         options.data =
             options.data.canonicalize().map_err(file("find the path of", &options.data))?;
+        claim(&options.data, &options.machine)?;
         create_tools(&options.data, &options.hook_tool)?;
         let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
         let grace = options.timing.stop_grace;
@@ -193,6 +194,9 @@ async fn run(options: Options, stop: CancellationToken, kill: CancellationToken)
         Ok(()) => {}
     }
     while units.loops.join_next().await.is_some() {}
+    if let Err(error) = &ended {
+        tracing::error!(error = chain(error), "the agent has ended");
+    }
     match ended {
         _ if shared.fenced.load(Ordering::Relaxed) => Err(Error::Fenced),
         Err(Error::Stopping) => Ok(()),
@@ -280,6 +284,22 @@ async fn supervise(
         }
         failures += 1;
         tokio::time::sleep(shared.controller.back_off(failures)).await;
+    }
+}
+
+/// Makes sure that what is in a directory are the units of this machine: all others would be taken
+/// for vanished ones.
+fn claim(data: &Path, machine: &str) -> Result<()> {
+    let agents = data.join("agents");
+    let path = agents.join(".machine");
+    match fs::read_to_string(&path) {
+        Ok(owner) if owner == machine => Ok(()),
+        Ok(owner) => Err(Error::OtherMachine { path: data.into(), machine: owner }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            fs::create_dir_all(&agents).map_err(file("create", &agents))?;
+            fs::write(&path, machine).map_err(file("write", &path))
+        }
+        Err(error) => Err(file("read", &path)(error)),
     }
 }
 

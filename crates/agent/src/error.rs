@@ -44,6 +44,14 @@ pub enum Error {
         /// The text.
         text: String,
     },
+    /// The data directory belongs to the agent of another machine, whose units are in it.
+    #[error("{} belongs to the agent of machine {machine}", path.display())]
+    OtherMachine {
+        /// The data directory.
+        path: PathBuf,
+        /// The machine.
+        machine: String,
+    },
     /// Something about a charm's files.
     #[error(transparent)]
     Charm(#[from] tutti_charm::Error),

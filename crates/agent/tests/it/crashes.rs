@@ -89,6 +89,10 @@ async fn what_a_vanished_unit_left_is_removed_at_the_start() {
     soon("the directory goes", || !fake.unit_directory(&lost).exists()).await;
     assert!(fake.unit_directory(&kept).exists());
     agent.stop().await.unwrap();
+    let mut options = fake.options();
+    options.machine = "1".into();
+    let refused = Agent::start(options).unwrap_err();
+    assert!(refused.to_string().ends_with("belongs to the agent of machine 0"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
