@@ -50,13 +50,13 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// 500 (507 for a full disk): the store failed.
-    #[error("the store failed")]
+    #[error(transparent)]
     Store(#[from] tutti_store::Error),
     /// 404 or 409 for a flow or task that is not there or not in the state for it, else 500.
     #[error(transparent)]
     Flow(tutti_flow::Error),
     /// 500 (507 for a full disk): the content store failed.
-    #[error("the content store failed")]
+    #[error(transparent)]
     Content(#[from] tutti_content::Error),
     /// 500: an archive that was accepted cannot be read any more.
     #[error("a charm's archive cannot be read")]

@@ -101,3 +101,34 @@ async fn controller(axum::extract::State(state): Shared) -> Json<ControllerInfo>
         default_cloud: options.default_cloud.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::middleware;
+    use axum::routing::get;
+    use tokio::net::TcpListener;
+    use tutti_client::{Client, Error};
+
+    #[tokio::test]
+    async fn a_panic_is_one_failed_request() {
+        let router = Router::new()
+            .route(
+                "/bug",
+                get(async || {
+                    if true {
+                        panic!("a bug")
+                    }
+                }),
+            )
+            .route("/fine", get(async || "1"))
+            .layer(middleware::from_fn(super::fence));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let client = Client::connect(&address).await.unwrap();
+        let Err(Error::Problem(problem)) = client.get::<u8>("/bug").await else { panic!("no bug") };
+        assert_eq!((problem.status, problem.code.as_str()), (500, "internal"));
+        assert_eq!(client.get::<u8>("/fine").await.unwrap(), 1);
+    }
+}

@@ -95,7 +95,6 @@ async fn add(
 struct RemovalQuery {
     force: bool,
     no_wait: bool,
-    destroy_storage: bool,
 }
 
 async fn removed(
@@ -106,8 +105,7 @@ async fn removed(
     let wait = state.options.force_wait;
     let write = state.write(move |tx| {
         let model = models::lock(tx, &model)?;
-        let mut removal = Removal::new(query.force, query.no_wait, wait, clock::now());
-        removal.destroy_storage = query.destroy_storage;
+        let removal = Removal::new(query.force, query.no_wait, wait, clock::now());
         remove::request(tx, &model, &name, removal)
     });
     let answer = write.await?;

@@ -12,7 +12,7 @@ use tutti_store::{Json, Tx};
 use uuid::Uuid;
 
 use super::resources::{self, Uploads};
-use super::{Application, sql};
+use super::{Application, scale, sql};
 use crate::charms::{self, Published};
 use crate::flows::{self, Change};
 use crate::models::{self, Model};
@@ -96,6 +96,7 @@ fn check(
     let plan = rules::check_deploy(&deployment);
     let units = plan.as_ref().map_or_else(|_| request.units.unwrap_or(1), |plan| plan.units);
     let (placements, mut reasons) = placements(tx, model, &request.to, units)?;
+    reasons.extend(scale::too_many(units));
     match plan {
         Ok(plan) if reasons.is_empty() => Ok((plan, placements)),
         Ok(_) => Err(Error::refused(&format!("cannot deploy \"{name}\""), reasons)),

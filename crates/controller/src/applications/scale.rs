@@ -17,6 +17,11 @@ use crate::{Error, sequence};
 /// The most units one request may add: a slip of the finger should not fill the database.
 const ADD: u32 = 10_000;
 
+/// What is to be said against adding so many units at once.
+pub(super) fn too_many(count: u32) -> Option<String> {
+    (count > ADD).then(|| format!("{count} units at once are too many, at most {ADD}"))
+}
+
 /// Adds units.
 pub(super) fn add(
     tx: &mut Tx<'_>,
@@ -31,9 +36,7 @@ pub(super) fn add(
     }
     let count = request.count.max(1);
     let (placements, mut reasons) = deploy::placements(tx, model, &request.to, count)?;
-    if count > ADD {
-        reasons.push(format!("{count} units at once are too many, at most {ADD}"));
-    }
+    reasons.extend(too_many(count));
     if !reasons.is_empty() {
         return Err(Error::refused(&format!("cannot add units to \"{name}\""), reasons));
     }

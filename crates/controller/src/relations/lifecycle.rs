@@ -140,7 +140,7 @@ fn remove_lost_subordinates(
         return Ok(());
     }
     let model = models::find(tx, &relation.model)?;
-    let removal = Removal { force_at: relation.force_at, destroy_storage: false, now };
+    let removal = Removal { force_at: relation.force_at, now };
     for unit in lost {
         if let Some(unit) = units::by_id(tx, &unit)? {
             units::remove(tx, &model, &unit, removal, touched)?;

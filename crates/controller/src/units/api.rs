@@ -40,8 +40,7 @@ async fn remove(
     let wait = state.options.force_wait;
     let write = state.write(move |tx| {
         let model = models::lock(tx, &model)?;
-        let mut removal = Removal::new(request.force, request.no_wait, wait, clock::now());
-        removal.destroy_storage = request.destroy_storage;
+        let removal = Removal::new(request.force, request.no_wait, wait, clock::now());
         applications::remove_units(tx, &model, &request, removal)
     });
     let answer = write.await?;

@@ -18,13 +18,11 @@ use crate::{
     secrets, storage,
 };
 
-/// How something is removed.
+/// How something is removed. Storage goes with its unit, whether or not that is asked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Removal {
     /// When records are removed whatever agents say; none: never.
     pub(crate) force_at: Option<i64>,
-    /// Also destroy storage.
-    pub(crate) destroy_storage: bool,
     /// Now, in microseconds.
     pub(crate) now: i64,
 }
@@ -35,7 +33,7 @@ impl Removal {
         let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
         let wait = if no_wait { 0 } else { wait };
         let force_at = force.then(|| now.saturating_add(wait));
-        Self { force_at, destroy_storage: false, now }
+        Self { force_at, now }
     }
 }
 

@@ -61,7 +61,7 @@ async fn one_controller_per_database_file() {
     let mut options = world.options.clone();
     options.socket = Some(world.directory.path().join("other.sock"));
     let error = Controller::start(options.clone()).await.unwrap_err();
-    let text = format!("{error}: {}", std::error::Error::source(&error).unwrap());
+    let text = error.to_string();
     assert!(text.contains(&format!("is in use by process {}", std::process::id())), "{text}");
     world.end().await;
     Controller::start(options).await.unwrap().stop().await;

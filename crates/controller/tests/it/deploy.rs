@@ -137,6 +137,9 @@ async fn names_are_checked_and_taken_once() {
         world.post::<Accepted>(path, json!({"charm": charm})).await;
         let again = refusal(world.client.post::<_, Accepted>(path, &json!({"charm": charm})).await);
         assert!(again.status == 422 && again.detail.contains("already exists"), "{again:?}");
+        let many = json!({"charm": charm, "application": "many", "units": u32::MAX});
+        let many = refusal(world.client.post::<_, Accepted>(path, &many).await);
+        assert!(many.detail.contains("too many"), "{}", many.detail);
         for name in ["Db", "db-0", ""] {
             let request = json!({"charm": charm, "application": name});
             let result = world.client.post::<_, Accepted>(path, &request).await;

@@ -95,12 +95,17 @@ async fn destruction_takes_everything() {
 }
 
 #[tokio::test]
-async fn an_empty_model_is_gone_at_once() {
+async fn a_model_nobody_works_in_is_gone_at_once() {
     for world in World::all().await {
-        world.model().await;
-        let accepted = world.delete("/v1/models/m").await;
-        assert_eq!(world.ended(&accepted).await.state, "succeeded");
-        assert_eq!(refusal(world.client.get::<ModelInfo>("/v1/models/m").await).status, 404);
+        for applications in [vec![], vec!["a", "b"]] {
+            world.model().await;
+            for name in applications {
+                world.deploy(&charm(name), 2).await;
+            }
+            let accepted = world.delete("/v1/models/m").await;
+            assert_eq!(world.ended(&accepted).await.state, "succeeded");
+            assert_eq!(refusal(world.client.get::<ModelInfo>("/v1/models/m").await).status, 404);
+        }
         world.end().await;
     }
 }
