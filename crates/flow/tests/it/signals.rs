@@ -150,3 +150,18 @@ async fn a_waiting_flow_can_be_cancelled() {
         store.close().await;
     }
 }
+
+#[tokio::test]
+async fn a_signal_does_not_make_a_ready_flow_forget_its_work() {
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        let plan = vec![step(named("a"), &[]), wait("k", 1, &[])];
+        let id = submit(&store, flow(&["x"], plan)).await.id;
+        send(&store, "k", 1).await;
+        assert_eq!(state(&store, id).await, FlowState::Ready);
+        let engine = engine(&store, &log).start().await.unwrap();
+        assert_eq!(ended(&store, id).await.state, FlowState::Succeeded);
+        engine.stop().await;
+        store.close().await;
+    }
+}
