@@ -1,7 +1,7 @@
 //! `add-model`, `destroy-model`, `models`, `show-model`, `switch`, and a model's config and
 //! constraints.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -170,7 +170,7 @@ impl DestroyModel {
     async fn wait(&self, context: &Context, model: &Model, name: &str) -> Outcome {
         let started = Instant::now();
         let mut pauses = Pauses::new();
-        let mut said = (0, 0, 0);
+        let (mut said, mut said_at) = ((0, 0, 0), started);
         loop {
             let info: ModelInfo = match model.get("").await {
                 Ok(info) => info,
@@ -179,8 +179,8 @@ impl DestroyModel {
             };
             let machines = u32::try_from(info.machines.len()).unwrap_or(u32::MAX);
             let left = (machines, info.applications, info.units);
-            if left != said && started.elapsed().as_millis() > 500 {
-                said = left;
+            if left != said && said_at.elapsed() > Duration::from_secs(1) {
+                (said, said_at) = (left, Instant::now());
                 context.tell(format!(
                     "Waiting for model to be removed, {} machine(s), {} application(s), {} unit(s)...",
                     left.0, left.1, left.2
