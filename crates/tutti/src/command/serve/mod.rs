@@ -141,14 +141,16 @@ impl Serve {
     /// Starts the controller, on another port if the usual one is taken meanwhile.
     async fn start(&self) -> Outcome<Controller> {
         let mut options = self.options()?;
-        let mut left = RETRIES;
+        let (mut left, mut taken) = (RETRIES, false);
         loop {
             let error = match Controller::start(options.clone()).await {
                 Ok(controller) => return Ok(controller),
                 Err(error) => error,
             };
-            let moved = options.listen.is_some_and(|address| address.port() == 0);
-            if self.listen.is_some() || left == 0 || !(moved || is_taken(&error)) {
+            // Nothing else is worth a retry: a database that is in use belongs to a controller that
+            // lives, and waiting for its end would bring back what somebody has stopped.
+            taken |= is_taken(&error);
+            if self.listen.is_some() || left == 0 || !taken {
                 return Err(error.into());
             }
             // The database of the failed start may take a moment to close.
