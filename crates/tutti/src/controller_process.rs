@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tutti_client::{Address, Client};
+use tutti_model::api::ControllerInfo;
 
 use crate::directories;
 use crate::failure::{Attempt as _, Failure, Outcome};
@@ -64,7 +65,10 @@ pub(crate) async fn start(name: &str, options: &[String]) -> Outcome<Started> {
     let mut gone = None;
     loop {
         match Client::connect(&address).await {
-            Ok(client) => return Ok(Started { name: name.into(), data, client }),
+            Ok(client) => {
+                give_way(&mut process, &client).await?;
+                return Ok(Started { name: name.into(), data, client });
+            }
             Err(error) if is_absent(&error) => {}
             Err(error) => return Err(error.into()),
         }
@@ -88,6 +92,16 @@ pub(crate) async fn start(name: &str, options: &[String]) -> Outcome<Started> {
         }
         tokio::time::sleep(STEP).await;
     }
+}
+
+/// Ends the process started here if another one listens: it would take over when that is stopped.
+async fn give_way(process: &mut Child, client: &Client) -> Outcome {
+    let controller: ControllerInfo = client.get("/v1").await?;
+    if controller.pid != process.id() && process.try_wait()?.is_none() {
+        process.kill()?;
+        process.wait()?;
+    }
+    Ok(())
 }
 
 fn spawn(data: &Path, log: &Path, name: &str, options: &[String]) -> io::Result<Child> {
