@@ -260,7 +260,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = format!("{}/test.db", directory.path().display());
         let server = std::env::var("TUTTI_TEST_POSTGRES").ok();
-        let server = server.map(|url| format!("{url}?schema=flow_statements"));
+        let schema = format!("flow_statements_{}", std::process::id());
+        let server = server.map(|url| format!("{url}?schema={schema}"));
         for url in std::iter::once(file).chain(server) {
             let store = Store::open(&url, crate::MIGRATIONS).await.unwrap();
             for list in [
@@ -270,6 +271,10 @@ mod tests {
                 crate::retention::STATEMENTS,
             ] {
                 store.prepare_all(list).await.unwrap();
+            }
+            if store.backend() == tutti_store::Backend::Postgres {
+                let drop: &'static str = format!("DROP SCHEMA {schema} CASCADE").leak();
+                store.write(move |tx| tx.exec(drop, ())).await.unwrap();
             }
             store.close().await;
         }
