@@ -12,7 +12,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -22,7 +22,7 @@ use tutti_model::api::ControllerInfo;
 use tutti_store::Backend;
 
 pub(crate) use answer::{accepted, created, sentence};
-pub(crate) use extract::{Body, Query, Segments};
+pub(crate) use extract::{Body, Query, Segments, drain};
 pub(crate) use listen::{Listeners, bind};
 
 use crate::Error;
@@ -31,15 +31,11 @@ use crate::state::{Shared, State};
 /// Version of the Juju behaviour the controller speaks.
 pub(crate) const AGENT_VERSION: &str = "3.6.9";
 
-/// The most a JSON request may hold, bytes. Uploads are streams and have limits of their own.
-const BODY: usize = 32 * 1024 * 1024;
-
 /// The whole API.
 pub(crate) fn router(state: Arc<State>) -> Router {
     routes()
         .fallback(async || Error::NotFound("there is nothing at this path".into()))
         .method_not_allowed_fallback(async || Error::Method)
-        .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn(fence))
         .with_state(state)
 }

@@ -13,7 +13,7 @@ use tutti_model::api::CharmInfo;
 
 use super::{info, list, publish, read};
 use crate::artifacts;
-use crate::http::{Segments, created};
+use crate::http::{Segments, created, drain};
 use crate::state::{Shared, State};
 use crate::{Error, clock, models};
 
@@ -44,9 +44,12 @@ async fn add(
     Segments(name): Segments<String>,
     body: Bytes,
 ) -> Result<Response, Error> {
-    // Before the bytes are on their way: there must be a model to hold them.
+    // Before anything is stored: there must be a model to hold it.
     let model = name.clone();
-    state.read(move |tx| models::find(tx, &model)).await?;
+    if let Err(error) = state.read(move |tx| models::find(tx, &model)).await {
+        drain(body.into_data_stream()).await;
+        return Err(error);
+    }
     let (artifact, charm) = receive(&state, body).await?;
     let write = state.write(move |tx| {
         let model = models::lock_alive(tx, &name)?;

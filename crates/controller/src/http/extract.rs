@@ -1,12 +1,15 @@
 //! Path, query and body of a request, with refusals as problem documents.
 
+use axum::body::BodyDataStream;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
-use hyper::body::Bytes;
+use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
+
+/// The most a JSON request may hold, bytes. Uploads are streams and have limits of their own.
+const BODY: usize = 32 * 1024 * 1024;
 
 /// The JSON body; an empty one reads as `{}`.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -20,13 +23,8 @@ pub(crate) struct Segments<T>(pub(crate) T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|refused| {
-            match refused.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(refused.body_text()),
-                _ => Error::Invalid(refused.body_text()),
-            }
-        })?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        let bytes = read(request.into_body()).await?;
         let json: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(json)
             .map(Self)
@@ -54,4 +52,25 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment
             .map(|Path(value)| Self(value))
             .map_err(|refused| Error::Invalid(refused.body_text()))
     }
+}
+
+/// Reads a body that may hold [`BODY`] bytes.
+async fn read(body: axum::body::Body) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| Error::Invalid(error.to_string()))?;
+        if bytes.len() + chunk.len() > BODY {
+            drain(chunks).await;
+            return Err(Error::TooLarge(format!("a request holds at most {BODY} bytes")));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// Reads what a client is still sending before it is refused: it would not see the refusal while it
+/// cannot go on writing.
+pub(crate) async fn drain(mut chunks: BodyDataStream) {
+    while let Some(Ok(_)) = chunks.next().await {}
 }

@@ -71,6 +71,11 @@ pub(crate) fn create(
     now: i64,
 ) -> Result<Model, Error> {
     name::model(&request.name).map_err(|error| Error::Invalid(error.to_string()))?;
+    if Uuid::try_parse(&request.name).is_ok() {
+        let text =
+            format!("\"{}\" is not a valid name: it reads as the UUID of a model", request.name);
+        return Err(Error::Invalid(text));
+    }
     if tx.maybe::<Model>(sql::FIND, (&request.name,))?.is_some() {
         let owner = owner(request);
         return Err(Error::Conflict(format!("model \"{owner}/{}\" already exists", request.name)));

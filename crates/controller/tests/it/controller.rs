@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tutti_client::Client;
 use tutti_controller::{Controller, Options, STATEMENTS};
-use tutti_model::api::{ControllerInfo, ModelInfo};
+use tutti_model::api::{ControllerInfo, FlowInfo, ModelInfo};
 use tutti_store::Store;
 
 use crate::world::{World, refusal};
@@ -124,16 +123,29 @@ async fn every_described_method_is_served_and_no_other() {
 
 /// The methods a path takes, as it tells when asked with another one.
 async fn allowed(world: &World, path: &str) -> Vec<String> {
-    let mut socket = tokio::net::UnixStream::connect(world.options.socket()).await.unwrap();
-    let path = path.replace(['{', '}'], "");
-    let request = format!("OPTIONS {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    socket.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).await.unwrap();
+    let answer = world.raw(&format!("OPTIONS {}", path.replace(['{', '}'], "")), "").await;
     assert!(answer.starts_with("HTTP/1.1 405"), "{path}: {answer}");
     let allow = answer.lines().find_map(|line| line.strip_prefix("allow: ")).unwrap_or_default();
     let mut methods: Vec<String> = allow.split(',').map(str::to_owned).collect();
     methods.retain(|method| method != "HEAD");
     methods.sort();
     methods
+}
+
+#[tokio::test]
+async fn accepted_changes_say_where_to_look() {
+    let world = World::sqlite().await;
+    world.model().await;
+    let change = r#"{"set": {"update-status-hook-interval": "1m"}}"#;
+    let first = world.raw("PATCH /v1/models/m/config", change).await;
+    assert!(first.starts_with("HTTP/1.1 202 Accepted"), "{first}");
+    let location = first.lines().find_map(|line| line.strip_prefix("location: ")).unwrap();
+    let flow: FlowInfo = world.get(location).await;
+    assert_eq!(flow.kind, "configure-model");
+    let again = world.raw("PATCH /v1/models/m/config", change).await;
+    assert!(again.starts_with("HTTP/1.1 200 OK") && !again.contains("location: "), "{again}");
+    let refused = world.raw("GET /v1/models/nope", "").await;
+    assert!(refused.starts_with("HTTP/1.1 404"), "{refused}");
+    assert!(refused.contains("content-type: application/problem+json"), "{refused}");
+    world.end().await;
 }

@@ -18,9 +18,11 @@ async fn a_model_has_a_name_of_its_own() {
         let again = refusal(world.client.post::<_, ModelInfo>("/v1/models", &again).await);
         assert_eq!(again.status, 409);
         assert!(again.detail.contains("already exists"), "{}", again.detail);
-        for (name, cloud, wanted) in
-            [("M", "", "invalid model name"), ("n", "mars", "cloud \"mars\" not found")]
-        {
+        for (name, cloud, wanted) in [
+            ("M", "", "invalid model name"),
+            ("n", "mars", "cloud \"mars\" not found"),
+            (&model.uuid, "", "UUID"),
+        ] {
             let request =
                 ModelCreate { name: name.into(), cloud: cloud.into(), ..Default::default() };
             let problem = refusal(world.client.post::<_, ModelInfo>("/v1/models", &request).await);

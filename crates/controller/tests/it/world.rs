@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tutti_client::{Client, Error, Problem};
 use tutti_controller::{Controller, Options};
 use tutti_model::api::{
@@ -66,6 +68,38 @@ impl World {
     /// Stops the controller for good.
     pub(crate) async fn end(mut self) {
         self.controller.take().unwrap().stop().await;
+    }
+
+    /// Stops the controller and answers which of these tables hold rows.
+    pub(crate) async fn leftovers(mut self, tables: &[&'static str]) -> Vec<(&'static str, i64)> {
+        self.controller.take().unwrap().stop().await;
+        let file = self.options.data.join("tutti.db").display().to_string();
+        let url = self.options.database.clone().unwrap_or(file);
+        let store = Store::open(&url, &[]).await.unwrap();
+        let mut found = Vec::new();
+        for table in tables {
+            // The statement outlives the test process anyway.
+            let sql: &'static str = format!("SELECT COUNT(*) FROM {table}").leak();
+            let rows: i64 = store.read(move |tx| tx.one(sql, ())).await.unwrap();
+            if rows > 0 {
+                found.push((*table, rows));
+            }
+        }
+        store.close().await;
+        found
+    }
+
+    /// Sends a request by hand; answers status line, headers and body.
+    pub(crate) async fn raw(&self, head: &str, body: &str) -> String {
+        let mut socket = UnixStream::connect(self.options.socket()).await.unwrap();
+        let length = body.len();
+        let request = format!(
+            "{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
