@@ -8,7 +8,10 @@
 //! state, submit the flow, and last [`sequence::touch`] the units it concerns.
 //!
 //! - [`Controller`] starts and stops it all, [`Options`] say where and how;
-//! - `state`: what every handler shares; `http`: listeners, router, problems;
+//! - `http`: listeners, router, problems; `openapi`: the API's document; `state`: what every handler
+//!   shares;
+//! - `tasks`: what flows have the controller do; `keeper`: what is due at a time; `events`: what is
+//!   announced;
 //! - the nouns.
 
 mod clock;

@@ -25,5 +25,5 @@ mod removal;
 mod scale;
 mod secrets;
 mod status;
-mod wishes;
 mod storage;
+mod wishes;
