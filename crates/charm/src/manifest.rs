@@ -99,6 +99,36 @@ pub fn host_architecture() -> &'static str {
     }
 }
 
+/// The platforms of a `charmcraft.yaml` that can be packed on a machine of this architecture, as charmcraft calls them
+/// in file names: `amd64`, `ubuntu-24.04-amd64`. `file` is the name used in errors.
+pub fn platforms(file: &str, text: &str, architecture: &str) -> Result<Vec<String>> {
+    let written: Charmcraft = read(file, text)?;
+    let fits = |base: &Base| {
+        let mut named = base.architectures.iter();
+        base.architectures.is_empty() || named.any(|one| one == architecture || one == "all")
+    };
+    let base = written.base.as_deref();
+    let mut names = Vec::new();
+    for entry in written.bases.unwrap_or_default() {
+        let run_on = entry.run_on.or_else(|| entry.short.map(|one| vec![one])).unwrap_or_default();
+        let bases: Vec<Base> = run_on.into_iter().map(WrittenBase::base).collect();
+        if bases.iter().any(fits) {
+            let name = |base: &Base| match base.architectures.as_slice() {
+                [] => format!("{}-{}-{architecture}", base.name, base.channel),
+                some => format!("{}-{}-{}", base.name, base.channel, some.join("-")),
+            };
+            names.push(bases.iter().map(name).collect::<Vec<_>>().join("_"));
+        }
+    }
+    for (platform, detail) in written.platforms.unwrap_or_default() {
+        // Without a base anywhere the architecture alone decides.
+        if platform_bases(&platform, &detail, base.or(Some("any@any"))).iter().any(fits) {
+            names.push(platform.replace(['@', ':'], "-"));
+        }
+    }
+    Ok(names)
+}
+
 fn read<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T> {
     yaml::from_str(text).map_err(|source| Error::Yaml { file: file.to_owned(), source })
 }
@@ -214,6 +244,32 @@ mod tests {
         let again = Manifest::from_yaml("manifest.yaml", &manifest.to_yaml().unwrap()).unwrap();
         assert_eq!(again.bases, manifest.bases);
         assert!(Manifest::from_yaml("manifest.yaml", "").unwrap().runs_on("riscv64"));
+    }
+
+    #[test]
+    fn file_names_hold_the_platforms_that_run_here() {
+        let cases = [
+            ("base: ubuntu@24.04\nplatforms:\n  amd64:\n  arm64:\n", vec!["amd64"]),
+            (
+                "platforms:\n  ubuntu@22.04:amd64:\n  ubuntu@24.04:amd64:\n  ubuntu@24.04:s390x:\n",
+                vec!["ubuntu-22.04-amd64", "ubuntu-24.04-amd64"],
+            ),
+            (
+                "base: ubuntu@24.04\nplatforms:\n  any:\n    build-on: [amd64]\n    build-for: [all]\n",
+                vec!["any"],
+            ),
+            ("bases:\n- name: ubuntu\n  channel: '20.04'\n", vec!["ubuntu-20.04-amd64"]),
+            (
+                "bases:\n- build-on: [{name: ubuntu, channel: '22.04'}]\n  run-on:\n  \
+                 - {name: ubuntu, channel: '22.04', architectures: [amd64, arm64]}\n  \
+                 - {name: ubuntu, channel: '24.04'}\n",
+                vec!["ubuntu-22.04-amd64-arm64_ubuntu-24.04-amd64"],
+            ),
+            ("platforms:\n  riscv64:\n", vec![]),
+        ];
+        for (text, names) in cases {
+            assert_eq!(platforms("charmcraft.yaml", text, "amd64").unwrap(), names, "{text}");
+        }
     }
 
     #[test]

@@ -74,8 +74,8 @@ fn is_ready(charm: &Charm, directory: &Path) -> bool {
 }
 
 /// Copies the archive of a packed charm to where it is wanted.
-pub(crate) fn keep(prepared: Prepared, out: &Path) -> Outcome<Packed> {
-    let Some((packed, _directory)) = prepared.made else {
+pub(crate) fn keep(prepared: &Prepared, out: &Path) -> Outcome<Packed> {
+    let Some((packed, _)) = &prepared.made else {
         return Err(Failure::new(format!("{} is packed already", prepared.archive.display())));
     };
     let attempt = || format!("cannot write {}", out.display());
@@ -90,5 +90,5 @@ pub(crate) fn keep(prepared: Prepared, out: &Path) -> Outcome<Packed> {
         .attempt(attempt)?;
     fs::copy(&packed.path, beside.path()).attempt(attempt)?;
     beside.persist(out).attempt(attempt)?;
-    Ok(Packed { path: out.to_owned(), ..packed })
+    Ok(Packed { path: out.to_owned(), ..packed.clone() })
 }

@@ -55,6 +55,9 @@ fn main() -> ExitCode {
 
 fn run(personality: Personality, words: Vec<OsString>) -> Outcome {
     let words = readable(words)?;
+    if personality == Personality::Charmcraft {
+        return command::charmcraft(words);
+    }
     if personality == Personality::JujuExec {
         let mut context = Context::open(personality, true)?;
         return client_runtime()?.block_on(command::juju_exec(&mut context, &words));

@@ -2,7 +2,7 @@
 //!
 //! One file serves all: `tutti` for people, `juju` for the tools that already speak it (same
 //! commands, strictly Juju's words and exit codes), the hook tools that charms call, and
-//! `juju-exec` (old name `juju-run`) for scripts on the unit's host.
+//! `juju-exec` (old name `juju-run`) for scripts on the unit's host, and `charmcraft` for build scripts.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -16,6 +16,8 @@ pub(crate) enum Personality {
     Juju,
     /// `juju-exec UNIT COMMAND`, from a script beside a charm.
     JujuExec,
+    /// `charmcraft pack`, from a build script or a test suite.
+    Charmcraft,
 }
 
 impl Personality {
@@ -24,6 +26,7 @@ impl Personality {
         match Path::new(program).file_name().and_then(OsStr::to_str) {
             Some("juju") => Self::Juju,
             Some("juju-exec" | "juju-run") => Self::JujuExec,
+            Some("charmcraft") => Self::Charmcraft,
             _ => Self::Tutti,
         }
     }
@@ -34,6 +37,7 @@ impl Personality {
             Self::Tutti => "tutti",
             Self::Juju => "juju",
             Self::JujuExec => "juju-exec",
+            Self::Charmcraft => "charmcraft",
         }
     }
 }
@@ -55,6 +59,7 @@ mod tests {
             ("/usr/bin/juju", Personality::Juju),
             ("./juju-exec", Personality::JujuExec),
             ("juju-run", Personality::JujuExec),
+            ("bin/charmcraft", Personality::Charmcraft),
             ("tutti-0.1", Personality::Tutti),
             ("", Personality::Tutti),
         ] {

@@ -46,6 +46,9 @@ pub(crate) enum ApplicationCommand {
     /// Make a unit the leader of its application
     #[command(after_help = "Example:\n  tutti leader db/1")]
     Leader(Leader),
+    /// Let events that a charm put off come back on their own, or only with the next event
+    #[command(after_help = "Example:\n  tutti defer-retries db off")]
+    DeferRetries(DeferRetries),
 }
 
 impl ApplicationCommand {
@@ -63,6 +66,7 @@ impl ApplicationCommand {
             Self::RemoveApplication(command) => command.run(context).await,
             Self::ShowApplication(command) => command.run(context).await,
             Self::Leader(command) => command.run(context).await,
+            Self::DeferRetries(command) => command.run(context).await,
         }
     }
 }
@@ -269,6 +273,28 @@ impl Leader {
         let path = application_path(application, "/leader");
         let choice = LeaderChoice { unit: self.unit.clone() };
         let accepted: Accepted = model.put(&path, &choice).await?;
+        report(context, &accepted);
+        Ok(())
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DeferRetries {
+    #[command(flatten)]
+    model: ModelArgument,
+    /// The application
+    #[arg(value_name = "APPLICATION_NAME")]
+    application: String,
+    /// on: they come back on their own; off: only with the next hook, as with Juju
+    #[arg(value_name = "on|off", value_parser = ["on", "off"])]
+    state: String,
+}
+
+impl DeferRetries {
+    async fn run(self, context: &Context) -> Outcome {
+        let model = context.model(&self.model).await?;
+        let path = application_path(&self.application, "/deferral");
+        let accepted: Accepted = model.put(&path, &Switch { on: self.state == "on" }).await?;
         report(context, &accepted);
         Ok(())
     }

@@ -50,7 +50,7 @@ impl Pack {
         let prepared = Prepared::from_directory(&self.directory, context.quiet)?;
         let name = format!("{}.charm", prepared.charm.name());
         let out = self.output.unwrap_or_else(|| PathBuf::from(name));
-        let packed = local_charm::keep(prepared, &out)?;
+        let packed = local_charm::keep(&prepared, &out)?;
         context.tell(format!(
             "Packed {} ({} bytes, {} files, {})",
             out.display(),

@@ -6,7 +6,9 @@
 mod answer;
 mod application;
 mod bundle;
+mod catalogue;
 mod charm;
+mod charmcraft;
 mod config;
 mod controller;
 mod deploy;
@@ -32,6 +34,7 @@ use clap::Subcommand;
 use crate::context::Context;
 use crate::failure::Outcome;
 
+pub(crate) use charmcraft::charmcraft;
 pub(crate) use operation::juju_exec;
 
 /// A command with its arguments.
@@ -66,6 +69,8 @@ pub(crate) enum Command {
     #[command(flatten)]
     Serve(serve::ServeCommand),
     #[command(flatten)]
+    Catalogue(catalogue::CatalogueCommand),
+    #[command(flatten)]
     Charm(charm::CharmCommand),
     /// A word that is no command here.
     #[command(external_subcommand)]
@@ -90,6 +95,7 @@ impl Command {
             Self::Flow(command) => Box::pin(command.run(context)).await,
             Self::Controller(command) => Box::pin(command.run(context)).await,
             Self::Serve(command) => Box::pin(command.run(context)).await,
+            Self::Catalogue(command) => Box::pin(command.run(context)).await,
             Self::Charm(command) => Box::pin(command.run(context)).await,
             Self::Other(words) => Err(later::refusal(context.personality, &words)),
         }
@@ -119,6 +125,7 @@ pub(crate) fn groups() -> Vec<(&'static str, clap::Command)> {
         ("Machines", group::<machine::MachineCommand>()),
         ("Storage", group::<storage::StorageCommand>()),
         ("Flows and tasks", group::<flow::FlowCommand>()),
+        ("Catalogue", group::<catalogue::CatalogueCommand>()),
         ("Charms", group::<charm::CharmCommand>()),
         ("Controllers", group::<controller::ControllerCommand>()),
         ("Services", group::<serve::ServeCommand>()),
