@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import jubilant
 import pytest
 
@@ -97,6 +99,24 @@ def test_dry_run_changes_nothing(juju: jubilant.Juju, charm, tutti):
     assert "a" in done.stdout and "b" in done.stdout
     assert juju.status().apps["careful"].charm_rev == 0
     assert "upgrade-charm" not in probe.events("careful/0")
+    juju.refresh("careful", path=probe)
+    juju.wait(lambda status: jubilant.all_agents_idle(status, "careful"))
+    assert juju.status().apps["careful"].charm_rev == 1, "a dry run uses up no revision"
+
+
+def test_a_refused_dry_run_promises_no_upgrade(juju: jubilant.Juju, charm, tutti):
+    probe = charm("settled", hooks={"start": "status-set active"},
+                  metadata={"storage": {"disk": {"type": "filesystem"}}})
+    juju.deploy(probe)
+    juju.wait(lambda status: jubilant.all_active(status, "settled"))
+    other = charm("other-settled")
+    other.write("metadata.yaml", {"name": "settled", "summary": "x"})
+    done = tutti("refresh", "--model", str(juju.model), "settled", "--path", str(other), "--dry-run",
+                 "--format", "json", check=False)
+    assert done.returncode == 1
+    plan = json.loads(done.stdout)
+    assert plan["refusals"] and plan["to"] == "local:settled-1"
+    assert plan["units"] == {"settled/0": "stays as it is"}
 
 
 def test_a_unit_in_error_keeps_its_upgrade(juju: jubilant.Juju, charm):

@@ -52,8 +52,7 @@ pub fn publish(
     metadata: &str,
     now: i64,
 ) -> Result<CharmUnit, Error> {
-    let highest: Option<i64> = tx.one(HIGHEST, (repository, name))?;
-    let revision = highest.map_or(0, |highest| highest + 1).max(at_least);
+    let revision = next(tx, repository, name, at_least)?;
     let unit = repository::NewUnit { name, revision, artifact, metadata };
     repository::add(tx, repository, CONTENT_TYPE, &unit, now)?;
     Ok(CharmUnit {
@@ -63,6 +62,15 @@ pub fn publish(
         size: artifact.size,
         metadata: metadata.to_owned(),
     })
+}
+
+/// The revision that a publication would get.
+///
+/// # Errors
+/// [`Error::Store`].
+pub fn next(tx: &mut Tx<'_>, repository: &str, name: &str, at_least: i64) -> Result<i64, Error> {
+    let highest: Option<i64> = tx.one(HIGHEST, (repository, name))?;
+    Ok(highest.map_or(0, |highest| highest + 1).max(at_least))
 }
 
 /// One revision, whichever version of the repository it is in.

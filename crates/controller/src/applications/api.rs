@@ -228,16 +228,15 @@ async fn refreshed(
 ) -> Result<Response, Error> {
     let uploads = resources::prepare(&state.artifacts, &request.resources).await?;
     if request.dry_run {
-        let (names, asked) = ((model.clone(), name.clone()), request.clone());
-        let archives = state.read(move |tx| {
-            let model = models::find(tx, &names.0)?;
-            refresh::archives(tx, &model, &names.1, &asked)
-        });
+        let candidate = match request.candidate.as_str() {
+            "" => None,
+            digest => Some(charms::stored(&state, digest).await?),
+        };
+        let trial = refresh::Trial { model, application: name, request, candidate };
+        let asked = trial.clone();
+        let archives = state.read(move |tx| refresh::archives(tx, &asked));
         let files = refresh::files(&state.artifacts, archives.await?).await?;
-        let plan = state.read(move |tx| {
-            let model = models::find(tx, &model)?;
-            refresh::plan(tx, &model, &name, &request, &uploads, Some(&files))
-        });
+        let plan = state.read(move |tx| refresh::plan(tx, &trial, &uploads, &files));
         return Ok(Json(plan.await?).into_response());
     }
     mutate(&state, model, move |tx, model, now| {

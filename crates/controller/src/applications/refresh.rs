@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use tutti_charm::archive::{Archive, Kind};
+use tutti_charm::charm::Charm;
 use tutti_charm::config::{parse_value, retain};
 use tutti_charm::digest::Digest;
 use tutti_charm::manifest::host_architecture;
-use tutti_content::Artifacts;
+use tutti_content::{Artifact, Artifacts};
 use tutti_model::agent::Journal;
 use tutti_model::api::{Accepted, Life, Refresh, RefreshPlan};
 use tutti_model::refresh::{self as rules, Charmed, Current, Target, UnitState};
@@ -22,7 +23,7 @@ use super::resources::{self, Uploads};
 use super::{Application, changed, deploy, find, settings, sql, touch_all};
 use crate::charms::{self, CharmUrl, Origin, Published};
 use crate::flows::Tasks;
-use crate::models::Model;
+use crate::models::{self, Model};
 use crate::relations::{self, Touched};
 use crate::units::{self, Unit};
 use crate::{Error, storage};
@@ -33,15 +34,35 @@ pub(super) type Files = BTreeMap<String, String>;
 /// Files of the present charm and of the one to come.
 pub(super) type FilesOfBoth = (Files, Files);
 
+/// What a dry run is asked about: an application, a request, and perhaps a charm that is not
+/// published.
+#[derive(Clone)]
+pub(super) struct Trial {
+    /// The model's name.
+    pub(super) model: String,
+    /// The application's.
+    pub(super) application: String,
+    /// What was asked for.
+    pub(super) request: Refresh,
+    /// The charm to go to, instead of the request's.
+    pub(super) candidate: Option<(Artifact, Charm)>,
+}
+
+impl Trial {
+    fn find(&self, tx: &mut Tx<'_>) -> Result<(Model, Application, Published), Error> {
+        let model = models::find(tx, &self.model)?;
+        let application = find(tx, &model, &self.application)?;
+        let target = match &self.candidate {
+            Some((artifact, charm)) => charms::candidate(tx, &model, artifact, charm)?,
+            None => target(tx, &model, &application, &self.request)?,
+        };
+        Ok((model, application, target))
+    }
+}
+
 /// Digests of the archives of the present charm and of the one to come.
-pub(super) fn archives(
-    tx: &mut Tx<'_>,
-    model: &Model,
-    name: &str,
-    request: &Refresh,
-) -> Result<(String, String), Error> {
-    let application = find(tx, model, name)?;
-    let target = target(tx, model, &application, request)?;
+pub(super) fn archives(tx: &mut Tx<'_>, trial: &Trial) -> Result<(String, String), Error> {
+    let (_, application, target) = trial.find(tx)?;
     Ok((application.charm_digest, target.digest))
 }
 
@@ -79,15 +100,12 @@ fn listed(archive: &std::path::Path) -> Result<Files, Error> {
 /// What a refresh would do, and every reason against it.
 pub(super) fn plan(
     tx: &mut Tx<'_>,
-    model: &Model,
-    name: &str,
-    request: &Refresh,
+    trial: &Trial,
     uploads: &Uploads,
-    files: Option<&FilesOfBoth>,
+    files: &FilesOfBoth,
 ) -> Result<RefreshPlan, Error> {
-    let application = find(tx, model, name)?;
-    let target = target(tx, model, &application, request)?;
-    planned(tx, model, &application, &target, request, uploads, files)
+    let (model, application, target) = trial.find(tx)?;
+    planned(tx, &model, &application, &target, &trial.request, uploads, Some(files))
 }
 
 fn planned(
@@ -177,6 +195,9 @@ pub(super) fn refresh(
     uploads: &Uploads,
     now: i64,
 ) -> Result<Accepted, Error> {
+    if !request.candidate.is_empty() {
+        return Err(Error::Invalid("a candidate is for a dry run: upload the charm".into()));
+    }
     let mut application = find(tx, model, name)?;
     let target = target(tx, model, &application, request)?;
     let plan = planned(tx, model, &application, &target, request, uploads, None)?;

@@ -13,6 +13,7 @@ use tutti_store::Tx;
 
 use super::{Application, Resource, resources, sql};
 use crate::Error;
+use crate::artifacts::stored;
 use crate::time::rfc3339;
 
 /// An upload whose bytes are there.
@@ -35,13 +36,7 @@ pub(super) async fn prepare(
         let artifact = if upload.digest.is_empty() {
             image(artifacts, &upload.text).await?
         } else {
-            let missing = || Error::NotFound(format!("artifact {} not found", upload.digest));
-            if !artifacts.contains(&upload.digest) {
-                return Err(missing());
-            }
-            let path = artifacts.path(&upload.digest);
-            let size = tokio::fs::metadata(path).await.map_err(|_| missing())?.len();
-            Artifact { digest: upload.digest.clone(), size }
+            stored(artifacts, &upload.digest).await?
         };
         uploads.insert(name.clone(), Upload { artifact, filename: upload.filename.clone() });
     }

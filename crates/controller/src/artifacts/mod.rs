@@ -41,6 +41,17 @@ pub(crate) async fn receive(artifacts: &Artifacts, body: Bytes) -> Result<Artifa
     Ok(artifacts.put(limited).await?)
 }
 
+/// An artifact that is there.
+pub(crate) async fn stored(artifacts: &Artifacts, digest: &str) -> Result<Artifact, Error> {
+    let missing = || Error::NotFound(format!("artifact {digest} not found"));
+    if !artifacts.contains(digest) {
+        return Err(missing());
+    }
+    let path = artifacts.path(digest);
+    let size = tokio::fs::metadata(path).await.map_err(|_| missing())?.len();
+    Ok(Artifact { digest: digest.to_owned(), size })
+}
+
 async fn add(Extract(state): Shared, body: Bytes) -> Result<Response, Error> {
     let artifact = receive(&state.artifacts, body).await?;
     let info = ArtifactInfo { digest: artifact.digest.clone(), size: artifact.size };

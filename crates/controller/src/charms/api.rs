@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use axum::body::Body as Bytes;
 use axum::extract::State as Extract;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use serde::Deserialize;
 use tutti_charm::charm::Charm;
 use tutti_content::Artifact;
 use tutti_model::api::CharmInfo;
 
-use super::{info, list, publish, read};
+use super::{candidate, info, list, publish, read};
 use crate::artifacts;
-use crate::http::{Segments, created, drain};
+use crate::http::{Query, Segments, created, drain};
 use crate::state::{Shared, State};
 use crate::{Error, clock, models};
 
@@ -39,9 +40,17 @@ async fn catalogue(Extract(state): Shared) -> Result<Json<Vec<CharmInfo>>, Error
     Ok(Json(read.await?))
 }
 
+/// How a charm is uploaded.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct UploadQuery {
+    dry_run: bool,
+}
+
 async fn add(
     Extract(state): Shared,
     Segments(name): Segments<String>,
+    Query(query): Query<UploadQuery>,
     body: Bytes,
 ) -> Result<Response, Error> {
     // Before anything is stored: there must be a model to hold it.
@@ -51,6 +60,13 @@ async fn add(
         return Err(error);
     }
     let (artifact, charm) = receive(&state, body).await?;
+    if query.dry_run {
+        let read = state.read(move |tx| {
+            let model = models::find(tx, &name)?;
+            candidate(tx, &model, &artifact, &charm)
+        });
+        return Ok(Json(info(&read.await?)).into_response());
+    }
     let write = state.write(move |tx| {
         let model = models::lock_alive(tx, &name)?;
         publish(tx, Some(&model), &artifact, &charm, clock::now())
@@ -67,8 +83,18 @@ async fn add_to_catalogue(Extract(state): Shared, body: Bytes) -> Result<Respons
 /// Stores an upload and reads it as a charm.
 async fn receive(state: &State, body: Bytes) -> Result<(Artifact, Charm), Error> {
     let artifact = artifacts::receive(&state.artifacts, body).await?;
-    let path = state.artifacts.path(&artifact.digest);
-    let charm =
-        tokio::task::spawn_blocking(move || read(&path)).await.map_err(|_| Error::Panicked)??;
+    let charm = charm_of(state, &artifact).await?;
     Ok((artifact, charm))
+}
+
+/// A charm that was uploaded before, by its digest.
+pub(crate) async fn stored(state: &State, digest: &str) -> Result<(Artifact, Charm), Error> {
+    let artifact = artifacts::stored(&state.artifacts, digest).await?;
+    let charm = charm_of(state, &artifact).await?;
+    Ok((artifact, charm))
+}
+
+async fn charm_of(state: &State, artifact: &Artifact) -> Result<Charm, Error> {
+    let path = state.artifacts.path(&artifact.digest);
+    tokio::task::spawn_blocking(move || read(&path)).await.map_err(|_| Error::Panicked)?
 }

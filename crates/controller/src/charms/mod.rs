@@ -21,7 +21,7 @@ use crate::Error;
 use crate::applications::Application;
 use crate::models::Model;
 
-pub(crate) use api::routes;
+pub(crate) use api::{routes, stored};
 pub(crate) use url::{CharmUrl, Origin};
 
 /// The repository of charms that every model deploys by name.
@@ -104,6 +104,25 @@ pub(crate) fn publish(
     published(unit, origin)
 }
 
+/// The local charm that an archive would become if it were published now.
+pub(crate) fn candidate(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    artifact: &Artifact,
+    charm: &Charm,
+) -> Result<Published, Error> {
+    let at_least = charm.revision.map_or(0, i64::from);
+    let name = charm.name().to_owned();
+    let revision = content::next(tx, &repository(&model.id), &name, at_least)?;
+    Ok(Published {
+        url: CharmUrl { origin: Origin::Local, name, revision }.to_string(),
+        revision,
+        digest: artifact.digest.clone(),
+        size: artifact.size,
+        charm: charm.clone(),
+    })
+}
+
 /// The charm that is meant: a URL, or a name in the catalogue, whose newest revision it is unless
 /// one is given.
 pub(crate) fn resolve(
@@ -122,7 +141,8 @@ pub(crate) fn resolve(
     };
     let reason = || {
         Error::NotFound(format!(
-            "charm \"{text}\" not found in the catalogue; a charm of your own is given as a path"
+            "charm \"{text}\" not found in the catalogue: publish it there with 'tutti publish', or \
+             give the path of its directory or file"
         ))
     };
     published(found.ok_or_else(reason)?, Origin::Catalogue)

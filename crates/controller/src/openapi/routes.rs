@@ -69,6 +69,7 @@ fn models() -> Vec<Route> {
         route(Get, "/v1/models/{model}/status", "Everything in a model").answers::<Status>(),
         route(Get, "/v1/models/{model}/charms", "A model's charms").lists::<CharmInfo>(),
         route(Post, "/v1/models/{model}/charms", "Upload a charm")
+            .query(&["dry_run"])
             .takes_bytes()
             .answers::<CharmInfo>()
             .status("201"),

@@ -208,6 +208,8 @@ pub struct Refresh {
     pub switch: bool,
     /// Only print the plan.
     pub dry_run: bool,
+    /// SHA-256 of a charm that was uploaded with `dry_run`: the charm to go to, in a dry run only.
+    pub candidate: String,
     /// Upgrade units in error too.
     pub force_units: bool,
     /// Skip the base check.

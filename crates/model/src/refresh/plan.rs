@@ -83,8 +83,13 @@ pub fn plan(current: &Current<'_>, target: &Target<'_>) -> RefreshPlan {
     let charm_changes = old.url != new.url || old.digest != new.digest;
     let acts = charm_changes || !plan.resources_changed.is_empty();
     plan.up_to_date = !acts && plan.also.is_empty();
+    let refused = !plan.refusals.is_empty();
     for unit in current.units.iter().filter(|_| acts) {
-        plan.units.insert(unit.name.clone(), unit.verdict(new.url, charm_changes, target.request));
+        let verdict = match refused {
+            true => "stays as it is".to_owned(),
+            false => unit.verdict(new.url, charm_changes, target.request),
+        };
+        plan.units.insert(unit.name.clone(), verdict);
     }
     plan
 }

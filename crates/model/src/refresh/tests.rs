@@ -408,4 +408,6 @@ fn what_each_unit_will_do() {
     assert_eq!(forced[2], "in error: upgrades now, then returns to config-changed");
     assert_eq!(forced[3], "failed to install: installs the new charm now");
     assert_eq!(forced[7], "in error: upgrades now, then returns to start");
+    case.life = Life::Dead;
+    assert!(verdicts(&case).iter().all(|verdict| verdict == "stays as it is"), "it is refused");
 }

@@ -158,9 +158,19 @@ pub(super) fn deploying(context: &Context, application: &str, charm: &CharmInfo)
 
 /// Uploads a charm to a model, where it gets its revision.
 pub(super) async fn upload(model: &Model, charm: &Prepared) -> Outcome<CharmInfo> {
+    send(model, "/charms", charm).await
+}
+
+/// Uploads a charm to a model without publishing it: it is checked, and answered with the revision
+/// it would get.
+pub(super) async fn upload_candidate(model: &Model, charm: &Prepared) -> Outcome<CharmInfo> {
+    send(model, "/charms?dry_run=true", charm).await
+}
+
+async fn send(model: &Model, path: &str, charm: &Prepared) -> Outcome<CharmInfo> {
     let bytes = std::fs::metadata(&charm.archive).map_or(0, |metadata| metadata.len());
     let progress = progress::transfer(charm.charm.name(), bytes);
-    let path = model.path("/charms");
+    let path = model.path(path);
     Ok(model.client.post_file(&path, &charm.archive, progress).await?)
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tutti_model::api::{Accepted, ApplicationInfo, Refresh as RefreshRequest, RefreshPlan};
 
 use super::answer::report;
-use super::deploy::upload;
+use super::deploy::{upload, upload_candidate};
 use super::resource::upload_all;
 use crate::arguments::{
     ConfigArgument, ModelArgument, OutputArguments, ResourceArgument, StorageArgument,
@@ -95,6 +95,7 @@ impl Refresh {
         }
         let mut request = RefreshRequest {
             charm: switch.cloned().unwrap_or_default(),
+            candidate: String::new(),
             switch: self.switch.is_some(),
             dry_run: self.dry_run,
             force_units: self.force_units,
@@ -111,22 +112,29 @@ impl Refresh {
             if from != to && self.switch.is_none() {
                 return Err(Failure::new(format!("cannot refresh {from:?} to {to:?}")));
             }
-            let charm = upload(&model, local).await?;
+            let charm = match self.dry_run {
+                true => upload_candidate(&model, local).await?,
+                false => upload(&model, local).await?,
+            };
             for warning in &charm.warnings {
                 context.tell(format!("WARNING {warning}"));
             }
-            if !self.dry_run {
+            if self.dry_run {
+                request.candidate = charm.digest;
+            } else {
                 context.tell(format!(
                     "Added local charm {:?}, revision {}, to the model",
                     charm.name, charm.revision
                 ));
+                request.charm = charm.url;
             }
-            request.charm = charm.url;
         }
         let answer: Value = model.post(&application_path(name, "/refresh"), &request).await?;
         if self.dry_run {
             let plan: RefreshPlan = serde_json::from_value(answer)?;
-            return self.output.print(Format::Tabular, &plan, || describe(&plan));
+            self.output.print(Format::Tabular, &plan, || describe(&plan))?;
+            // Everything is said by the plan.
+            return if plan.refusals.is_empty() { Ok(()) } else { Err(Failure::Exit(1)) };
         }
         if answer["up_to_date"] == Value::Bool(true) {
             context.tell(format!("charm {:?}: already up-to-date", info.charm_name));
