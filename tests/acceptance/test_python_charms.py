@@ -18,7 +18,6 @@ class Deferring(ops.CharmBase):
     def __init__(self, framework):
         super().__init__(framework)
         framework.observe(self.on.config_changed, self._configure)
-        framework.observe(self.on.start, lambda _: None)
 
     def _configure(self, event):
         if not (self.charm_dir.parent / "ready").exists():
@@ -43,9 +42,10 @@ def test_a_website_and_its_database(juju: jubilant.Juju):
     juju.deploy(ROOT / "charms/website")
     juju.wait(lambda status: jubilant.all_blocked(status, "website"), timeout=180)
     juju.integrate("website", "database")
-    status = juju.wait(jubilant.all_active)
+    status = juju.wait(
+        lambda status: jubilant.all_active(status) and "website: welcome" in page(status)
+    )
     assert status.apps["website"].units["website/0"].open_ports == ["8080/tcp"]
-    assert "website: welcome" in page(status)
     juju.config("website", {"title": "A & B"})
     juju.wait(lambda status: "A &amp; B" in page(status), delay=0.1)
     task = juju.run("website/0", "visit")

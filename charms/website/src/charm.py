@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """A website that shows what its database says."""
 
+import contextlib
 import html
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
+import time
 import urllib.request
 
 import ops
@@ -32,7 +35,7 @@ class Website(ops.CharmBase):
             self.on.database_relation_broken,
         ):
             framework.observe(event, self._reconcile)
-        framework.observe(self.on.stop, lambda _: self._stop())
+        framework.observe(self.on.stop, self._stop)
         framework.observe(self.on.visit_action, self._visit)
         framework.observe(self.on.collect_unit_status, self._status)
 
@@ -88,8 +91,16 @@ class Website(ops.CharmBase):
             start_new_session=True,
         )
         self.process.write_text(str(server.pid))
+        self._wait_until_listening()
 
-    def _stop(self):
+    def _wait_until_listening(self):
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                socket.create_connection((self._address(), PORT), timeout=1).close()
+                return
+            time.sleep(0.05)
+
+    def _stop(self, _: ops.EventBase):
         if pid := self._running():
             os.kill(pid, signal.SIGTERM)
 

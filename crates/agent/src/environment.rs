@@ -120,9 +120,6 @@ impl Variables {
             ("TERM", "tmux-256color"),
             ("DEBIAN_FRONTEND", "noninteractive"),
             ("APT_LISTCHANGES_FRONTEND", "none"),
-            // A shell takes it for its directory, and so finds the unit's directory at `..`
-            // although the charm directory is a link.
-            ("PWD", &charm),
             ("CHARM_DIR", &charm),
             ("JUJU_CHARM_DIR", &charm),
             ("JUJU_CONTEXT_ID", place.context_id),
@@ -204,7 +201,7 @@ mod tests {
         JUJU_AVAILABILITY_ZONE JUJU_CHARM_DIR JUJU_CHARM_FTP_PROXY JUJU_CHARM_HTTPS_PROXY \
         JUJU_CHARM_HTTP_PROXY JUJU_CHARM_NO_PROXY JUJU_CONTEXT_ID JUJU_DISPATCH_PATH JUJU_HOOK_NAME \
         JUJU_MACHINE_ID JUJU_MODEL_NAME JUJU_MODEL_UUID JUJU_PRINCIPAL_UNIT JUJU_SLA JUJU_UNIT_NAME \
-        JUJU_VERSION LANG PATH PWD TERM";
+        JUJU_VERSION LANG PATH TERM";
 
     fn run(event: &Event) -> BTreeMap<String, String> {
         let model = ModelIdentity { uuid: "u-u".into(), name: "m".into(), ..Default::default() };

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! <data>/models/<model uuid>/agents/unit-db-0/
-//!   charm -> charms/<digest>   what the unit runs
-//!   charms/                    unpacked charms, the present one and those before
+//!   charm/                     what the unit runs
+//!   charms/                    other charms: unpacked to be next, or what ran before
 //!   tools -> <data>/tools      hook tools, links to one binary
 //!   resources/ storage/        what the charm asked for
 //!   running/                   marks of running processes

@@ -1,10 +1,14 @@
 //! A unit's charm on the disk: how it gets there, is replaced, and is brought back.
 //!
 //! ```text
-//! <unit>/charm -> charms/<digest>      what runs; replaced by one rename
-//! <unit>/charms/<digest>/              a charm, whole
-//! <unit>/charms/<digest>.manifest      the files that came with it, one path on a line
+//! <unit>/charm/                        the charm that runs
+//! <unit>/charms/<digest>/              another charm, whole: staged, or what ran before
+//! <unit>/charms/<digest>.manifest      the files that came with a charm, one path on a line
 //! ```
+//!
+//! `charm` is a directory, not a link: charms remember their absolute path and call `..` their unit. It is exchanged
+//! with the staged one by one rename, after which the tree that ran before has the new one's name until it is given
+//! its own. That is no ambiguity, for each tree says itself which charm it is (file `.tutti-charm`).
 //!
 //! An upgrade is [`stage`], [`carry_over`], [`switch`], later [`prune`]; a rollback is the same with the older digest.
 //! A charm's directory is never a mixture of two versions. Every step can be killed at any instant and run again:
@@ -17,6 +21,8 @@ use std::io::{self as std_io, ErrorKind};
 use std::os::unix::fs::{MetadataExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use crate::archive::{Archive, Fault};
 use crate::digest::Digest;
 use crate::error::{Error, Result, io};
@@ -24,13 +30,15 @@ use crate::error::{Error, Result, io};
 const CHARM: &str = "charm";
 const CHARMS: &str = "charms";
 const REVISION: &str = "revision";
-const NEXT: &str = ".charm-next";
+/// In each tree: the digest of the charm it is.
+const MARKER: &str = ".tutti-charm";
 const STAGING: &str = ".staging-";
 const REMOVING: &str = ".removing-";
 
 /// Unpacks an archive beside what runs and answers its directory. The archive's bytes must have the digest. The
 /// charm's file `revision` gets the number, also if the charm was staged before.
 pub fn stage(archive: &Path, unit_dir: &Path, digest: Digest, revision: u32) -> Result<PathBuf> {
+    settle(unit_dir)?;
     let target = directory(unit_dir, digest);
     if !target.is_dir() {
         unpack_as(archive, unit_dir, digest)?;
@@ -39,8 +47,15 @@ pub fn stage(archive: &Path, unit_dir: &Path, digest: Digest, revision: u32) -> 
     Ok(target)
 }
 
-/// Where a charm is once it has been staged.
+/// Where a charm is once it has been staged; the one that runs is in `charm`.
 pub fn directory(unit_dir: &Path, digest: Digest) -> PathBuf {
+    match current(unit_dir) {
+        Ok(Some(running)) if running == digest => unit_dir.join(CHARM),
+        _ => staged(unit_dir, digest),
+    }
+}
+
+fn staged(unit_dir: &Path, digest: Digest) -> PathBuf {
     unit_dir.join(CHARMS).join(digest.to_string())
 }
 
@@ -68,11 +83,13 @@ fn unpack_as(archive: &Path, unit_dir: &Path, digest: Digest) -> Result<()> {
     archive.unpack(&staging)?;
     // No name in an archive has a line break, so a line holds exactly one.
     let mut paths = archive.paths();
-    paths.insert(REVISION.to_owned());
+    paths.extend([REVISION.to_owned(), MARKER.to_owned()]);
     let lines: String = paths.iter().flat_map(|path| [path.as_str(), "\n"]).collect();
     write_atomically(&manifest_path(unit_dir, digest), lines.as_bytes())?;
+    let marker = staging.join(MARKER);
+    fs::write(&marker, format!("{digest}\n")).map_err(io("write", &marker))?;
     // Last: whoever sees the directory may rely on all of it.
-    let target = directory(unit_dir, digest);
+    let target = staged(unit_dir, digest);
     fs::rename(&staging, &target).map_err(io("rename", &staging))?;
     sync_directory(&charms)
 }
@@ -117,52 +134,102 @@ pub fn carry_over(
 
 /// Makes a staged charm the one that runs, by one rename.
 pub fn switch(unit_dir: &Path, digest: Digest) -> Result<()> {
-    let target = directory(unit_dir, digest);
-    fs::metadata(&target).map_err(io("switch to", &target))?;
-    let next = unit_dir.join(NEXT);
-    remove_file(&next)?;
-    let relative = Path::new(CHARMS).join(digest.to_string());
-    symlink(relative, &next).map_err(io("create link", &next))?;
-    let charm = unit_dir.join(CHARM);
-    fs::rename(&next, &charm).map_err(io("replace", &charm))?;
-    sync_directory(unit_dir)
+    settle(unit_dir)?;
+    if current(unit_dir)? == Some(digest) {
+        return Ok(());
+    }
+    let (next, charm) = (staged(unit_dir, digest), unit_dir.join(CHARM));
+    fs::metadata(&next).map_err(io("switch to", &next))?;
+    if fs::symlink_metadata(&charm).is_ok() {
+        exchange(&next, &charm)?;
+    } else {
+        fs::rename(&next, &charm).map_err(io("replace", &charm))?;
+    }
+    sync_directory(unit_dir)?;
+    settle(unit_dir)
+}
+
+/// Swaps two directories by one rename. Where the file system cannot do that, by two: in between there is no charm,
+/// which is as good, for nothing of the unit runs while it is being switched.
+fn exchange(next: &Path, charm: &Path) -> Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, next, CWD, charm, RenameFlags::EXCHANGE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            let aside = next.with_extension("aside");
+            fs::rename(charm, &aside).map_err(io("move", charm))?;
+            fs::rename(next, charm).map_err(io("replace", charm))?;
+            fs::rename(&aside, next).map_err(io("move", &aside))
+        }
+        done => done.map_err(|errno| io("replace", charm)(errno.into())),
+    }
+}
+
+/// Gives each tree in `charms` the name of the charm it is: after an exchange one has the name of the charm that took
+/// its place. A tree that does not say which charm it is cannot be used and goes.
+fn settle(unit_dir: &Path) -> Result<()> {
+    let charms = unit_dir.join(CHARMS);
+    for name in names(&charms)? {
+        let path = charms.join(&name);
+        if name.starts_with('.') || !path.is_dir() {
+            continue;
+        }
+        match marked(&path)? {
+            Some(digest) if digest.to_string() == name => {}
+            Some(digest) if current(unit_dir)? != Some(digest) => {
+                let own = staged(unit_dir, digest);
+                remove_tree(&own)?;
+                fs::rename(&path, &own).map_err(io("rename", &path))?;
+                sync_directory(&charms)?;
+            }
+            _ => remove_whole(&path)?,
+        }
+    }
+    Ok(())
 }
 
 /// The charm that runs, or `None` before the first [`switch`].
 pub fn current(unit_dir: &Path) -> Result<Option<Digest>> {
-    let charm = unit_dir.join(CHARM);
-    let target = match fs::read_link(&charm) {
-        Ok(target) => target,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io("read link", &charm)(error)),
-    };
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    name.parse().map(Some)
+    marked(&unit_dir.join(CHARM))
+}
+
+/// Which charm a tree says it is; none if it is not there or says nothing.
+fn marked(tree: &Path) -> Result<Option<Digest>> {
+    let marker = tree.join(MARKER);
+    match fs::read_to_string(&marker) {
+        Ok(text) => Ok(text.trim_end().parse().ok()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(io("read", &marker)(error)),
+    }
 }
 
 /// Removes every staged charm but the one that runs and those to keep, and whatever was left half-done.
 pub fn prune(unit_dir: &Path, keep: &[Digest]) -> Result<()> {
+    settle(unit_dir)?;
     let running = current(unit_dir)?;
     let charms = unit_dir.join(CHARMS);
-    remove_file(&unit_dir.join(NEXT))?;
     for name in names(&charms)? {
         let path = charms.join(&name);
         let digest = name.strip_suffix(".manifest").unwrap_or(&name).parse::<Digest>().ok();
         match digest {
             Some(digest) if Some(digest) == running || keep.contains(&digest) => {}
-            Some(_) if path.is_dir() => {
-                // Out of sight at once: a half-removed charm must never look like a whole one.
-                let removing = charms.join(format!("{REMOVING}{name}"));
-                remove_tree(&removing)?;
-                fs::rename(&path, &removing).map_err(io("rename", &path))?;
-                remove_tree(&removing)?;
-            }
+            Some(_) if path.is_dir() => remove_whole(&path)?,
             Some(_) => remove_file(&path)?,
             None if name.starts_with('.') => remove_tree(&path)?,
             None => {}
         }
     }
     Ok(())
+}
+
+/// Removes a tree, out of sight at once: a half-removed charm must never look like a whole one.
+fn remove_whole(path: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let removing = path.with_file_name(format!("{REMOVING}{name}"));
+    remove_tree(&removing)?;
+    fs::rename(path, &removing).map_err(io("rename", path))?;
+    remove_tree(&removing)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,7 +344,11 @@ fn names(directory: &Path) -> Result<Vec<String>> {
     let name = |entry: std_io::Result<fs::DirEntry>| {
         entry.map(|entry| entry.file_name().to_string_lossy().into_owned())
     };
-    entries.map(name).collect::<std_io::Result<_>>().map_err(io("read", directory))
+    let mut names: Vec<String> =
+        entries.map(name).collect::<std_io::Result<_>>().map_err(io("read", directory))?;
+    // A tree before its manifest: none may be left without.
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Removes a directory or file that may be absent.

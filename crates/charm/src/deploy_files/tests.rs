@@ -119,7 +119,7 @@ fn upgrade_and_rollback() {
     assert_eq!(unit.read("src/a.py").unwrap(), "1");
 
     prune(&unit.dir(), &[]).unwrap();
-    assert_eq!(names(&unit.dir().join("charms")).unwrap().len(), 2, "one tree and its manifest");
+    assert_eq!(names(&unit.dir().join("charms")).unwrap().len(), 1, "the manifest of what runs");
     assert_eq!(unit.read("src/a.py").unwrap(), "1");
 }
 
@@ -144,9 +144,8 @@ fn what_a_crash_left_does_not_matter() {
     fs::write(staging.join("src/half"), "").unwrap();
     fs::write(manifest_path(&unit.dir(), one.1), "half").unwrap();
     fs::write(charms.join(".revision.next"), "half").unwrap();
-    symlink("charms/nowhere", unit.dir().join(NEXT)).unwrap();
     unit.upgrade(&one, 3);
-    assert_eq!(manifest(&unit.dir(), one.1).unwrap().len(), 4);
+    assert_eq!(manifest(&unit.dir(), one.1).unwrap().len(), 5);
     assert!(!unit.dir().join("charm/src/half").exists());
     // Killed while removing.
     let two = unit.charm("two", &[("metadata.yaml", "name: a")]);
@@ -155,10 +154,29 @@ fn what_a_crash_left_does_not_matter() {
     prune(&unit.dir(), &[two.1]).unwrap();
     let mut left = names(&charms).unwrap();
     left.sort();
-    assert_eq!(left, [two.1.to_string(), format!("{}.manifest", two.1)]);
+    assert_eq!(left, [format!("{}.manifest", two.1)]);
     prune(&unit.dir(), &[]).unwrap();
     unit.upgrade(&two, 5);
     assert_eq!(unit.read("revision").unwrap(), "5\n", "the same charm under a new number");
+}
+
+#[test]
+fn a_tree_under_the_name_of_another_gets_its_own() {
+    let unit = Unit::new();
+    let one = unit.charm("one", &[("metadata.yaml", "name: a"), ("content", "1")]);
+    let two = unit.charm("two", &[("metadata.yaml", "name: a"), ("content", "2")]);
+    unit.upgrade(&one, 0);
+    stage(&two.0, &unit.dir(), two.1, 1).unwrap();
+    // Killed between the exchange and what follows it.
+    exchange(&staged(&unit.dir(), two.1), &unit.dir().join(CHARM)).unwrap();
+    assert_eq!(current(&unit.dir()).unwrap(), Some(two.1));
+    unit.upgrade(&two, 1);
+    assert_eq!(unit.read("content").unwrap(), "2");
+    let previous = directory(&unit.dir(), one.1);
+    assert_eq!(fs::read_to_string(previous.join("content")).unwrap(), "1");
+    assert!(!staged(&unit.dir(), two.1).exists());
+    unit.upgrade(&one, 0);
+    assert_eq!(unit.read("content").unwrap(), "1");
 }
 
 #[test]

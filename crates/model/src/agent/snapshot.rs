@@ -72,7 +72,7 @@ pub struct Snapshot {
     pub retry_hooks: bool,
     /// Model config `update-status-hook-interval`, milliseconds; 0 = never.
     pub update_status_interval_ms: u64,
-    /// The application opted out of early retries of deferred notices.
+    /// Deferred notices are brought back early (the default), instead of with the next event.
     pub deferral_retries: bool,
 }
 
