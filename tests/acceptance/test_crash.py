@@ -116,7 +116,7 @@ def operation(rng: random.Random, charms: list[Charm]) -> list[str]:
 
 
 def killer(controller: Controller, rng: random.Random, stop: threading.Event):
-    while not stop.wait(rng.uniform(0.05, 1.5)):
+    while not stop.wait(rng.uniform(0.02, 0.5)):
         controller.kill()
         time.sleep(rng.uniform(0, 0.1))
         controller.start()
