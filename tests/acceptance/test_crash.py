@@ -27,40 +27,55 @@ NOTE = 'secret-add --owner unit run="$JUJU_CONTEXT_ID" > /dev/null'
 
 
 class Controller:
-    """A controller that is killed now and then; every command starts it again if need be."""
+    """A controller and its agent, in one process or in two, that are killed now and then."""
 
-    def __init__(self, directory: pathlib.Path):
+    def __init__(self, directory: pathlib.Path, apart: bool):
         self.directory = directory
+        self.apart = apart
         self.environment = os.environ | {
             "TUTTI_DATA": str(directory),
             "JUJU_DATA": str(directory / "client"),
+            "TUTTI_CONTROLLER": str(directory / "tutti.sock"),
         }
         self.kills = 0
-        self.process: subprocess.Popen[bytes] | None = None
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.start()
 
     def start(self):
-        command = ["tutti", "serve", "--data", str(self.directory), "--listen", "127.0.0.1:0"]
+        """Starts what is not running."""
+        serve = ["serve", "--listen", "127.0.0.1:0"] + (["--no-agent"] if self.apart else [])
         if database := os.environ.get("TUTTI_CRASH_DATABASE"):
-            command += ["--database", database]
-        log = open(self.directory / "serve.log", "ab")
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, env=self.environment)
+            serve += ["--database", database]
+        for name, command in {"serve": serve, "agent": ["agent"]}.items():
+            if name == "agent" and not self.apart:
+                continue
+            if name not in self.processes:
+                with open(self.directory / f"{name}.log", "ab") as log:
+                    self.processes[name] = subprocess.Popen(
+                        ["tutti", *command], stdout=log, stderr=log, env=self.environment
+                    )
         deadline = time.monotonic() + 20
         while self.tutti("models", "--format", "json").returncode != 0:
-            assert self.process.poll() is None, (self.directory / "serve.log").read_text()[-4000:]
+            for name, process in self.processes.items():
+                assert process.poll() is None, (self.directory / f"{name}.log").read_text()[-4000:]
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
-    def kill(self):
-        assert self.process
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+    def kill(self, rng: random.Random):
+        process = self.processes.pop(rng.choice(sorted(self.processes)))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
         self.kills += 1
 
+    def stop(self):
+        for name in ("agent", "serve"):
+            if process := self.processes.get(name):
+                process.terminate()
+                assert process.wait(timeout=20) == 0
+
     def tutti(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = self.environment | {"TUTTI_CONTROLLER": str(self.directory / "tutti.sock")}
         return subprocess.run(
-            ["tutti", *arguments], capture_output=True, text=True, timeout=120, env=environment
+            ["tutti", *arguments], capture_output=True, text=True, timeout=120, env=self.environment
         )
 
     def json(self, *arguments: str):
@@ -117,18 +132,19 @@ def operation(rng: random.Random, charms: list[Charm]) -> list[str]:
 
 def killer(controller: Controller, rng: random.Random, stop: threading.Event):
     while not stop.wait(rng.uniform(0.02, 0.5)):
-        controller.kill()
+        controller.kill(rng)
         time.sleep(rng.uniform(0, 0.1))
         controller.start()
 
 
-def test_kill_at_random(tmp_path: pathlib.Path):
+@pytest.mark.parametrize("apart", [False, True], ids=["one-process", "two-processes"])
+def test_kill_at_random(tmp_path: pathlib.Path, apart: bool):
     print(f"seed {SEED}, {OPERATIONS} operations")
     rng = random.Random(SEED)
     charms = probes(tmp_path)
     directory = tmp_path / "data"
     directory.mkdir()
-    controller = Controller(directory)
+    controller = Controller(directory, apart)
     assert controller.tutti("add-model", "crash").returncode == 0
     assert controller.tutti("model-config", "automatically-retry-hooks=true").returncode == 0
     for charm in charms:
@@ -149,9 +165,7 @@ def test_kill_at_random(tmp_path: pathlib.Path):
         check_flows(controller)
         assert controller.tutti("destroy-model", "crash", "--no-prompt", "--destroy-storage").returncode == 0
     finally:
-        assert controller.process
-        controller.process.terminate()
-        controller.process.wait(timeout=20)
+        controller.stop()
     if "TUTTI_CRASH_DATABASE" not in os.environ:
         with sqlite3.connect(directory / "tutti.db") as database:
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
