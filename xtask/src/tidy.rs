@@ -81,7 +81,9 @@ fn check_file(path: &Path, breaches: &mut Vec<String>) -> Result<()> {
             breaches.push(format!("{name}:{number}: trailing space"));
         }
         let code = is_rust && !name.ends_with("tidy.rs");
-        if code && line.chars().count() > LINE_CHARACTERS_MAX {
+        // A row of a table cannot be broken.
+        let is_row = line.trim_start().starts_with("//! |");
+        if code && !is_row && line.chars().count() > LINE_CHARACTERS_MAX {
             breaches.push(format!("{name}:{number}: longer than {LINE_CHARACTERS_MAX} characters"));
         }
         if let Some(mark) = MARKS_BANNED.iter().find(|mark| code && line.contains(**mark)) {

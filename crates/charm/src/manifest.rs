@@ -278,7 +278,8 @@ mod tests {
             ("name: x\n", vec![]),
             ("bases:\n- name: ubuntu\n  channel: 20.04\n", vec![base("ubuntu", "20.04", &[])]),
             (
-                "bases:\n- build-on: [{name: ubuntu, channel: '20.04'}]\n  run-on:\n  - {name: ubuntu, channel: '22.04/stable', architectures: [amd64, arm64]}\n",
+                "bases:\n- build-on: [{name: ubuntu, channel: '20.04'}]\n  \
+                 run-on:\n  - {name: ubuntu, channel: '22.04/stable', architectures: [amd64, arm64]}\n",
                 vec![base("ubuntu", "22.04", &["amd64", "arm64"])],
             ),
             (

@@ -52,7 +52,9 @@ async fn impossible_wishes_are_refused() {
     for world in World::all().await {
         world.model().await;
         world.deploy(&charm("db"), 1).await;
-        world.deploy(&charm("sub").with("metadata.yaml", "name: sub\nsubordinate: true\nrequires: {p: {interface: juju-info, scope: container}}\n"), 0).await;
+        let metadata = "name: sub\nsubordinate: true\n\
+                        requires: {p: {interface: juju-info, scope: container}}\n";
+        world.deploy(&charm("sub").with("metadata.yaml", metadata), 0).await;
         for (path, body, text) in [
             (UNITS, json!({"count": 1, "to": ["9"]}), "machine 9 not found"),
             ("/v1/models/m/applications/no/units", json!({}), "application \"no\" not found"),
