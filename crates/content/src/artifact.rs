@@ -138,6 +138,8 @@ impl Artifacts {
             size += chunk.as_ref().len() as u64;
             file.write_all(chunk.as_ref()).await.map_err(Error::file("write", incoming))?;
         }
+        // Only a flush answers for the last write.
+        file.flush().await.map_err(Error::file("write", incoming))?;
         file.sync_all().await.map_err(Error::file("sync", incoming))?;
         let digest = hexadecimal(hash.finish().as_ref());
         self.place(incoming, &digest).await?;
