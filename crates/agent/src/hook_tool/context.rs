@@ -79,6 +79,8 @@ pub struct HookContext {
     pub(super) ports: BTreeSet<OpenPort>,
     /// State, storage and secrets changed so far.
     pub(super) changes: Changes,
+    /// Secrets removed whole by this run, new ones among them.
+    pub(super) secrets_gone: BTreeSet<String>,
     pub(super) action: ActionResults,
     pub(super) status_set: bool,
     pub(super) reboot: Option<bool>,
@@ -94,6 +96,7 @@ impl HookContext {
             context,
             settings: BTreeMap::new(),
             changes: Changes::default(),
+            secrets_gone: BTreeSet::new(),
             action: ActionResults::default(),
             status_set: false,
             reboot: None,

@@ -102,9 +102,14 @@ impl HookContext {
         id: String,
         revision: Option<i64>,
     ) -> Result<(), ToolError> {
+        if self.secrets_gone.contains(&id) {
+            // Charms remove the revisions of a new secret and then the secret (Juju: no error).
+            return Ok(());
+        }
         let known = self.writable(&id)?;
         if let Known::New(_) = known {
             if revision.is_none_or(|revision| revision == 1) {
+                self.secrets_gone.insert(id.clone());
                 self.changes.secrets_created.retain(|new| new.id != id);
                 self.changes.secrets_granted.retain(|grant| grant.id != id);
             }
@@ -115,6 +120,7 @@ impl HookContext {
             self.changes.secrets_granted.retain(|grant| grant.id != id);
             self.changes.secrets_revoked.retain(|grant| grant.id != id);
             self.changes.secrets_tracked.remove(&id);
+            self.secrets_gone.insert(id.clone());
         }
         self.changes.secrets_removed.push(SecretRemove { id, revision });
         Ok(())
