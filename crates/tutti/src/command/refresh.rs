@@ -12,7 +12,7 @@ use super::resource::upload_all;
 use crate::arguments::{
     ConfigArgument, ModelArgument, OutputArguments, ResourceArgument, StorageArgument,
 };
-use crate::context::{Context, application_path};
+use crate::context::{Context, Model, application_path};
 use crate::failure::{Failure, Outcome};
 use crate::local_charm::Prepared;
 use crate::output::Format;
@@ -108,26 +108,7 @@ impl Refresh {
             base: self.base,
         };
         if let Some(local) = &local {
-            let (from, to) = (&info.charm_name, local.charm.name());
-            if from != to && self.switch.is_none() {
-                return Err(Failure::new(format!("cannot refresh {from:?} to {to:?}")));
-            }
-            let charm = match self.dry_run {
-                true => upload_candidate(&model, local).await?,
-                false => upload(&model, local).await?,
-            };
-            for warning in &charm.warnings {
-                context.tell(format!("WARNING {warning}"));
-            }
-            if self.dry_run {
-                request.candidate = charm.digest;
-            } else {
-                context.tell(format!(
-                    "Added local charm {:?}, revision {}, to the model",
-                    charm.name, charm.revision
-                ));
-                request.charm = charm.url;
-            }
+            self.offer(context, &model, &info, local, &mut request).await?;
         }
         let answer: Value = model.post(&application_path(name, "/refresh"), &request).await?;
         if self.dry_run {
@@ -144,6 +125,37 @@ impl Refresh {
         report(context, &accepted);
         if accepted.flow.is_none() && accepted.messages.is_empty() {
             context.tell(format!("charm {:?}: already up-to-date", info.charm_name));
+        }
+        Ok(())
+    }
+
+    /// Uploads the charm of a path and makes it the one to go to; for a dry run it is only a
+    /// candidate.
+    async fn offer(
+        &self,
+        context: &Context,
+        model: &Model,
+        info: &ApplicationInfo,
+        local: &Prepared,
+        request: &mut RefreshRequest,
+    ) -> Outcome {
+        let (from, to) = (&info.charm_name, local.charm.name());
+        if from != to && self.switch.is_none() {
+            return Err(Failure::new(format!("cannot refresh {from:?} to {to:?}")));
+        }
+        let charm = match self.dry_run {
+            true => upload_candidate(model, local).await?,
+            false => upload(model, local).await?,
+        };
+        for warning in &charm.warnings {
+            context.tell(format!("WARNING {warning}"));
+        }
+        if self.dry_run {
+            request.candidate = charm.digest;
+        } else {
+            let (name, revision) = (&charm.name, charm.revision);
+            context.tell(format!("Added local charm {name:?}, revision {revision}, to the model"));
+            request.charm = charm.url;
         }
         Ok(())
     }
