@@ -226,7 +226,7 @@ pub(super) fn refresh(
     if charm_changes || !attached.is_empty() {
         application.charm_modified += 1;
     }
-    write(&mut application, &target, request, &mut messages)?;
+    write(&mut application, &target, &plan, request, &mut messages)?;
     changed(tx, model, &mut application)?;
     let mut touched = Touched::new();
     relations::sync_peers(tx, &model.id, (&application.id, name), metadata, now, &mut touched)?;
@@ -254,6 +254,7 @@ pub(super) fn refresh(
 fn write(
     application: &mut Application,
     target: &Published,
+    plan: &RefreshPlan,
     request: &Refresh,
     messages: &mut Vec<String>,
 ) -> Result<(), Error> {
@@ -278,9 +279,7 @@ fn write(
     application.storage.0.retain(|name, _| charm.metadata.storage.contains_key(name));
     application.storage.0.extend(request.storage.clone());
     application.trust = request.trust.unwrap_or(application.trust);
-    if !request.base.is_empty() {
-        application.base = request.base.trim_end_matches("/stable").to_owned();
-    }
+    application.base.clone_from(&plan.base);
     Ok(())
 }
 

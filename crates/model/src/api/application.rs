@@ -238,6 +238,8 @@ pub struct RefreshPlan {
     pub from: String,
     /// Charm then.
     pub to: String,
+    /// Base then.
+    pub base: String,
     /// Every reason it is refused for; empty: it may go ahead.
     pub refusals: Vec<String>,
     /// Files added, changed, removed.

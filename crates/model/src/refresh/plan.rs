@@ -9,6 +9,7 @@ use tutti_charm::config::{Settings, parse_value, retain};
 
 use super::UnitState;
 use crate::api::{Life, ModelKind, Refresh, RefreshPlan};
+use crate::application::DEFAULT_BASE;
 use crate::relation::Existing;
 
 /// A charm and where it comes from.
@@ -68,11 +69,13 @@ pub struct Target<'a> {
 #[must_use]
 pub fn plan(current: &Current<'_>, target: &Target<'_>) -> RefreshPlan {
     let (old, new) = (&current.charm, &target.charm);
+    let base = base_after(current, target);
     let mut plan = RefreshPlan {
         application: current.application.to_owned(),
         from: old.url.to_owned(),
         to: new.url.to_owned(),
-        refusals: refusals(current, target),
+        refusals: refusals(current, target, &base),
+        base,
         ..RefreshPlan::default()
     };
     compare_files(&mut plan, old, new);
@@ -109,14 +112,14 @@ pub fn refused(plan: &RefreshPlan) -> Option<String> {
     }
 }
 
-fn refusals(current: &Current<'_>, target: &Target<'_>) -> Vec<String> {
+fn refusals(current: &Current<'_>, target: &Target<'_>, wanted_base: &str) -> Vec<String> {
     let (old, new, request) = (current.charm.charm, target.charm.charm, target.request);
     let mut reasons = Vec::new();
     reasons.extend(identity(current, target));
     if old.metadata.subordinate != new.metadata.subordinate {
         reasons.push("cannot change an application's subordinacy".into());
     }
-    reasons.extend(base(current, target));
+    reasons.extend(base(current, target, wanted_base));
     let refusals = checks::can_run_here(new, target.architecture);
     reasons.extend(refusals.into_iter().map(|refusal| refusal.message));
     if !request.force {
@@ -157,12 +160,27 @@ fn identity(current: &Current<'_>, target: &Target<'_>) -> Option<String> {
     })
 }
 
-fn base(current: &Current<'_>, target: &Target<'_>) -> Option<String> {
-    let wanted = match target.request.base.as_str() {
-        "" => current.base,
-        base => base,
-    };
-    let wanted = wanted.strip_suffix("/stable").unwrap_or(wanted);
+/// The base it will have: the one asked for, else its own. A default that no charm ever declared is
+/// nothing to hold on to, so a charm that declares its bases gets its first one then.
+fn base_after(current: &Current<'_>, target: &Target<'_>) -> String {
+    let asked = target.request.base.as_str();
+    if !asked.is_empty() {
+        return asked.strip_suffix("/stable").unwrap_or(asked).to_owned();
+    }
+    let bases = &target.charm.charm.manifest.bases;
+    let undeclared = current.base == DEFAULT_BASE && current.charm.charm.manifest.bases.is_empty();
+    match bases.first() {
+        Some(first) if undeclared && bases.iter().all(|base| base.to_string() != current.base) => {
+            first.to_string()
+        }
+        _ => current.base.to_owned(),
+    }
+}
+
+fn base(current: &Current<'_>, target: &Target<'_>, wanted: &str) -> Option<String> {
+    if target.request.base.is_empty() && wanted != current.base {
+        return None;
+    }
     let bases = &target.charm.charm.manifest.bases;
     let (system, _) = wanted.split_once('@')?;
     let (now, _) = current.base.split_once('@').unwrap_or((system, ""));
@@ -231,8 +249,7 @@ fn also(plan: &mut RefreshPlan, current: &Current<'_>, target: &Target<'_>) {
     if request.trust.is_some_and(|trust| trust != current.trust) {
         plan.also.push("trust".into());
     }
-    let base = request.base.strip_suffix("/stable").unwrap_or(&request.base);
-    if !base.is_empty() && base != current.base {
+    if plan.base != current.base {
         plan.also.push("base".into());
     }
     let other = |name: &String, upload: &crate::api::ResourceUpload| {

@@ -214,6 +214,7 @@ fn every_reason_at_once() {
         "subordinate: true\nrequires:\n  host: {interface: juju-info, scope: container}\nassumes: \
          [juju >= 9]\nupgrades-from: '>=5'\n",
     );
+    case.old.manifest = bases("ubuntu@24.04");
     case.new.manifest = bases("ubuntu@22.04");
     case.storage = [("logs".to_owned(), 1)].into();
     case.relations = vec![related("x:y web:site")];
@@ -256,6 +257,7 @@ fn a_dying_application_may_be_repaired() {
 #[test]
 fn bases_may_be_forced_but_not_the_system() {
     let mut case = case("", "");
+    case.old.manifest = bases("ubuntu@24.04");
     case.new.manifest = bases("ubuntu@22.04 ubuntu@24.04");
     assert!(case.refusals().is_empty());
     case.request.base = "ubuntu@20.04".into();
@@ -266,6 +268,22 @@ fn bases_may_be_forced_but_not_the_system() {
     assert_eq!(case.refusals(), ["OS \"debian\" not supported by charm"]);
     case.new.manifest = Manifest::default();
     assert_eq!(case.refusals(), ["OS \"debian\" is not the application's \"ubuntu\""]);
+}
+
+#[test]
+fn a_default_that_no_charm_declared_gives_way() {
+    let mut case = case("", "");
+    case.new.manifest = bases("debian@12");
+    let plan = case.plan();
+    assert_eq!((plan.refusals, plan.base.as_str()), (Vec::new(), "debian@12"));
+    case.new.manifest = bases("ubuntu@22.04 ubuntu@24.04");
+    assert_eq!(case.plan().base, "ubuntu@24.04");
+    case.base = "ubuntu@20.04";
+    assert_eq!(case.refusals().len(), 1, "somebody asked for it");
+    case.base = "ubuntu@24.04";
+    case.old.manifest = bases("ubuntu@24.04");
+    case.new.manifest = bases("debian@12");
+    assert_eq!(case.refusals(), ["OS \"ubuntu\" not supported by charm"]);
 }
 
 #[test]
