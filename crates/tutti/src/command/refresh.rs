@@ -105,7 +105,7 @@ impl Refresh {
             resources: upload_all(&model.client, &self.resources.resources).await?,
             storage: self.storage.read()?,
             trust: self.trust,
-            base: self.base,
+            base: self.base.clone(),
         };
         if let Some(local) = &local {
             self.offer(context, &model, &info, local, &mut request).await?;
