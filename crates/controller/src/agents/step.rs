@@ -30,9 +30,8 @@ pub(super) fn step(
     agent: &Agent,
     id: &str,
     step: &Step,
-    surroundings: &Surroundings,
     now: i64,
-) -> Result<StepAnswer, Error> {
+) -> Result<(), Error> {
     let unit = unit::lock(tx, agent, id)?;
     if unit.version != step.version {
         return Err(Error::StaleJournal { current: unit.version, given: step.version });
@@ -45,7 +44,7 @@ pub(super) fn step(
     effects(tx, &unit, &member, step, now, &mut touched)?;
     write(tx, &model, &unit, step, now)?;
     if step.dead {
-        finish(tx, &unit, now, &mut touched)?;
+        units::dead(tx, &unit.id, now, &mut touched)?;
     }
     tell(tx, &unit, step, now)?;
     // What the unit did itself it learns from the answer.
@@ -53,10 +52,7 @@ pub(super) fn step(
     if !touched.is_empty() {
         sequence::touch(tx, touched.iter().map(String::as_str))?;
     }
-    if step.dead {
-        return Ok(StepAnswer::default());
-    }
-    answer(tx, id, step, surroundings, now)
+    Ok(())
 }
 
 /// The unit as it is now.
@@ -66,13 +62,18 @@ pub(super) fn current(tx: &mut Tx<'_>, id: &str, now: i64) -> Result<Snapshot, E
     snapshot::snapshot(tx, &loaded, &view, now)
 }
 
-fn answer(
+/// What the agent of a unit hears of a step that was applied. Read afterwards, so that the one who
+/// writes is soon free for the next; what others changed meanwhile is in it.
+pub(super) fn answer(
     tx: &mut Tx<'_>,
     id: &str,
     step: &Step,
     surroundings: &Surroundings,
     now: i64,
 ) -> Result<StepAnswer, Error> {
+    if step.dead {
+        return Ok(StepAnswer::default());
+    }
     let loaded = Loaded::load(tx, id)?;
     let view = View::load(tx, loaded.viewer())?;
     let snapshot = snapshot::snapshot(tx, &loaded, &view, now)?;
@@ -144,16 +145,6 @@ fn write(tx: &mut Tx<'_>, model: &Model, unit: &Unit, step: &Step, now: i64) -> 
     tx.exec(sql::WRITE, row)?;
     if step.observed_generation.is_some() {
         tx.exec(sql::PRUNE_HISTORY, (&unit.id,))?;
-    }
-    Ok(())
-}
-
-/// The unit is dead: its records go. A principal that lost a subordinate may get another one.
-fn finish(tx: &mut Tx<'_>, unit: &Unit, now: i64, touched: &mut Touched) -> Result<(), Error> {
-    let Some(unit) = units::by_id(tx, &unit.id)? else { return Ok(()) };
-    units::finished(tx, &unit, now, touched)?;
-    if let Some(principal) = &unit.principal {
-        relations::ensure_subordinates(tx, principal, now, touched)?;
     }
     Ok(())
 }

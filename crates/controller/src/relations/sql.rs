@@ -189,7 +189,7 @@ tutti_store::sql! {
             SELECT 1 FROM unit s WHERE s.application = o.application AND s.principal = $1)";
     pub(super) SUBORDINATES_LOST = "SELECT s.id FROM relation_endpoint e \
         JOIN application a ON a.id = e.application AND a.subordinate \
-        JOIN unit s ON s.application = e.application AND s.life = $2 \
+        JOIN unit s ON s.application = e.application \
         JOIN unit p ON p.id = s.principal \
         WHERE e.relation = $1 AND NOT EXISTS ( \
             SELECT 1 FROM relation r \

@@ -1,7 +1,7 @@
 //! Units: their records, statuses and end.
 //!
 //! A unit is created with its application or later ([`create`]), asked to go ([`remove`]), and
-//! gone when its agent says it is dead, or when nobody has to be asked ([`finished`]). Its end
+//! gone when its agent says it is dead, or when nobody has to be asked ([`dead`]). Its end
 //! takes along what only lived with it: its machine, its application if that was dying and this
 //! was the last unit, its model in turn.
 
@@ -24,7 +24,7 @@ use crate::sequence;
 use crate::{Error, events, leadership, storage};
 
 pub(crate) use api::routes;
-pub(crate) use remove::{Removal, finished, next_overdue, remove, remove_overdue};
+pub(crate) use remove::{Removal, dead, next_overdue, remove, remove_overdue};
 pub(crate) use sql::Unit;
 
 /// Where a new unit lives.

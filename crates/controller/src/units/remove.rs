@@ -68,14 +68,25 @@ pub(crate) fn remove(
     finished(tx, unit, removal.now, touched)
 }
 
-/// The unit is dead: removes its records, and what only lived with it. Units that see it are added
-/// to `touched`.
-pub(crate) fn finished(
+/// The unit, by id, is dead, unless it has gone already: its records go. A principal that lost a
+/// subordinate may get another one.
+pub(crate) fn dead(
     tx: &mut Tx<'_>,
-    unit: &Unit,
+    unit: &str,
     now: i64,
     touched: &mut Touched,
 ) -> Result<(), Error> {
+    let Some(unit) = by_id(tx, unit)? else { return Ok(()) };
+    finished(tx, &unit, now, touched)?;
+    match &unit.principal {
+        Some(principal) => relations::ensure_subordinates(tx, principal, now, touched),
+        None => Ok(()),
+    }
+}
+
+/// Removes a unit's records, and what only lived with it. Units that see it are added to
+/// `touched`.
+fn finished(tx: &mut Tx<'_>, unit: &Unit, now: i64, touched: &mut Touched) -> Result<(), Error> {
     // Subordinates cannot outlive their principal, dead or forced.
     for subordinate in tx.all::<Unit>(sql::SUBORDINATES, (&unit.id,))? {
         finished(tx, &subordinate, now, touched)?;
@@ -112,10 +123,10 @@ pub(crate) fn remove_overdue(
     touched: &mut Touched,
 ) -> Result<(), Error> {
     for unit in tx.all::<Unit>(sql::FORCED, (now,))? {
-        sequence::lock_model(tx, &unit.model)?;
-        // Gone already, with its principal?
+        // Gone already, with its principal? Its model may be gone, too.
         if by_id(tx, &unit.id)?.is_some() {
-            finished(tx, &unit, now, touched)?;
+            sequence::lock_model(tx, &unit.model)?;
+            dead(tx, &unit.id, now, touched)?;
         }
     }
     Ok(())

@@ -113,6 +113,60 @@ async fn a_stuck_model_is_destroyed_by_force() {
     }
 }
 
+/// A principal with a subordinate; their agent is gone.
+async fn silent_pair(world: &World) {
+    let agent = world.agent().await;
+    world.deploy(&charm("db"), 1).await;
+    let logger = charm("logger").with(
+        "metadata.yaml",
+        "name: logger\nsubordinate: true\nrequires: {host: {interface: juju-info, scope: container}}\n",
+    );
+    world.deploy(&logger, 0).await;
+    let endpoints = json!({"endpoints": ["logger", "db"]});
+    world.post::<Accepted>("/v1/models/m/relations", endpoints).await;
+    world
+        .until("the subordinate is there", || async {
+            let status = world.status().await;
+            let units = &status.applications["db"].units;
+            let mut beside = units.values().flat_map(|unit| unit.subordinates.values());
+            beside.any(|unit| unit.workload_status.current == "active")
+        })
+        .await;
+    drop(agent);
+}
+
+#[tokio::test]
+async fn a_model_with_subordinates_is_destroyed_by_force() {
+    for world in World::all().await {
+        world.model().await;
+        silent_pair(&world).await;
+        let accepted = world.delete("/v1/models/m?force=true&timeout_ms=200").await;
+        assert_eq!(world.ended(&accepted).await.state, "succeeded");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn force_helps_also_those_who_asked_without_it_before() {
+    for mut world in World::all().await {
+        world.options.force_wait = Duration::from_millis(200);
+        world.restart().await;
+        world.model().await;
+        silent_pair(&world).await;
+        let mut relation = json!({"endpoints": ["logger", "db"]});
+        world.post::<Accepted>("/v1/models/m/relations/remove", &relation).await;
+        relation["force"] = json!(true);
+        world.post::<Accepted>("/v1/models/m/relations/remove", &relation).await;
+        world
+            .until("the subordinate is gone", || async {
+                let status = world.status().await;
+                status.applications["db"].units.values().all(|unit| unit.subordinates.is_empty())
+            })
+            .await;
+        world.end().await;
+    }
+}
+
 #[tokio::test]
 async fn a_dying_application_takes_no_more_wishes() {
     for world in World::all().await {
