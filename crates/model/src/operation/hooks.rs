@@ -57,6 +57,21 @@ pub fn commit_hook(snapshot: &Snapshot, hook: &Hook, local: &Local) -> Step {
     conclude(snapshot, journal, hook)
 }
 
+/// Writes down in one step that a hook for which the charm has nothing to run has succeeded. Leaves
+/// everything as [`begin_hook`] and [`commit_hook`] do.
+#[must_use]
+pub fn pass_hook(snapshot: &Snapshot, hook: &Hook, local: &Local) -> Step {
+    let begun = begin_hook(snapshot, hook);
+    let running = Snapshot { journal: begun.journal, ..snapshot.clone() };
+    let committed = commit_hook(&running, hook, local);
+    Step {
+        workload_status: committed.workload_status.or(begun.workload_status),
+        agent_status: committed.agent_status.or(begun.agent_status),
+        clear_resolved: begun.clear_resolved || committed.clear_resolved,
+        ..committed
+    }
+}
+
 /// Takes a hook as done without running it: its reason is gone, the operator said so, or a dying
 /// unit goes on without it.
 #[must_use]

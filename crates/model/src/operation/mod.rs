@@ -11,7 +11,7 @@
 //! | [`Next`] | steps |
 //! |---|---|
 //! | `Deploy` | [`begin_deploy`], switch the directory, [`commit_deploy`] |
-//! | `RunHook`, `RetryHook` | [`begin_hook`], run, then [`commit_hook`], [`fail_hook`] or [`kill_hook`] |
+//! | `RunHook`, `RetryHook` | [`begin_hook`], run, then [`commit_hook`], [`fail_hook`] or [`kill_hook`]; or [`pass_hook`] |
 //! | `SkipHook`, `FailHook` | [`skip_hook`], [`fail_hook`] |
 //! | `RunTask` | [`begin_task`], run, [`commit_task`] |
 //! | `FailTask`, `CancelTask` | [`fail_task`], [`cancel_task`] |
@@ -46,7 +46,7 @@ mod tests;
 pub use check::check_journal;
 pub use delay::{deferral_delay, retry_delay, update_status_delay};
 pub use deploys::{begin_deploy, commit_deploy};
-pub use hooks::{begin_hook, commit_hook, fail_hook, kill_hook, skip_hook};
+pub use hooks::{begin_hook, commit_hook, fail_hook, kill_hook, pass_hook, skip_hook};
 pub use local::Local;
 pub use next::{Next, next_operation};
 pub use others::{

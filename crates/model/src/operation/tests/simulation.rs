@@ -159,12 +159,19 @@ impl Simulation {
     }
 
     fn run(&mut self, hook: &Hook, end: End) {
+        let mut passed = self.clone();
+        passed.apply(pass_hook(&self.snapshot, hook, &self.local));
         self.apply(begin_hook(&self.snapshot, hook));
         let begun = self.snapshot.clone();
         match end {
             End::Success => {
                 self.committed.push((hook.clone(), begun));
                 self.apply(commit_hook(&self.snapshot, hook, &self.local));
+                assert_eq!(
+                    passed.shown(),
+                    self.shown(),
+                    "one step leaves what two leave: {hook:?}"
+                );
             }
             End::Failure => self.apply(fail_hook(&self.snapshot, hook, &self.local)),
             End::Killed => self.apply(kill_hook(&self.snapshot, hook, &self.local)),
@@ -173,6 +180,12 @@ impl Simulation {
         self.local.retry_due = false;
         self.local.update_status_due = false;
         self.local.deferred_due = false;
+    }
+
+    /// What others see of the unit, but for the number of steps it took.
+    fn shown(&self) -> (Snapshot, &str, &str, &str) {
+        let snapshot = Snapshot { version: 0, ..self.snapshot.clone() };
+        (snapshot, &self.agent, &self.workload, &self.trouble)
     }
 
     /// Carries out one operation; hooks end as told. Returns it.
