@@ -14,12 +14,18 @@
 //! A charm's directory is never a mixture of two versions. Every step can be killed at any instant and run again:
 //! it either finds its work done or does it anew, and what it left half-done has a name that starts with a dot.
 //! There is one caller for a unit at a time.
+//!
+//! Nobody waits until thousands of small files are on the disk. A tree that may not be there yet says so: it names
+//! the boot of the machine it was unpacked in ([`make_durable`] takes that away later). After a power failure the
+//! machine has another boot id, and such a tree is not trusted: the charm is unpacked again, and gets the files that
+//! the charm had made.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self as std_io, ErrorKind};
 use std::os::unix::fs::{MetadataExt, lchown, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use rustix::io::Errno;
 
@@ -30,7 +36,7 @@ use crate::error::{Error, Result, io};
 const CHARM: &str = "charm";
 const CHARMS: &str = "charms";
 const REVISION: &str = "revision";
-/// In each tree: the digest of the charm it is.
+/// In each tree: the digest of the charm it is, and the boot in which it was unpacked unless all of it is on the disk.
 const MARKER: &str = ".tutti-charm";
 const STAGING: &str = ".staging-";
 const REMOVING: &str = ".removing-";
@@ -41,10 +47,14 @@ pub fn stage(archive: &Path, unit_dir: &Path, digest: Digest, revision: u32) -> 
     settle(unit_dir)?;
     let target = directory(unit_dir, digest);
     if !target.is_dir() {
-        unpack_as(archive, unit_dir, digest)?;
+        unpack_as(archive, unit_dir, digest, revision)?;
     }
-    write_atomically(&target.join(REVISION), format!("{revision}\n").as_bytes())?;
+    write_atomically(&target.join(REVISION), revision_line(revision).as_bytes())?;
     Ok(target)
+}
+
+fn revision_line(revision: u32) -> String {
+    format!("{revision}\n")
 }
 
 /// Where a charm is once it has been staged; the one that runs is in `charm`.
@@ -70,7 +80,7 @@ fn manifest_path(unit_dir: &Path, digest: Digest) -> PathBuf {
     unit_dir.join(CHARMS).join(format!("{digest}.manifest"))
 }
 
-fn unpack_as(archive: &Path, unit_dir: &Path, digest: Digest) -> Result<()> {
+fn unpack_as(archive: &Path, unit_dir: &Path, digest: Digest, revision: u32) -> Result<()> {
     let found = Digest::of_file(archive)?;
     if found != digest {
         let source = Fault::WrongDigest { expected: digest, found };
@@ -85,13 +95,40 @@ fn unpack_as(archive: &Path, unit_dir: &Path, digest: Digest) -> Result<()> {
     let mut paths = archive.paths();
     paths.extend([REVISION.to_owned(), MARKER.to_owned()]);
     let lines: String = paths.iter().flat_map(|path| [path.as_str(), "\n"]).collect();
-    write_atomically(&manifest_path(unit_dir, digest), lines.as_bytes())?;
-    let marker = staging.join(MARKER);
-    fs::write(&marker, format!("{digest}\n")).map_err(io("write", &marker))?;
+    let write = |path: &Path, text: &str| fs::write(path, text).map_err(io("write", path));
+    write(&manifest_path(unit_dir, digest), &lines)?;
+    write(&staging.join(REVISION), &revision_line(revision))?;
+    let boot = boot();
+    if boot.is_empty() {
+        sync_all(&staging)?;
+    }
+    write(&staging.join(MARKER), &mark(digest, boot))?;
     // Last: whoever sees the directory may rely on all of it.
     let target = staged(unit_dir, digest);
-    fs::rename(&staging, &target).map_err(io("rename", &staging))?;
-    sync_directory(&charms)
+    fs::rename(&staging, &target).map_err(io("rename", &staging))
+}
+
+/// Waits until the charm that runs is on the disk, and notes that it is. May take long, and may run while the charm
+/// does.
+pub fn make_durable(unit_dir: &Path) -> Result<()> {
+    let charm = unit_dir.join(CHARM);
+    let marker = charm.join(MARKER);
+    let Some((digest, boot)) = read_mark(&charm)? else { return Ok(()) };
+    if boot.is_empty() {
+        return Ok(());
+    }
+    sync_all(&charm)?;
+    // If this comes to the disk late or half, the tree is only unpacked once more.
+    let next = unit_dir.join(CHARMS).join(".marker.next");
+    fs::write(&next, mark(digest, "")).map_err(io("write", &next))?;
+    fs::rename(&next, &marker).map_err(io("replace", &marker))
+}
+
+/// Whether there is a charm that can run: one that is whole. None before the first [`switch`].
+pub fn is_whole(unit_dir: &Path) -> bool {
+    let charm = unit_dir.join(CHARM);
+    let is_of_another_boot = |(_, unpacked): (Digest, String)| !is_present(&unpacked);
+    charm.is_dir() && !read_mark(&charm).ok().flatten().is_some_and(is_of_another_boot)
 }
 
 /// Makes the files that a charm made for itself (`.unit-state.db` and the like) those of the new charm's directory:
@@ -142,10 +179,11 @@ pub fn switch(unit_dir: &Path, digest: Digest) -> Result<()> {
     fs::metadata(&next).map_err(io("switch to", &next))?;
     if fs::symlink_metadata(&charm).is_ok() {
         exchange(&next, &charm)?;
+        sync_directory(unit_dir)?;
     } else {
+        // If this is lost there is no charm, which is easily told.
         fs::rename(&next, &charm).map_err(io("replace", &charm))?;
     }
-    sync_directory(unit_dir)?;
     settle(unit_dir)
 }
 
@@ -187,21 +225,56 @@ fn settle(unit_dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The charm that runs, or `None` before the first [`switch`].
+/// The charm that runs, or `None` before the first [`switch`], and if it may not be whole.
 pub fn current(unit_dir: &Path) -> Result<Option<Digest>> {
     marked(&unit_dir.join(CHARM))
 }
 
-/// Which charm a tree says it is; none if it is not there or says nothing.
+/// The charm whose remains are where the one that runs should be: a power failure may have left half of it.
+pub fn remains(unit_dir: &Path) -> Result<Option<Digest>> {
+    let found = read_mark(&unit_dir.join(CHARM))?;
+    Ok(found.filter(|(_, unpacked)| !is_present(unpacked)).map(|(digest, _)| digest))
+}
+
+/// Which charm a tree is; none if it is not there, says nothing or may not be whole.
 fn marked(tree: &Path) -> Result<Option<Digest>> {
+    let found = read_mark(tree)?;
+    Ok(found.filter(|(_, unpacked)| is_present(unpacked)).map(|(digest, _)| digest))
+}
+
+/// Which charm a tree says it is, and in which boot it was unpacked; empty once it is on the disk.
+fn read_mark(tree: &Path) -> Result<Option<(Digest, String)>> {
     let marker = tree.join(MARKER);
     match fs::read_to_string(&marker) {
-        Ok(text) => Ok(text.trim_end().parse().ok()),
+        Ok(text) => {
+            let mut words = text.split_whitespace();
+            let digest = words.next().and_then(|word| word.parse().ok());
+            Ok(digest.map(|digest| (digest, words.next().unwrap_or_default().to_owned())))
+        }
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Ok(None)
         }
         Err(error) => Err(io("read", &marker)(error)),
     }
+}
+
+/// What a tree says of itself.
+fn mark(digest: Digest, boot: &str) -> String {
+    format!("{digest} {boot}").trim_end().to_owned() + "\n"
+}
+
+/// Whether what was written in a boot is there: nothing was lost since, or all of it is on the disk.
+fn is_present(unpacked: &str) -> bool {
+    unpacked.is_empty() || unpacked == boot()
+}
+
+/// Differs after every start of the machine; empty if the system does not tell.
+fn boot() -> &'static str {
+    static BOOT: LazyLock<String> = LazyLock::new(|| {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        text.trim().to_owned()
+    });
+    &BOOT
 }
 
 /// Removes every staged charm but the one that runs and those to keep, and whatever was left half-done.

@@ -1,6 +1,6 @@
 //! Writing an archive's content into a directory.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self as std_io, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -16,8 +16,8 @@ pub fn unpack(archive: &Path, directory: &Path) -> Result<Vec<Entry>> {
 }
 
 impl Archive {
-    /// Unpacks everything into a directory, which is created and must be empty if it exists. When this returns, all
-    /// of it is on the disk, not only in memory. After an error the directory holds a part; throw it away.
+    /// Unpacks everything into a directory, which is created and must be empty if it exists. When this returns, the
+    /// files are not yet forced to the disk. After an error the directory holds a part; throw it away.
     ///
     /// Permissions are restored, except that the owner can always read what there is, and that `dispatch`, `hooks/*`
     /// and `actions/*` are executable. Special bits (setuid and the like) are left out.
@@ -51,7 +51,7 @@ impl Archive {
             let permissions = Permissions::from_mode(mode);
             fs::set_permissions(&path, permissions).map_err(io("set permissions of", &path))?;
         }
-        sync(directory)
+        Ok(())
     }
 
     fn unpack_file(
@@ -97,11 +97,4 @@ fn permissions(entry: &Entry) -> u32 {
     };
     let started = entry.path == "dispatch" || in_scripts("hooks/") || in_scripts("actions/");
     entry.mode | 0o400 | if started { 0o111 & (entry.mode >> 2 | 0o100) } else { 0 }
-}
-
-/// Waits until everything in a directory is on the disk. One call for the whole file system: for the thousands of
-/// small files of a charm that is far quicker than one for each.
-fn sync(directory: &Path) -> Result<()> {
-    let opened = File::open(directory).map_err(io("open", directory))?;
-    rustix::fs::syncfs(&opened).map_err(|errno| io("sync", directory)(errno.into()))
 }

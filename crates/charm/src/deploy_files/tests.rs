@@ -198,6 +198,58 @@ fn a_carry_over_that_was_cut_is_made_good() {
     assert!(!unit.dir().join("charm/other").exists());
 }
 
+/// As if the machine had lost its power after a charm was unpacked, and this was left of it.
+fn lose_power(tree: &Path, digest: Digest) {
+    fs::write(tree.join(MARKER), mark(digest, "another-boot")).unwrap();
+}
+
+#[test]
+fn a_charm_is_unpacked_again_unless_it_was_on_the_disk_when_the_power_failed() {
+    let unit = Unit::new();
+    let one = unit.charm("one", &[("metadata.yaml", "name: a"), ("src/a.py", "1"), ("b", "2")]);
+    assert!(!is_whole(&unit.dir()));
+    unit.upgrade(&one, 0);
+    assert!(is_whole(&unit.dir()));
+    unit.write(".unit-state.db", "kept");
+
+    lose_power(&unit.dir().join(CHARM), one.1);
+    unit.write("src/a.py", "");
+    fs::remove_file(unit.dir().join("charm/b")).unwrap();
+    assert!(!is_whole(&unit.dir()));
+    assert_eq!(current(&unit.dir()).unwrap(), None);
+    assert_eq!(remains(&unit.dir()).unwrap(), Some(one.1));
+    let again = stage(&one.0, &unit.dir(), one.1, 0).unwrap();
+    let files = manifest(&unit.dir(), one.1).unwrap();
+    carry_over(&unit.dir().join(CHARM), &files, &again, &files).unwrap();
+    switch(&unit.dir(), one.1).unwrap();
+    assert!(is_whole(&unit.dir()));
+    assert_eq!(remains(&unit.dir()).unwrap(), None);
+    let read = ["src/a.py", "b", ".unit-state.db"].map(|path| unit.read(path).unwrap());
+    assert_eq!(read, ["1", "2", "kept"]);
+    assert_eq!(names(&unit.dir().join(CHARMS)).unwrap(), [format!("{}.manifest", one.1)]);
+
+    for _ in 0..2 {
+        make_durable(&unit.dir()).unwrap();
+    }
+    let marker = unit.dir().join(CHARM).join(MARKER);
+    assert_eq!(fs::read_to_string(marker).unwrap(), format!("{}\n", one.1));
+    assert!(is_whole(&unit.dir()));
+    assert_eq!(current(&unit.dir()).unwrap(), Some(one.1));
+}
+
+#[test]
+fn a_staged_charm_that_may_be_half_is_staged_again() {
+    let unit = Unit::new();
+    let one = unit.charm("one", &[("metadata.yaml", "name: a")]);
+    let two = unit.charm("two", &[("metadata.yaml", "name: a"), ("content", "2")]);
+    unit.upgrade(&one, 0);
+    let staged = stage(&two.0, &unit.dir(), two.1, 1).unwrap();
+    lose_power(&staged, two.1);
+    fs::write(staged.join("content"), "").unwrap();
+    unit.upgrade(&two, 1);
+    assert_eq!(unit.read("content").unwrap(), "2");
+}
+
 fn any_tree() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec("[ab](/[ab]){0,2}", 0..5)
 }
