@@ -82,6 +82,8 @@ pub(crate) struct Shared {
     pub(crate) timing: Timing,
     /// The right to run a process.
     pub(crate) hooks: Semaphore,
+    /// The right to force files to the disk.
+    pub(crate) saving: Semaphore,
     /// Nothing new is begun.
     pub(crate) stop: CancellationToken,
     /// What still runs is killed.
@@ -175,6 +177,7 @@ async fn run(options: Options, stop: CancellationToken, kill: CancellationToken)
         controller,
         timing,
         hooks: Semaphore::new(options.hooks_at_once.max(1)),
+        saving: Semaphore::new(1),
         stop,
         kill,
         boot_id: leftover::boot_id(),

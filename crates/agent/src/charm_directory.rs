@@ -29,16 +29,32 @@ pub(crate) fn stage(unit: &Path, archive: &Path, charm: &CharmReference) -> Resu
 /// The charm was not staged; files cannot be copied.
 pub(crate) fn switch(unit: &Path, charm: &CharmReference) -> Result<()> {
     let new = digest(charm)?;
-    if let Some(old) = deploy_files::current(unit)?
-        && old != new
-        && deploy_files::directory(unit, old).is_dir()
-    {
-        let old_files = deploy_files::manifest(unit, old)?;
-        let new_files = deploy_files::manifest(unit, new)?;
-        let (old, new) = (deploy_files::directory(unit, old), deploy_files::directory(unit, new));
-        deploy_files::carry_over(&old, &old_files, &new, &new_files)?;
+    let running = deploy_files::current(unit)?.filter(|running| *running != new);
+    let remains = deploy_files::remains(unit)?;
+    if running.is_some() || remains.is_some() {
+        // Of remains the list may be lost; what the charm has made matters more than what is too much.
+        let files = |old: Digest| deploy_files::manifest(unit, old);
+        let old_files = match running {
+            Some(running) => files(running)?,
+            None => remains.map(files).transpose().unwrap_or_default().unwrap_or_default(),
+        };
+        let target = deploy_files::directory(unit, new);
+        deploy_files::carry_over(&unit.join("charm"), &old_files, &target, &files(new)?)?;
     }
     Ok(deploy_files::switch(unit, new)?)
+}
+
+/// Whether there is a charm that can run.
+pub(crate) fn is_whole(unit: &Path) -> bool {
+    deploy_files::is_whole(unit)
+}
+
+/// Forces the present charm to the disk, unless that was done. Takes its time.
+///
+/// # Errors
+/// The disk reports an error.
+pub(crate) fn make_durable(unit: &Path) -> Result<()> {
+    Ok(deploy_files::make_durable(unit)?)
 }
 
 /// Removes the charms that are neither present nor `previous`, which is kept to go back to.
@@ -105,6 +121,39 @@ mod tests {
         deploy(2, Some(0));
         let staged = |number: usize| unit.join("charms").join(&charms[number].0.digest).exists();
         assert_eq!([0, 1, 2].map(staged), [true, false, false], "the last one runs");
+    }
+
+    #[test]
+    fn after_a_power_failure_a_charm_is_made_again_with_what_it_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let unit = directory.path().join("unit");
+        fs::create_dir(&unit).unwrap();
+        let charms = [1, 2].map(|revision| charm(directory.path(), revision));
+        let deploy = |(reference, archive): &(CharmReference, PathBuf)| {
+            stage(&unit, archive, reference).unwrap();
+            switch(&unit, reference).unwrap();
+            assert!(is_whole(&unit));
+        };
+        let path = |name: &str| unit.join("charm").join(name);
+        // Another boot than the one the mark names, and half of a file.
+        let lose_power = || {
+            fs::write(path("content"), "").unwrap();
+            let marker = fs::read_to_string(path(".tutti-charm")).unwrap();
+            let (digest, _) = marker.split_once(' ').unwrap();
+            fs::write(path(".tutti-charm"), format!("{digest} another-boot\n")).unwrap();
+            assert!(!is_whole(&unit));
+        };
+        deploy(&charms[0]);
+        fs::write(path(".unit-state.db"), "state").unwrap();
+        for (next, content) in [(0, "1"), (1, "2")] {
+            lose_power();
+            deploy(&charms[next]);
+            let read = |name: &str| fs::read_to_string(path(name)).unwrap();
+            assert_eq!((read("content"), read(".unit-state.db")), (content.into(), "state".into()));
+        }
+        make_durable(&unit).unwrap();
+        assert!(!fs::read_to_string(path(".tutti-charm")).unwrap().contains(' '));
+        assert!(is_whole(&unit));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Switching a unit to a charm.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use tokio::task::JoinHandle;
 use tutti_model::agent::CharmReference;
 use tutti_model::operation::{begin_deploy, commit_deploy};
 
+use super::Unit;
 use super::turns::Turns;
 use crate::error::chain;
 use crate::{Error, Result, charm_directory};
@@ -22,6 +25,10 @@ impl Turns<'_> {
             return Err(error);
         }
         unit.steps.take(|snapshot| begin_deploy(snapshot, charm, modified)).await?;
+        if let Some(saving) = self.saving.take() {
+            // It writes into the directory that is exchanged now. It cannot fail but by a panic.
+            let _ = saving.await;
+        }
         self.blocking(charm, charm_directory::switch).await?;
         unit.steps.take(|snapshot| commit_deploy(snapshot, charm, modified)).await?;
         let pruned =
@@ -43,5 +50,21 @@ impl Turns<'_> {
         let done = tokio::task::spawn_blocking(move || work(&directory, &charm));
         // Only a panic or the runtime's end can be in the way.
         done.await.unwrap_or(Err(Error::Stopping))
+    }
+}
+
+impl Unit {
+    /// Forces the charm directory to the disk, beside whatever the unit does.
+    pub(super) fn save(&self) -> JoinHandle<()> {
+        let (directory, agent) = (self.directory.path().to_owned(), Arc::clone(&self.agent));
+        self.beside.track(async move {
+            // One at a time: the first one does most of the work of all others.
+            let Ok(_turn) = agent.saving.acquire().await else { return };
+            let saved =
+                tokio::task::spawn_blocking(move || charm_directory::make_durable(&directory));
+            if let Ok(Err(error)) = saved.await {
+                tracing::warn!(error = chain(&error), "a charm may not survive a power failure");
+            }
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! Running hooks.
 
 use tutti_model::agent::{Hook, Report};
-use tutti_model::operation::{begin_hook, commit_hook, fail_hook, kill_hook};
+use tutti_model::operation::{begin_hook, commit_hook, fail_hook, kill_hook, pass_hook};
 
 use super::run::Outcome;
 use super::stop::Stop;
@@ -21,11 +21,16 @@ impl Turns<'_> {
     /// Runs a hook, and writes down how it ended with everything it changed.
     pub(super) async fn hook(&mut self, hook: &Hook) -> Result<()> {
         let unit = self.unit;
-        let _turn = unit.turn().await?;
         let event = Event::Hook(hook.clone());
+        if !unit.handles(&event) {
+            return self.pass(hook, &event).await;
+        }
+        let turn = unit.turn().await?;
         let context = unit.steps.take(|snapshot| begin_hook(snapshot, hook)).await?;
         self.timers.hook_began();
         let mut ran = unit.run(&event, context.unwrap_or_default()).await;
+        // The next process may start while this one's end is written down.
+        drop(turn);
         self.local.status_set |= ran.collected.status_set;
         let end = match ran.outcome {
             Outcome::Exited(0) | Outcome::Missing => End::Succeeded,
@@ -60,6 +65,18 @@ impl Turns<'_> {
             end => end,
         };
         self.ended_badly(hook, end).await
+    }
+
+    /// Takes a hook as done that the charm does not handle. Nothing can happen in between, so one
+    /// step does.
+    async fn pass(&mut self, hook: &Hook, event: &Event) -> Result<()> {
+        let unit = self.unit;
+        self.timers.hook_began();
+        unit.missing(event).await;
+        let local = &self.local;
+        unit.steps.take(|snapshot| pass_hook(snapshot, hook, local)).await?;
+        self.timers.hook_committed();
+        self.after(hook).await
     }
 
     async fn ended_badly(&mut self, hook: &Hook, end: End) -> Result<()> {

@@ -56,6 +56,16 @@ enum Handler {
 }
 
 impl Unit {
+    /// Whether the charm has anything to run for an event.
+    pub(super) fn handles(&self, event: &Event) -> bool {
+        !matches!(handler(&self.directory.charm(), event, &Context::default()), Handler::None)
+    }
+
+    /// Says that there is nothing to run for an event.
+    pub(super) async fn missing(&self, event: &Event) {
+        self.log("INFO", format!("skipped {:?} hook (missing)", event.name())).await;
+    }
+
     /// Runs the charm for an event of the unit's loop.
     pub(super) async fn run(self: &Arc<Self>, event: &Event, context: Context) -> Ran {
         let id = context_id(&self.name, event);
@@ -90,7 +100,7 @@ impl Unit {
         let charm = self.directory.charm();
         let handler = handler(&charm, event, &context);
         let Some(program) = self.program(&handler, event, &context, mark.context()) else {
-            self.log("INFO", format!("skipped {:?} hook (missing)", event.name())).await;
+            self.missing(event).await;
             return Ok(Ran::not_run(Outcome::Missing));
         };
         let limit = limit(event, &context);

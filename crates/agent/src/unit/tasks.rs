@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 use tutti_model::agent::{Changes, HookStep, Operation, PendingTask, Snapshot, Step, TaskReport};
 use tutti_model::operation::{begin_task, commit_task};
@@ -59,6 +60,11 @@ impl Beside {
             tasks.insert(task, Progress::Running);
         }
         new
+    }
+
+    /// Runs something else that must have ended before the unit does.
+    pub(super) fn track(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.tracker.spawn(work)
     }
 
     /// Waits until none runs.

@@ -1,6 +1,7 @@
 //! The loop of a unit.
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tutti_model::agent::{ContextStatus, Snapshot, Step};
 use tutti_model::operation::{
@@ -13,7 +14,7 @@ use super::timers::Timers;
 use crate::deferral::Deferrals;
 use crate::error::chain;
 use crate::timing::random;
-use crate::{Error, Result};
+use crate::{Error, Result, charm_directory};
 
 /// The loop's own state. Nothing in it has to survive the agent.
 pub(super) struct Turns<'a> {
@@ -24,6 +25,8 @@ pub(super) struct Turns<'a> {
     wake: watch::Receiver<i64>,
     /// Operations in a row that the agent could not carry out.
     troubles: u32,
+    /// Forces the charm to the disk, once the unit has come to rest with it.
+    pub(super) saving: Option<JoinHandle<()>>,
 }
 
 impl<'a> Turns<'a> {
@@ -36,6 +39,7 @@ impl<'a> Turns<'a> {
             deferrals: Deferrals::default(),
             wake: unit.wake.clone(),
             troubles: 0,
+            saving: None,
         }
     }
 
@@ -86,7 +90,7 @@ impl<'a> Turns<'a> {
         let pace = unit.agent.timing.pace;
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         self.local.charm_missing =
-            snapshot.journal.charm.is_some() && !unit.directory.charm().is_dir();
+            snapshot.journal.charm.is_some() && !charm_directory::is_whole(unit.directory.path());
         self.local.retry_due = self.timers.retry_due();
         self.local.update_status_due = due(self.timers.update_status_at(snapshot, pace));
         self.local.deferred_due = due(self.deferrals.due());
@@ -142,6 +146,9 @@ impl<'a> Turns<'a> {
 
     /// Waits with nothing to do.
     async fn rest(&mut self, snapshot: &Snapshot) -> Result<()> {
+        if self.saving.is_none() {
+            self.saving = Some(self.unit.save());
+        }
         let pace = self.unit.agent.timing.pace;
         let update_status = self.timers.update_status_at(snapshot, pace);
         let due = [update_status, self.deferrals.due()].into_iter().flatten().min();
