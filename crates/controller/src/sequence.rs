@@ -1,13 +1,14 @@
 //! Locks and numbers: what makes transactions of one model serial and changes ordered.
 
-use tutti_store::Tx;
+use tutti_store::{Json, Tx};
 
 use crate::Error;
 
 tutti_store::sql! {
     LOCK_MODEL = "UPDATE model SET revision = revision + 1 WHERE id = $1";
     NEXT = "UPDATE sequence SET value = value + $2 WHERE name = $1 RETURNING value";
-    TOUCH_UNIT = "UPDATE unit SET generation = $2 WHERE id = $1";
+    TOUCH_UNITS = "UPDATE unit SET generation = $2 \
+        WHERE id IN (SELECT value FROM json_each($1))";
     NEXT_COUNTER = "INSERT INTO counter (model, name, next) VALUES ($1, $2, 1) \
         ON CONFLICT (model, name) DO UPDATE SET next = counter.next + 1 RETURNING next";
 }
@@ -40,8 +41,9 @@ pub fn next_counter(tx: &mut Tx<'_>, model: &str, name: &str) -> Result<i64, Err
 /// become visible in order. Returns the generation.
 pub fn touch<'u>(tx: &mut Tx<'_>, units: impl IntoIterator<Item = &'u str>) -> Result<i64, Error> {
     let generation = next(tx, "generation", 1)?;
-    for unit in units {
-        tx.exec(TOUCH_UNIT, (unit, generation))?;
+    let units: Vec<&str> = units.into_iter().collect();
+    if !units.is_empty() {
+        tx.exec(TOUCH_UNITS, (Json(units), generation))?;
     }
     tx.ring(UNITS_BELL);
     Ok(generation)

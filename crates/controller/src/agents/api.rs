@@ -9,6 +9,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tutti_model::agent::{Report, Session, SessionRequest, Snapshot, Step, UnitChanges};
+use tutti_store::Tx;
 
 use super::context::Surroundings;
 use super::session::{self, Agent};
@@ -93,12 +94,15 @@ async fn take_step(
     let agent = Agent { machine, session: query.session };
     let api_addresses = state.address.iter().map(ToString::to_string).collect();
     let surroundings = Surroundings { api_addresses };
-    let unit = id.clone();
-    let answer = state
-        .write(move |tx| step::step(tx, &agent, &unit, &request, &surroundings, clock::now()))
-        .await;
-    match answer {
-        Ok(answer) => Ok(Json(answer).into_response()),
+    let (unit, request) = (id.clone(), Arc::new(request));
+    let taken = Arc::clone(&request);
+    let applied = state.write(move |tx| step::step(tx, &agent, &unit, &taken, clock::now())).await;
+    match applied {
+        Ok(()) => {
+            let answer =
+                move |tx: &mut Tx<'_>| step::answer(tx, &id, &request, &surroundings, clock::now());
+            Ok(Json(state.read(answer).await?).into_response())
+        }
         Err(stale @ Error::StaleJournal { .. }) => {
             let snapshot = state.read(move |tx| step::current(tx, &id, clock::now())).await?;
             Ok(stale_journal(&stale, snapshot))
