@@ -42,7 +42,7 @@ pub use flow::{
     task_id,
 };
 pub use query::{FlowFilter, FlowRow, TaskFilter, TaskRow, WaitingFor};
-pub use retention::prune;
+pub use retention::{prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
 pub use submit::submit;
 pub use sync::{Sync, SyncState, sync_state};

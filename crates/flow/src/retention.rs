@@ -1,4 +1,4 @@
-//! Forgetting flows that ended long ago.
+//! Forgetting flows that ended long ago, and signals that nobody can wait for any more.
 
 use tutti_store::{Json, Tx, sql};
 use uuid::Uuid;
@@ -21,6 +21,9 @@ sql! {
     pub(crate) TASKS = "DELETE FROM flow_task WHERE flow IN (SELECT value FROM json_each($1))";
     pub(crate) RESOURCES = "DELETE FROM flow_resource WHERE flow IN (SELECT value FROM json_each($1))";
     pub(crate) FLOWS = "DELETE FROM flow WHERE id IN (SELECT value FROM json_each($1))";
+    // A task that has not succeeded may wait for it again when its flow is retried.
+    pub(crate) SIGNALS = "DELETE FROM flow_signal WHERE value = 9223372036854775807 AND key NOT IN (
+        SELECT wait_key FROM flow_task WHERE wait_key IS NOT NULL AND state <> 'succeeded')";
 }
 
 /// Forgets one batch of flows that ended before `older_than` (microseconds since 1970), sparing the newest `keep` and what
@@ -36,4 +39,14 @@ pub fn prune(tx: &mut Tx<'_>, older_than: i64, keep: u32) -> Result<usize> {
         }
     }
     Ok(old.len())
+}
+
+/// Forgets the signals of the greatest value (`i64::MAX`: the last there can be) that no task waits for, not even if its flow
+/// is retried; answers how many. Whoever waits for such a key later waits for ever: signal what is gone for good, and submit
+/// flows about it in the same transaction or before.
+///
+/// # Errors
+/// Storage errors.
+pub fn prune_signals(tx: &mut Tx<'_>) -> Result<usize> {
+    Ok(usize::try_from(tx.exec(SIGNALS, ())?).unwrap_or(usize::MAX))
 }

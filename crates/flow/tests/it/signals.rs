@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use tutti_flow::{
-    Failure, FlowState, NewTask, Retry, TaskState, Wait, complete, signal, signal_gone, task_id,
-    trouble,
+    Failure, FlowState, NewTask, Retry, TaskState, Wait, cancel, complete, prune_signals, retry,
+    signal, signal_gone, task_id, trouble,
 };
 use tutti_store::Store;
 
@@ -162,6 +162,27 @@ async fn a_signal_does_not_make_a_ready_flow_forget_its_work() {
         let engine = engine(&store, &log).start().await.unwrap();
         assert_eq!(ended(&store, id).await.state, FlowState::Succeeded);
         engine.stop().await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn last_signals_are_kept_for_those_who_may_wait() {
+    for place in Place::all() {
+        let store = place.open().await;
+        for key in ["unit/0", "unit/1", "unit/2"] {
+            send(&store, key, i64::MAX).await;
+        }
+        send(&store, "unit/3", 7).await;
+        let done = submit(&store, flow(&[], vec![wait("unit/0", 1, &[])])).await;
+        assert_eq!(done.state, FlowState::Succeeded);
+        let plan = vec![wait("unit/3", 8, &[]), wait("unit/1", 1, &[0])];
+        let id = submit(&store, flow(&[], plan)).await.id;
+        store.write(move |tx| cancel(tx, id)).await.unwrap();
+        assert_eq!(store.write(prune_signals).await.unwrap(), 2, "of units 0 and 2");
+        store.write(move |tx| retry(tx, id)).await.unwrap();
+        send(&store, "unit/3", 8).await;
+        assert_eq!(state(&store, id).await, FlowState::Succeeded);
         store.close().await;
     }
 }
