@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
 import jubilant
 
 PAGE = "<title>Catalogued</title>"
@@ -35,3 +41,27 @@ def test_an_unknown_name(juju: jubilant.Juju, tutti):
     done = tutti("deploy", "--model", str(juju.model), "nobody-published-this", check=False)
     assert done.returncode == 1
     assert "nobody-published-this" in done.stderr and "publish" in done.stderr
+
+
+def test_the_catalogue_lists_what_was_published(charm, tutti):
+    probe = charm("listed")
+    for revision in (0, 1):
+        assert tutti("publish", str(probe)).stdout == f'Published "listed", revision {revision}\n'
+    charms = json.loads(tutti("catalogue", "--format", "json").stdout)
+    assert [one["revision"] for one in charms if one["name"] == "listed"] == [0, 1]
+
+
+def test_built_under_charmcrafts_name(juju: jubilant.Juju, charm, tmp_path: pathlib.Path):
+    """Suites call `charmcraft pack` in the charm's directory and expect charmcraft's file name."""
+    probe = charm("crafted", hooks={"start": "status-set active"})
+    probe.write("charmcraft.yaml", "type: charm\nplatforms:\n  ubuntu@24.04:amd64:\n  ubuntu@24.04:arm64:\n")
+    charmcraft = tmp_path / "charmcraft"
+    charmcraft.symlink_to(shutil.which("tutti"))
+    subprocess.run([charmcraft, "pack", "--verbose"], cwd=probe.directory, check=True, capture_output=True)
+    (packed,) = probe.directory.glob("*.charm")
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+    assert packed.name == f"crafted_ubuntu-24.04-{architecture}.charm"
+    juju.deploy(packed)
+    juju.wait(lambda status: jubilant.all_active(status, "crafted"))
+    done = subprocess.run([charmcraft, "upload", packed], capture_output=True, text=True)
+    assert done.returncode == 1 and "charmcraft upload" in done.stderr
