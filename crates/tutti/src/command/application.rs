@@ -46,7 +46,7 @@ pub(crate) enum ApplicationCommand {
     /// Make a unit the leader of its application
     #[command(after_help = "Example:\n  tutti leader db/1")]
     Leader(Leader),
-    /// Let events that a charm put off come back on their own, or only with the next event
+    /// Bring events that a charm put off back early, or only with the next event
     #[command(after_help = "Example:\n  tutti defer-retries db off")]
     DeferRetries(DeferRetries),
 }
