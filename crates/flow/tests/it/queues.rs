@@ -58,10 +58,17 @@ async fn shared_flows_run_together_and_a_writer_is_not_overtaken() {
 async fn a_newer_converging_flow_takes_the_place_of_unstarted_ones() {
     for place in Place::all() {
         let (store, log) = (place.open().await, Log::default());
+        // The first one runs long enough for all that is submitted meanwhile, also on a busy machine.
         let converge = |name: &str, generation| NewFlow {
             converge: true,
             generation: Some(generation),
-            ..flow(&["app/db"], vec![step(Plan { millis: 80, ..named(name) }, &[])])
+            ..flow(
+                &["app/db"],
+                vec![step(
+                    Plan { millis: if generation == 1 { 2_000 } else { 10 }, ..named(name) },
+                    &[],
+                )],
+            )
         };
         let engine = engine(&store, &log).start().await.unwrap();
         let running = submit(&store, converge("1", 1)).await.id;
