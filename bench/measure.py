@@ -92,8 +92,8 @@ class Controller:
     def status(self, model: str = "bench"):
         return self.connection.json("GET", f"/v1/models/{model}/status")
 
-    def settle(self, units: int, model: str = "bench"):
-        """Waits until so many units are active and idle."""
+    def settle(self, units: int, model: str = "bench", every: float = 0.002):
+        """Waits until so many units are active and idle; looks every so many seconds."""
         while True:
             applications = self.status(model)["applications"].values()
             settled = sum(
@@ -102,7 +102,7 @@ class Controller:
                 for application in applications for unit in application.get("units", {}).values())
             if settled >= units:
                 return
-            time.sleep(0.002)
+            time.sleep(every)
 
 
 @contextlib.contextmanager
@@ -188,7 +188,8 @@ def deploy_ops(tutti: pathlib.Path) -> list[float]:
             record.write_text("")
             started = time.perf_counter()
             running.run("deploy", str(packed), f"python{'abcde'[number]}")
-            running.settle(number + 1)
+            # Looking takes time, too, which here is charged to us.
+            running.settle(number + 1, every=0.01)
             total = time.perf_counter() - started
             own = sum(float(line) for line in record.read_text().split())
             ratios.append(total / own * 100 - 100)
@@ -267,6 +268,26 @@ def fifty_units(tutti: pathlib.Path) -> list[float]:
         return [(time.perf_counter() - started) * 1000]
 
 
+def peers(units: int) -> Callable[[pathlib.Path], list[float]]:
+    def measure(tutti: pathlib.Path) -> list[float]:
+        """Time per hook while every unit greets every other, with the charm's processes."""
+        with controller(tutti) as running:
+            note = running.data / "note"
+            word = f"echo >> {note}"
+            hooks = {"ring-relation-joined": f"{word}; relation-set a=$RANDOM", "ring-relation-changed": word}
+            charm = bash_charm(running.data / "charm", hooks)
+            (charm / "metadata.yaml").write_text(
+                "name: small\nsummary: small\npeers: {ring: {interface: ring}}\n")
+            started = time.perf_counter()
+            running.run("deploy", str(charm), "small", "--num-units", str(units))
+            running.settle(units, every=0.2)
+            elapsed = time.perf_counter() - started
+            count = len(note.read_text()) + units * (len(HOOKS) - 2)
+            return [elapsed * 1000 / count]
+
+    return measure
+
+
 def hook_latency(tutti: pathlib.Path) -> list[float]:
     times = []
     with controller(tutti) as running:
@@ -295,6 +316,8 @@ MEASUREMENTS = [
     ("status --format json, 100 units", "ms", "≤ 10", status_json(100)),
     ("status --format json, 2,000 units", "ms", "≤ 50", status_json(2000)),
     ("50 units of a bash charm, deploy to active and idle", "ms", "", fifty_units),
+    ("20 units in a peer relation, per hook", "ms", "", peers(20)),
+    ("50 units in a peer relation, per hook", "ms", "", peers(50)),
     ("config change to start of config-changed", "ms", "≤ 20", hook_latency),
 ]
 
