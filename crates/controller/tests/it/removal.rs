@@ -65,8 +65,13 @@ async fn stuck(world: &World) -> crate::agent::Agent {
 async fn what_is_stuck_says_so_and_goes_with_force() {
     for mut world in World::all().await {
         let agent = stuck(&world).await;
+        // Whoever waits for the unit may only begin to.
+        world
+            .until("it says so", || async {
+                world.application("db").await.sync.state == "retrying"
+            })
+            .await;
         let application = world.application("db").await;
-        assert_eq!(application.sync.state, "retrying");
         assert!(application.sync.message.contains("hook failed"), "{:?}", application.sync);
         let tasks: Vec<serde_json::Value> =
             world.get("/v1/tasks?resource=application/db&state=retrying").await;
