@@ -8,11 +8,14 @@ mod answer;
 mod extract;
 mod listen;
 
+use std::net::Ipv4Addr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::http::header::{HOST, ORIGIN};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -36,6 +39,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
     routes()
         .fallback(async || Error::NotFound("there is nothing at this path".into()))
         .method_not_allowed_fallback(async || Error::Method)
+        .layer(middleware::from_fn(refuse_browsers))
         .layer(middleware::from_fn(fence))
         .with_state(state)
 }
@@ -60,6 +64,25 @@ pub(crate) fn routes() -> Router<Arc<State>> {
         .merge(crate::status::routes())
         .merge(crate::storage::routes())
         .merge(crate::units::routes())
+}
+
+/// A page in a browser of this machine reaches the loopback port as well as its user does; without
+/// logins only this keeps it out.
+async fn refuse_browsers(request: Request, next: Next) -> Response {
+    if is_from_page(request.headers()) {
+        return Error::Forbidden("the API is not for pages in browsers".into()).into_response();
+    }
+    next.run(request).await
+}
+
+/// Whether a page sent the request: of another site, which `Origin` tells, or of one whose public
+/// name was made to point here, which `Host` tells.
+fn is_from_page(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()));
+    let name = host.as_deref().unwrap_or_default();
+    let name = name.rsplit_once(':').map_or(name, |(name, _)| name);
+    let is_public = name.contains('.') && name.parse::<Ipv4Addr>().is_err();
+    headers.contains_key(ORIGIN) || is_public
 }
 
 /// Logs each request, and turns a panic into a 500.
@@ -101,10 +124,31 @@ async fn controller(axum::extract::State(state): Shared) -> Json<ControllerInfo>
 #[cfg(test)]
 mod tests {
     use axum::Router;
+    use axum::http::HeaderMap;
+    use axum::http::header::{HOST, ORIGIN};
     use axum::middleware;
     use axum::routing::get;
     use tokio::net::TcpListener;
     use tutti_client::{Client, Error};
+
+    #[test]
+    fn pages_are_told_from_programs() {
+        for (host, origin, expected) in [
+            ("127.0.0.1:17070", None, false),
+            ("[::1]:17070", None, false),
+            ("localhost", None, false),
+            ("", None, false),
+            ("127.0.0.1:17070", Some("http://example.com"), true),
+            ("127.0.0.1:17070", Some("null"), true),
+            ("example.com:17070", None, true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, host.parse().unwrap());
+            origin.map(|origin| headers.insert(ORIGIN, origin.parse().unwrap()));
+            assert_eq!(super::is_from_page(&headers), expected, "{host} {origin:?}");
+        }
+        assert!(!super::is_from_page(&HeaderMap::new()));
+    }
 
     #[tokio::test]
     async fn a_panic_is_one_failed_request() {
