@@ -2,8 +2,12 @@
 //!
 //! An artifact is written beside its place, synced, and moved there by one rename, so a name that
 //! exists always holds all of its bytes. Storing the same bytes twice is free.
+//!
+//! An upload that is refused leaves its artifact behind: what nothing refers to an hour after it
+//! was stored is an orphan ([`Artifacts::old`], [`forget_orphans`], [`Artifacts::remove_old`]).
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
@@ -12,18 +16,21 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use futures_util::{Stream, StreamExt};
-use tokio::{fs::File, io::AsyncWriteExt};
+use tokio::{fs::File, io::AsyncWriteExt, sync::Mutex};
 use tutti_store::{Tx, sql};
 use uuid::Uuid;
 
 use crate::Error;
 
-/// Leftovers of writers that died are removed when they are this old; living writers are faster.
-const INCOMING_AGE_MAX: Duration = Duration::from_secs(3600);
+/// What died writers left behind, and artifacts that nothing refers to, are removed when they are
+/// this old; the living are faster.
+const AGE_MAX: Duration = Duration::from_hours(1);
 
 sql! {
     RECORD = "INSERT INTO artifact (digest, size, created) VALUES ($1, $2, $3) \
               ON CONFLICT (digest) DO NOTHING";
+    FORGET = "DELETE FROM artifact WHERE digest = $1";
+    REFERRED_TO = "SELECT DISTINCT digest FROM content_unit";
 }
 
 /// Stored bytes.
@@ -37,7 +44,11 @@ pub struct Artifact {
 
 /// A directory of artifacts. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Artifacts(Arc<Path>);
+pub struct Artifacts {
+    directory: Arc<Path>,
+    /// Held while a name appears or goes, so that what was stored again a moment ago stays.
+    names: Arc<Mutex<()>>,
+}
 
 impl Artifacts {
     /// Opens the directory, making it if needed, and clears what dead writers left behind.
@@ -48,13 +59,13 @@ impl Artifacts {
         let incoming = directory.join("incoming");
         std::fs::create_dir_all(&incoming).map_err(Error::file("make", &incoming))?;
         clear_leftovers(&incoming).map_err(Error::file("clear", &incoming))?;
-        Ok(Self(directory.into()))
+        Ok(Self { directory: directory.into(), names: Arc::default() })
     }
 
     /// Where the artifact is, or would be.
     #[must_use]
     pub fn path(&self, digest: &str) -> PathBuf {
-        self.0.join(digest.get(..2).unwrap_or("00")).join(digest)
+        self.directory.join(digest.get(..2).unwrap_or("00")).join(digest)
     }
 
     /// Whether the artifact is there.
@@ -76,7 +87,7 @@ impl Artifacts {
         T: AsRef<[u8]>,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let incoming = self.0.join("incoming").join(Uuid::now_v7().to_string());
+        let incoming = self.directory.join("incoming").join(Uuid::now_v7().to_string());
         let stored = self.receive(&incoming, bytes).await;
         if stored.is_err() {
             // The failure of the write is the news; a leftover is cleared at the next start.
@@ -103,19 +114,31 @@ impl Artifacts {
         self.put(chunks).await
     }
 
-    /// Removes an artifact; one that is not there is fine.
+    /// The digests of the artifacts that were last stored an hour ago or earlier. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the directory cannot be read.
+    pub fn old(&self) -> Result<BTreeSet<String>, Error> {
+        let failed = Error::file("read", &self.directory);
+        old_files(&self.directory).map_err(failed)
+    }
+
+    /// Removes an artifact unless it was stored again meanwhile; answers whether it is gone.
     ///
     /// # Errors
     /// [`Error::Digest`], [`Error::File`].
-    pub fn remove(&self, digest: &str) -> Result<(), Error> {
+    pub async fn remove_old(&self, digest: &str) -> Result<bool, Error> {
         check(digest)?;
         let path = self.path(digest);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::file("remove", &path)(error))
-            }
-            _ => Ok(()),
+        let _names = self.names.lock().await;
+        match tokio::fs::metadata(&path).await {
+            Ok(file) if !is_old(&file).map_err(Error::file("read", &path))? => return Ok(false),
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(Error::file("read", &path)(error)),
         }
+        tokio::fs::remove_file(&path).await.map_err(Error::file("remove", &path))?;
+        Ok(true)
     }
 
     async fn receive<T, E>(
@@ -149,8 +172,9 @@ impl Artifacts {
     /// Moves finished bytes to their place; the directory is synced so that the name lasts.
     async fn place(&self, incoming: &Path, digest: &str) -> Result<(), Error> {
         let path = self.path(digest);
-        let directory = path.parent().unwrap_or(&self.0);
+        let directory = path.parent().unwrap_or(&self.directory);
         tokio::fs::create_dir_all(directory).await.map_err(Error::file("make", directory))?;
+        let _names = self.names.lock().await;
         tokio::fs::rename(incoming, &path).await.map_err(Error::file("place", &path))?;
         let opened = File::open(directory).await.map_err(Error::file("open", directory))?;
         opened.sync_all().await.map_err(Error::file("sync", directory))
@@ -164,6 +188,25 @@ impl Artifacts {
 pub fn record(tx: &mut Tx<'_>, artifact: &Artifact, now: i64) -> Result<(), Error> {
     tx.exec(RECORD, (artifact.digest.as_str(), artifact.size, now))?;
     Ok(())
+}
+
+/// Forgets the artifacts of these that neither a content unit refers to nor the caller, in
+/// `referred_to`; answers which, so that their files are removed.
+///
+/// # Errors
+/// [`Error::Store`].
+pub fn forget_orphans(
+    tx: &mut Tx<'_>,
+    old: &BTreeSet<String>,
+    referred_to: &BTreeSet<String>,
+) -> Result<Vec<String>, Error> {
+    let units: BTreeSet<String> = tx.all::<String>(REFERRED_TO, ())?.into_iter().collect();
+    let is_orphan = |digest: &&String| !units.contains(*digest) && !referred_to.contains(*digest);
+    let orphans: Vec<String> = old.iter().filter(is_orphan).cloned().collect();
+    for digest in &orphans {
+        tx.exec(FORGET, (digest,))?;
+    }
+    Ok(orphans)
 }
 
 /// Whether this is a digest: names come from requests and become paths.
@@ -183,15 +226,32 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 fn clear_leftovers(incoming: &Path) -> std::io::Result<()> {
-    let now = SystemTime::now();
     for entry in std::fs::read_dir(incoming)? {
         let entry = entry?;
-        let age = now.duration_since(entry.metadata()?.modified()?).unwrap_or_default();
-        if age > INCOMING_AGE_MAX {
+        if is_old(&entry.metadata()?)? {
             std::fs::remove_file(entry.path())?;
         }
     }
     Ok(())
+}
+
+fn old_files(directory: &Path) -> std::io::Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for shelf in std::fs::read_dir(directory)? {
+        for file in std::fs::read_dir(shelf?.path())? {
+            let file = file?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            if check(&name).is_ok() && is_old(&file.metadata()?)? {
+                found.insert(name);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn is_old(file: &std::fs::Metadata) -> std::io::Result<bool> {
+    let age = SystemTime::now().duration_since(file.modified()?).unwrap_or_default();
+    Ok(age > AGE_MAX)
 }
 
 #[cfg(test)]
@@ -252,14 +312,34 @@ mod tests {
         assert_eq!(std::fs::read(artifacts.path(&artifact.digest)).unwrap(), vec![7; 200_000]);
     }
 
-    #[test]
-    fn only_digests_are_names() {
+    #[tokio::test]
+    async fn what_is_stored_again_is_new() {
+        let directory = tempfile::tempdir().unwrap();
+        let artifacts = Artifacts::open(directory.path()).unwrap();
+        let kept = artifacts.put(chunks(&["kept"])).await.unwrap().digest;
+        let again = artifacts.put(chunks(&["again"])).await.unwrap().digest;
+        let gone = artifacts.put(chunks(&["gone"])).await.unwrap().digest;
+        for digest in [&again, &gone] {
+            let file = std::fs::File::open(artifacts.path(digest)).unwrap();
+            file.set_modified(SystemTime::now() - AGE_MAX * 2).unwrap();
+        }
+        let old = artifacts.old().unwrap();
+        assert_eq!(old, BTreeSet::from([again.clone(), gone.clone()]));
+        artifacts.put(chunks(&["again"])).await.unwrap();
+        for (digest, removed) in [(&kept, false), (&again, false), (&gone, true), (&gone, true)] {
+            assert_eq!(artifacts.remove_old(digest).await.unwrap(), removed);
+            assert_eq!(artifacts.contains(digest), !removed);
+        }
+    }
+
+    #[tokio::test]
+    async fn only_digests_are_names() {
         let directory = tempfile::tempdir().unwrap();
         let artifacts = Artifacts::open(directory.path()).unwrap();
         for name in ["", "..", "../../etc/passwd", &"A".repeat(64), &"a".repeat(63)] {
             assert!(!artifacts.contains(name), "{name}");
-            assert!(matches!(artifacts.remove(name), Err(Error::Digest(_))), "{name}");
+            let removed = artifacts.remove_old(name).await;
+            assert!(matches!(removed, Err(Error::Digest(_))), "{name}");
         }
-        artifacts.remove(&"a".repeat(64)).unwrap();
     }
 }

@@ -11,7 +11,7 @@ pub mod charm;
 mod error;
 pub mod repository;
 
-pub use artifact::{Artifact, Artifacts, record as record_artifact};
+pub use artifact::{Artifact, Artifacts, forget_orphans, record as record_artifact};
 pub use error::Error;
 
 use tutti_store::Migration;

@@ -11,7 +11,7 @@ use tutti_store::Tx;
 
 use crate::relations::{self, Touched};
 use crate::state::State;
-use crate::{Error, clock, secrets, sequence, units};
+use crate::{Error, artifacts, clock, operations, secrets, sequence, units};
 
 /// How often it looks, whatever it knows of deadlines.
 const TICK: Duration = Duration::from_secs(5);
@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_secs(5);
 /// How often old records are forgotten.
 const PRUNING: Duration = Duration::from_hours(1);
 
-/// Flows, events and past statuses are kept this long, microseconds: 14 days (Juju).
+/// Flows, operations, events and past statuses are kept this long, microseconds: 14 days (Juju).
 const KEPT: i64 = 14 * 24 * 3600 * 1_000_000;
 
 /// Flows kept whatever their age.
@@ -27,8 +27,9 @@ const FLOWS_KEPT: u32 = 1000;
 
 /// Keeps time until the controller stops.
 pub(crate) async fn keep(state: Arc<State>) {
-    let mut secrets_until = state.around.started;
-    let mut pruned = Instant::now();
+    // From the beginning: what came due while no controller ran wakes its owner, too.
+    let mut secrets_until = 0;
+    let mut pruned: Option<Instant> = None;
     loop {
         let now = clock::now();
         let result = look(&state, secrets_until, now).await;
@@ -42,8 +43,8 @@ pub(crate) async fn keep(state: Arc<State>) {
                 TICK
             }
         };
-        if pruned.elapsed() > PRUNING {
-            pruned = Instant::now();
+        if pruned.is_none_or(|at| at.elapsed() > PRUNING) {
+            pruned = Some(Instant::now());
             if let Err(error) = prune(&state, clock::now()).await {
                 tracing::warn!(error = %crate::http::sentence(&error), "cannot forget what is old");
             }
@@ -99,6 +100,8 @@ async fn prune(state: &State, now: i64) -> Result<(), Error> {
     let before = now - KEPT;
     state.store.outbox_prune(before).await?;
     state.write(move |tx| units::forget_statuses(tx, before)).await?;
+    state.write(move |tx| operations::forget(tx, before)).await?;
     while state.write(move |tx| Ok(tutti_flow::prune(tx, before, FLOWS_KEPT)?)).await? > 0 {}
-    Ok(())
+    state.write(|tx| Ok(tutti_flow::prune_signals(tx)?)).await?;
+    artifacts::remove_orphans(state).await
 }

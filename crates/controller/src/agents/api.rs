@@ -61,7 +61,7 @@ async fn changes(
     let alive = agent.clone();
     if state.read(move |tx| session::is_due(tx, &alive)).await? {
         let alive = agent.clone();
-        state.write(move |tx| session::seen(tx, &alive)).await?;
+        state.write(move |tx| session::seen(tx, &alive, query.after)).await?;
     }
     let wait = Duration::from_millis(query.wait_ms);
     let found = poll::until(&state, UNITS_BELL, wait, || {

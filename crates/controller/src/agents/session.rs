@@ -30,7 +30,7 @@ pub(super) fn open(
     let row = (machine, session, hostname, architecture, version, *pid, clock::now());
     tx.exec(sql::OPEN, row)?;
     // What is gone is not among the units answered here; nobody has to be told again.
-    tx.exec(sql::FORGET_GONE, (machine,))?;
+    tx.exec(sql::FORGET_GONE, (machine, i64::MAX))?;
     tx.ring(UNITS_BELL);
     let units: Vec<sql::Changed> = tx.all(sql::CHANGED, (machine, -1))?;
     let after = tx.one(sql::LAST_GENERATION, ())?;
@@ -52,9 +52,11 @@ pub(super) fn is_due(tx: &mut Tx<'_>, agent: &Agent) -> Result<bool, Error> {
     Ok(seen < clock::now() - SEEN_EVERY)
 }
 
-/// Writes down that an agent is alive.
-pub(super) fn seen(tx: &mut Tx<'_>, agent: &Agent) -> Result<(), Error> {
+/// Writes down that an agent is alive and has heard of everything up to `after`.
+pub(super) fn seen(tx: &mut Tx<'_>, agent: &Agent, after: i64) -> Result<(), Error> {
+    check(tx, agent)?;
     tx.exec(sql::SEEN, (&agent.machine, clock::now()))?;
+    tx.exec(sql::FORGET_GONE, (&agent.machine, after))?;
     Ok(())
 }
 

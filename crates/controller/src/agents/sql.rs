@@ -59,7 +59,7 @@ tutti_store::sql! {
         WHERE u.agent = $1 AND u.generation > $2 ORDER BY u.generation";
     pub(super) GONE = "SELECT id, name, model_name, model, generation FROM unit_gone \
         WHERE agent = $1 AND generation > $2 ORDER BY generation";
-    pub(super) FORGET_GONE = "DELETE FROM unit_gone WHERE agent = $1";
+    pub(super) FORGET_GONE = "DELETE FROM unit_gone WHERE agent = $1 AND generation <= $2";
 
     pub(super) LOCK = "UPDATE model SET revision = revision + 1 \
         WHERE id = (SELECT model FROM unit WHERE id = $1)";

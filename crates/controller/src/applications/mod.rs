@@ -19,6 +19,8 @@ mod settings;
 mod show;
 pub(crate) mod sql;
 
+use std::collections::BTreeSet;
+
 use tutti_model::api::Life;
 use tutti_store::Tx;
 
@@ -59,6 +61,11 @@ pub(crate) fn list(tx: &mut Tx<'_>, model: &Model) -> Result<Vec<Application>, E
 /// The resources of an application, by name.
 pub(crate) fn resources(tx: &mut Tx<'_>, application: &str) -> Result<Vec<Resource>, Error> {
     Ok(tx.all(sql::RESOURCES, (application,))?)
+}
+
+/// The digests of all charms and resources that applications use.
+pub(crate) fn artifacts(tx: &mut Tx<'_>) -> Result<BTreeSet<String>, Error> {
+    Ok(tx.all::<String>(sql::ARTIFACTS, ())?.into_iter().collect())
 }
 
 /// Gives every unit of these applications (by id) something new to look at; see

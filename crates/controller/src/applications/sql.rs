@@ -136,6 +136,8 @@ tutti_store::sql! {
     pub(crate) RESET_COUNTER = "DELETE FROM counter WHERE model = $1 AND name = $2";
     pub(crate) RESOURCES = "SELECT name, kind, revision, digest, size, filename, created \
         FROM resource WHERE application = $1 ORDER BY name";
+    pub(crate) ARTIFACTS =
+        "SELECT digest FROM resource UNION SELECT charm_digest FROM application";
     SET_RESOURCE = "INSERT INTO resource \
         (application, name, kind, revision, digest, size, filename, created) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \

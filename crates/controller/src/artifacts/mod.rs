@@ -10,12 +10,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::{StreamExt, stream};
 use tokio::io::AsyncReadExt;
-use tutti_content::{Artifact, Artifacts, record_artifact};
+use tutti_content::{Artifact, Artifacts, forget_orphans, record_artifact};
 use tutti_model::api::ArtifactInfo;
 
 use crate::http::{Segments, created};
 use crate::state::{Shared, State};
-use crate::{Error, clock};
+use crate::{Error, applications, clock};
 
 /// The most an upload may hold, bytes.
 const UPLOAD: usize = 4 * 1024 * 1024 * 1024;
@@ -50,6 +50,23 @@ pub(crate) async fn stored(artifacts: &Artifacts, digest: &str) -> Result<Artifa
     let path = artifacts.path(digest);
     let size = tokio::fs::metadata(path).await.map_err(|_| missing())?.len();
     Ok(Artifact { digest: digest.to_owned(), size })
+}
+
+/// Removes what uploads that were refused, and charms and resources that are gone, left behind.
+pub(crate) async fn remove_orphans(state: &State) -> Result<(), Error> {
+    let artifacts = state.artifacts.clone();
+    let old = tokio::task::spawn_blocking(move || artifacts.old());
+    let old = old.await.map_err(|_| Error::Panicked)??;
+    let orphans = state.write(move |tx| {
+        let referred_to = applications::artifacts(tx)?;
+        Ok(forget_orphans(tx, &old, &referred_to)?)
+    });
+    for digest in orphans.await? {
+        if state.artifacts.remove_old(&digest).await? {
+            tracing::info!(digest, "removed an artifact that nothing refers to");
+        }
+    }
+    Ok(())
 }
 
 async fn add(Extract(state): Shared, body: Bytes) -> Result<Response, Error> {

@@ -108,14 +108,14 @@ impl MachineExec {
             .await
     }
 
-    /// Returns once an operator has cancelled the task.
+    /// Returns once an operator has cancelled the task, or destroyed its model.
     async fn aborted(&self, which: &Which) {
         let mut bell = self.store.bell(BELL);
         loop {
             let (model, number) = (which.model.clone(), which.task);
             let found: Result<Option<sql::Task>, tutti_store::Error> =
                 self.store.read(move |tx| tx.maybe(sql::TASK, (model, number))).await;
-            if found.is_ok_and(|task| task.is_some_and(|task| task.status == "aborting")) {
+            if found.is_ok_and(|task| task.is_none_or(|task| task.status == "aborting")) {
                 return;
             }
             bell.wait().await;

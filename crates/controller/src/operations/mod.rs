@@ -58,9 +58,18 @@ pub(crate) fn action(
     }))
 }
 
-/// Forgets a model's operations.
+/// Forgets operations of which every task ended before a time.
+pub(crate) fn forget(tx: &mut Tx<'_>, before: i64) -> Result<(), Error> {
+    if tx.exec(sql::FORGET, (before,))? > 0 {
+        tx.exec(sql::FORGET_TASKS, ())?;
+    }
+    Ok(())
+}
+
+/// Forgets a model's operations; commands that still run on its machines are killed.
 pub(crate) fn remove_all_of_model(tx: &mut Tx<'_>, model: &str) -> Result<(), Error> {
     tx.exec(sql::REMOVE_TASKS, (model,))?;
     tx.exec(sql::REMOVE_OPERATIONS, (model,))?;
+    tx.ring(BELL);
     Ok(())
 }

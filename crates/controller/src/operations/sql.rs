@@ -81,6 +81,12 @@ tutti_store::sql! {
     pub(super) SET_LOG = "UPDATE operation_task SET log = $3 WHERE model = $1 AND number = $2";
     pub(super) REMOVE_TASKS = "DELETE FROM operation_task WHERE model = $1";
     pub(super) REMOVE_OPERATIONS = "DELETE FROM operation WHERE model = $1";
+    pub(super) FORGET = "DELETE FROM operation WHERE enqueued < $1 AND NOT EXISTS ( \
+        SELECT 1 FROM operation_task t WHERE t.model = operation.model \
+        AND t.operation = operation.number AND (t.completed IS NULL OR t.completed >= $1))";
+    pub(super) FORGET_TASKS = "DELETE FROM operation_task WHERE NOT EXISTS ( \
+        SELECT 1 FROM operation o \
+        WHERE o.model = operation_task.model AND o.number = operation_task.operation)";
     pub(super) LEADER_OF = "SELECT u.name FROM application a JOIN unit u ON u.id = a.leader \
         WHERE a.model = $1 AND a.name = $2";
 }

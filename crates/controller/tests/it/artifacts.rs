@@ -60,3 +60,26 @@ async fn bad_charms_are_refused_with_every_reason() {
         world.end().await;
     }
 }
+
+#[tokio::test]
+async fn what_nothing_refers_to_goes_when_it_is_old() {
+    for mut world in World::all().await {
+        world.model().await;
+        let file = world.directory.path().join("file");
+        std::fs::write(&file, "refused").unwrap();
+        let orphan: ArtifactInfo =
+            world.client.post_file("/v1/artifacts", &file, |_, _| {}).await.unwrap();
+        let used = world.upload(&charm("db")).await;
+        let path =
+            |digest: &str| world.options.data.join("artifacts").join(&digest[..2]).join(digest);
+        let (orphan, used) = (path(&orphan.digest), path(&used.digest));
+        let yesterday = std::time::SystemTime::now() - std::time::Duration::from_hours(24);
+        for path in [&orphan, &used] {
+            std::fs::File::open(path).unwrap().set_modified(yesterday).unwrap();
+        }
+        world.restart().await;
+        world.until("the orphan is gone", || async { !orphan.exists() }).await;
+        assert!(used.exists());
+        world.end().await;
+    }
+}
