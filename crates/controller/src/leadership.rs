@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use tutti_model::api::Life;
+use tutti_model::leader::choose_leader;
 use tutti_store::{Json, Tx};
 
 use crate::applications::Application;
@@ -16,10 +17,8 @@ use crate::units::{self, Unit};
 use crate::{Error, events};
 
 tutti_store::sql! {
-    ELECT = "UPDATE application SET leader = ( \
-        SELECT id FROM unit WHERE application = $1 \
-        ORDER BY CASE WHEN life = $2 THEN 0 ELSE 1 END, number LIMIT 1) \
-        WHERE id = $1 AND leader IS NULL RETURNING leader";
+    LEADER = "SELECT leader FROM application WHERE id = $1";
+    CANDIDATES = "SELECT id, number, life FROM unit WHERE application = $1";
     RESIGN = "UPDATE application SET leader = NULL WHERE id = $1 AND leader = $2";
     CHOOSE = "UPDATE application SET leader = $2 WHERE id = $1 AND (leader IS NULL OR leader <> $2)";
     SETTINGS = "SELECT leader_settings FROM application WHERE id = $1";
@@ -29,9 +28,16 @@ tutti_store::sql! {
 }
 
 /// Makes a unit the leader if the application (by id) has units and nobody leads; answers its id.
-/// A unit that is not being removed is preferred, then the lowest number.
 pub(crate) fn elect_if_none(tx: &mut Tx<'_>, application: &str) -> Result<Option<String>, Error> {
-    Ok(tx.maybe(ELECT, (application, Json(Life::Alive)))?.flatten())
+    if tx.one::<Option<String>>(LEADER, (application,))?.is_some() {
+        return Ok(None);
+    }
+    let units: Vec<(String, i64, Json<Life>)> = tx.all(CANDIDATES, (application,))?;
+    let candidates: Vec<_> = units.iter().map(|(_, number, life)| (*number, life.0)).collect();
+    let chosen = choose_leader(&candidates).and_then(|place| units.into_iter().nth(place));
+    let Some((leader, ..)) = chosen else { return Ok(None) };
+    tx.exec(CHOOSE, (application, &leader))?;
+    Ok(Some(leader))
 }
 
 /// A unit's records are gone: if it led, another one leads at once.

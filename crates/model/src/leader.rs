@@ -1,34 +1,22 @@
 //! Who leads an application.
 //!
-//! Juju lets a lease lapse; here a leader leads until it dies or an operator names another, and
-//! then a new one is chosen at once.
+//! Juju lets a lease lapse; here a leader leads until its records go or an operator names another,
+//! and then a new one is chosen at once.
 
 use crate::api::Life;
 
-/// A unit, as far as leading goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Its number.
-    pub number: u32,
-    /// Its life.
-    pub life: Life,
-    /// Its agent has not been heard of for too long.
-    pub lost: bool,
-    /// Whether it leads now.
-    pub leads: bool,
-}
-
-/// Chooses the leader; answers its number, none if no unit is alive.
+/// Chooses the leader among the units of an application that nobody leads, each given by number and
+/// life; answers its place.
 ///
-/// The present leader stays while it is alive, even if it is lost: hooks that it began may still
-/// run. Otherwise a unit whose agent answers is preferred, then the lowest number.
+/// The lowest number among the living. Where all are going, the lowest of them: its last hooks may
+/// still want to speak for the application.
 #[must_use]
-pub fn choose_leader(units: &[Candidate]) -> Option<u32> {
-    units
-        .iter()
-        .filter(|unit| unit.life == Life::Alive)
-        .min_by_key(|unit| (!unit.leads, unit.lost, unit.number))
-        .map(|unit| unit.number)
+pub fn choose_leader(units: &[(i64, Life)]) -> Option<usize> {
+    let rank = |place: &usize| {
+        let (number, life) = units[*place];
+        (life != Life::Alive, number)
+    };
+    (0..units.len()).min_by_key(rank)
 }
 
 #[cfg(test)]
@@ -37,18 +25,12 @@ mod tests {
 
     #[test]
     fn the_lowest_living_number_leads() {
-        let unit = |number| Candidate { number, life: Life::Alive, lost: false, leads: false };
-        let leader = |number| Candidate { leads: true, ..unit(number) };
-        let lost = |unit: Candidate| Candidate { lost: true, ..unit };
-        let dying = |unit: Candidate| Candidate { life: Life::Dying, ..unit };
+        use Life::{Alive, Dying};
         for (units, expected) in [
             (vec![], None),
-            (vec![unit(10), unit(2)], Some(2)),
-            (vec![unit(0), leader(1)], Some(1)),
-            (vec![unit(0), lost(leader(1))], Some(1)),
-            (vec![lost(unit(0)), unit(1), dying(leader(2))], Some(1)),
-            (vec![lost(unit(0)), lost(unit(1))], Some(0)),
-            (vec![dying(unit(0)), dying(leader(1))], None),
+            (vec![(10, Alive), (2, Alive)], Some(1)),
+            (vec![(0, Dying), (3, Alive), (2, Alive)], Some(2)),
+            (vec![(1, Dying), (0, Dying)], Some(1)),
         ] {
             assert_eq!(choose_leader(&units), expected, "{units:?}");
         }

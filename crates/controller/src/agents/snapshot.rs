@@ -62,7 +62,7 @@ pub(super) fn snapshot(
         machine: unit.machine.map(|machine| machine.to_string()),
         address: unit.address.clone(),
         retry_hooks: config::retry_hooks(model),
-        update_status_interval_ms: milliseconds(config::text(model, "update-status-hook-interval")),
+        update_status_interval_ms: config::update_status_interval_ms(model),
         deferral_retries: application.deferral_retries,
     })
 }
@@ -74,54 +74,9 @@ fn hash(value: &impl Serialize) -> Result<String, Error> {
     Ok(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// A Go duration (`5m`, `1h30m`, `1.5s`) in milliseconds; 0 for what is none.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a float saturates, and is not negative"
-)]
-fn milliseconds(text: &str) -> u64 {
-    let mut rest = text;
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let number =
-            rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
-        let (value, tail) = rest.split_at(number);
-        let unit = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit);
-        let factor = match unit {
-            "ms" => 1.0,
-            "s" => 1e3,
-            "m" => 60e3,
-            "h" => 3600e3,
-            _ => return 0,
-        };
-        let Ok(value) = value.parse::<f64>() else { return 0 };
-        total += value * factor;
-        rest = tail;
-    }
-    total as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations() {
-        for (text, expected) in [
-            ("5m", 300_000),
-            ("1h30m", 5_400_000),
-            ("1.5s", 1500),
-            ("250ms", 250),
-            ("0", 0),
-            ("", 0),
-            ("5 minutes", 0),
-            ("m", 0),
-        ] {
-            assert_eq!(milliseconds(text), expected, "{text}");
-        }
-    }
 
     #[test]
     fn a_hash_depends_on_nothing_but_the_value() {
