@@ -33,8 +33,11 @@ if __name__ == "__main__":
 
 def page(status: jubilant.Status) -> str:
     address = status.apps["website"].units["website/0"].address
-    with urllib.request.urlopen(f"http://{address}:8080/", timeout=5) as answer:
-        return answer.read().decode()
+    try:
+        with urllib.request.urlopen(f"http://{address}:8080/", timeout=5) as answer:
+            return answer.read().decode()
+    except OSError as error:
+        return str(error)
 
 
 def test_a_website_and_its_database(juju: jubilant.Juju):

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tutti_content::Artifacts;
 use tutti_flow::Engine;
+use tutti_model::address::first_unit_address;
 use tutti_store::{Migration, Store, Tx};
 use uuid::Uuid;
 
@@ -21,6 +22,7 @@ use crate::{Error, clock, http, keeper, tasks};
 
 tutti_store::sql! {
     IDENTITY = "SELECT uuid FROM controller LIMIT 1";
+    FIRST_ADDRESS = "UPDATE sequence SET value = $1 WHERE name = 'address'";
     CREATE_IDENTITY = "INSERT INTO controller (uuid, name, created) VALUES ($1, $2, $3)";
 }
 
@@ -162,7 +164,9 @@ fn identity(tx: &mut Tx<'_>, name: &str) -> Result<String, Error> {
     if let Some(uuid) = tx.maybe(IDENTITY, ())? {
         return Ok(uuid);
     }
-    let uuid = Uuid::now_v7().to_string();
+    let uuid = Uuid::now_v7();
+    tx.exec(FIRST_ADDRESS, (first_unit_address(uuid.as_u128()),))?;
+    let uuid = uuid.to_string();
     tx.exec(CREATE_IDENTITY, (&uuid, name, clock::now()))?;
     Ok(uuid)
 }

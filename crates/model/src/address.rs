@@ -9,6 +9,16 @@ const HOSTS: u32 = 254;
 /// Networks: from 127.1.0 to 127.255.255.
 const NETWORKS: u32 = 255 * 256;
 
+/// How many addresses there are.
+pub const UNIT_ADDRESSES: u32 = HOSTS * NETWORKS;
+
+/// The number of the address a controller begins with: one of the 255 networks `127.x`, so that the
+/// units of two controllers on one machine seldom meet. The seed is any random number.
+#[must_use]
+pub fn first_unit_address(seed: u128) -> u32 {
+    u32::try_from(seed % 255).unwrap_or_default() * HOSTS * 256
+}
+
 /// The nth loopback address, from 127.1.0.1 to 127.255.255.254; none beyond. Never one that ends
 /// in 0 or 255, and never one of 127.0, where other programs listen.
 #[must_use]

@@ -10,7 +10,7 @@ mod remove;
 mod show;
 pub(crate) mod sql;
 
-use tutti_model::address::unit_address;
+use tutti_model::address::{UNIT_ADDRESSES, unit_address};
 use tutti_model::agent::Resolved;
 use tutti_model::api::{Constraints, Life, ModelKind};
 use tutti_model::application::merged_constraints;
@@ -82,8 +82,10 @@ pub(crate) fn create(
         Placement::Beside(principal) => Some(principal.id.clone()),
         _ => None,
     };
-    let nth = u32::try_from(sequence::next(tx, "address", 1)? - 1).ok();
-    let address = nth
+    // Round and round: after sixteen million units the first ones are gone.
+    let drawn = (sequence::next(tx, "address", 1)? - 1).rem_euclid(i64::from(UNIT_ADDRESSES));
+    let address = u32::try_from(drawn)
+        .ok()
         .and_then(unit_address)
         .ok_or_else(|| Error::Conflict("every loopback address has been given to a unit".into()))?;
     let caas = model.kind.0 == ModelKind::Caas;
