@@ -149,6 +149,8 @@ impl Demo {
     fn finish(&self, options: &Options) -> Result<()> {
         if options.stop {
             say("stopping");
+            // With its units: what they started would outlive the controller, as it should.
+            self.tutti(&["destroy-model", "demo", "--no-prompt"])?;
             self.tutti(&["stop"])?;
             return fs::remove_dir_all(&self.data).context("cannot remove the scratch directory");
         }
