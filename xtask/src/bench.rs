@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::{
-    acceptance::{environment, link_programs},
+    acceptance::{environment, link_programs, path},
     setup,
     shell::{cargo, execute, root, target},
 };
@@ -29,6 +29,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let programs = link_programs(&target().join(profile).join("tutti"))?;
     let mut command = Command::new(environment()?.join("bin/python"));
     command.arg(root().join("bench/measure.py")).arg(programs.join("tutti"));
+    // Charms are packed with `uv`, as in the acceptance tests.
+    command.env("PATH", path(&[programs])?);
     if let Some(only) = &options.only {
         command.args(["--only", only]);
     }
