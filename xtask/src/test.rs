@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     acceptance, postgresql, setup,
-    shell::{cargo, execute, say, watched},
+    shell::{cargo, execute, say, target, watched},
     tidy,
 };
 
@@ -82,6 +82,8 @@ fn unit_and_integration(postgres: &str) -> Result<Totals> {
     command.args(["--status-level", "fail", "--final-status-level", "fail"]);
     command.env("TUTTI_TEST_POSTGRES", postgres).env("TUTTI_TEST_PYPI", "1");
     command.env("PATH", acceptance::path(&[])?);
+    command.env("TUTTI_TEST_OPS", acceptance::environment()?.join("bin/python"));
+    command.env("TUTTI_TEST_HOOK_TOOL", target().join("debug/examples/hook_tool"));
     let (lines, succeeded) = watched(&mut command)?;
     let totals = lines.iter().rev().find_map(|line| counts(line)).unwrap_or_default();
     if !succeeded && totals.failed == 0 {
