@@ -161,3 +161,53 @@ pub(crate) fn report(
     queue::grant(tx, settled.released, now)?;
     Ok(Some(Reported { attempts: settled.started, held: settled.held }))
 }
+
+#[cfg(test)]
+mod tests {
+    use tutti_store::Store;
+
+    use super::*;
+    use crate::{NewFlow, NewTask, Retry, query};
+
+    fn flow() -> NewFlow {
+        let task = NewTask {
+            name: "step".into(),
+            title: "do it".into(),
+            resource: None,
+            input: serde_json::Value::Null,
+            needs: Vec::new(),
+            wait: None,
+            retry: Retry::never(),
+        };
+        NewFlow {
+            id: Uuid::now_v7(),
+            kind: "test".into(),
+            title: "test claims".into(),
+            model: None,
+            resources: Vec::new(),
+            tasks: vec![task],
+            converge: false,
+            generation: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_declared_dead_takes_nothing_until_it_has_joined_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("test.db").display().to_string();
+        let store = Store::open(&file, crate::MIGRATIONS).await.unwrap();
+        let new = flow();
+        let (id, worker, instance) = (new.id, Uuid::from_u128(1), store.instance());
+        store.write(move |tx| crate::submit(tx, new.clone(), 1)).await.unwrap();
+        store.write(move |tx| join(tx, worker, instance, -1)).await.unwrap();
+        assert_eq!(store.write(|tx| recover(tx, None, 1)).await.unwrap(), 1);
+        let nothing = store.write(move |tx| work(tx, worker, 9, false, 1)).await.unwrap();
+        assert!(nothing.taken.is_empty() && nothing.attempts.is_empty());
+        let left = store.read(move |tx| query::flow(tx, id)).await.unwrap().unwrap();
+        assert_eq!(left.state, FlowState::Ready);
+        store.write(move |tx| join(tx, worker, instance, 1)).await.unwrap();
+        let taken = store.write(move |tx| work(tx, worker, 9, false, 1)).await.unwrap();
+        assert_eq!((taken.taken.len(), taken.attempts.len()), (1, 1));
+        store.close().await;
+    }
+}

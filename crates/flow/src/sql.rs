@@ -114,9 +114,11 @@ sql! {
     pub(crate) FLOWS_UNSTARTED = concat!("SELECT ", flow_columns!(), " FROM flow
         WHERE converge AND started IS NULL AND finished IS NULL AND resources = $1 AND kind = $2 ORDER BY ticket DESC");
 
+    /// A worker that was declared dead and does not know yet gets nothing: nobody would take that over again.
     pub(crate) TAKE = concat!("UPDATE flow SET state = 'running', worker = $1, epoch = epoch + 1, nudged = FALSE,
         started = coalesce(started, $3)
-        WHERE id IN (SELECT id FROM flow WHERE state = 'ready' ORDER BY ticket LIMIT $2) RETURNING ", flow_columns!());
+        WHERE id IN (SELECT id FROM flow WHERE state = 'ready' ORDER BY ticket LIMIT $2)
+        AND EXISTS (SELECT 1 FROM flow_worker WHERE flow_worker.id = $1) RETURNING ", flow_columns!());
 
     pub(crate) FLOWS_NUDGED = concat!("SELECT ", flow_columns!(), " FROM flow WHERE worker = $1 AND nudged");
 
