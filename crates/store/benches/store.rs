@@ -93,6 +93,9 @@ fn stepper(store: &Store) -> Batcher<i64, i64> {
 /// Each caller steps rows of its own, so that no batch has a row twice.
 async fn steps(store: &Store, count: i64, callers: i64) {
     let batcher = stepper(store);
+    clear(store).await;
+    let rows = 128 * callers;
+    store.write(move |tx| tx.insert_many("item", COLUMNS, (0..rows).map(item))).await.unwrap();
     let callers = (0..callers).map(|caller| {
         let batcher = batcher.clone();
         tokio::spawn(async move {
@@ -149,16 +152,23 @@ async fn scan(store: &Store, count: i64) {
     assert!(bytes.await.unwrap() > count as usize * 180);
 }
 
+/// `cargo bench -p tutti-store -- step` measures the rows whose title has the word.
+fn wanted(title: &str) -> bool {
+    std::env::args().skip(1).filter(|word| !word.starts_with('-')).all(|word| title.contains(&word))
+}
+
 macro_rules! measure {
     ($store:expr, $title:literal, $run:ident, $count:expr, $before:expr) => {{
-        let mut best = Duration::MAX;
-        for _ in 0..3 {
-            $before.await;
-            let started = Instant::now();
-            $run($store, $count).await;
-            best = best.min(started.elapsed());
+        if wanted($title) {
+            let mut best = Duration::MAX;
+            for _ in 0..3 {
+                $before.await;
+                let started = Instant::now();
+                $run($store, $count).await;
+                best = best.min(started.elapsed());
+            }
+            println!("{:<44} {:>10.0} /s", $title, $count as f64 / best.as_secs_f64());
         }
-        println!("{:<44} {:>10.0} /s", $title, $count as f64 / best.as_secs_f64());
     }};
 }
 
