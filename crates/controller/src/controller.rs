@@ -1,6 +1,9 @@
 //! Starting and stopping the controller.
 
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +93,7 @@ impl Controller {
     /// database cannot be opened, e.g. because another controller has it.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let failed = |what: String| move |source| Error::Start { what, source };
-        std::fs::create_dir_all(&options.data)
+        create_data_directory(&options.data)
             .map_err(failed(format!("create {}", options.data.display())))?;
         let store = Store::open(&options.database(), &migrations()).await?;
         match Self::serve(&store, options).await {
@@ -151,6 +154,22 @@ impl Controller {
         }
         self.engine.stop().await;
         self.store.close().await;
+    }
+}
+
+/// Makes a data directory. Others may pass through it, as workloads that run as users of their own
+/// must to reach their charm and storage, but not look around; what is private in it (database,
+/// socket, artifacts, log) is for its owner alone.
+///
+/// # Errors
+/// The directory, or one above it, cannot be made.
+pub fn create_data_directory(path: &Path) -> std::io::Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(0o711).create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        made => made,
     }
 }
 

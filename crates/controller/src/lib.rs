@@ -47,7 +47,7 @@ mod status;
 mod storage;
 mod units;
 
-pub use controller::{Controller, Options};
+pub use controller::{Controller, Options, create_data_directory};
 pub use error::Error;
 pub use openapi::openapi;
 pub use schema::{MIGRATIONS, STATEMENTS};

@@ -1,5 +1,6 @@
 //! Starting, stopping, refusing.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 use tutti_client::Client;
@@ -52,6 +53,20 @@ async fn tcp_serves_loopback_only() {
     options.listen = Some("0.0.0.0:0".parse().unwrap());
     let error = Controller::start(options).await.unwrap_err();
     assert!(error.to_string().contains("listen on 0.0.0.0"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_private_is_for_its_owner_alone() {
+    let world = World::sqlite().await;
+    let mode = |name: &str| {
+        let path = world.options.data.join(name);
+        path.metadata().unwrap().permissions().mode() & 0o077
+    };
+    assert_eq!(mode(""), 0o011, "workloads of other users must reach their charm and storage");
+    for name in ["tutti.sock", "tutti.db", "tutti.db-wal", "tutti.db.lock", "artifacts"] {
+        assert_eq!(mode(name), 0, "{name}");
+    }
+    world.end().await;
 }
 
 #[tokio::test]
