@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::host::Host;
 use crate::http::Listeners;
+use crate::poll::Waiting;
 use crate::state::State;
 use crate::status::Surroundings;
 use crate::{Error, clock, http, keeper, tasks};
@@ -46,6 +47,8 @@ pub struct Options {
     pub default_cloud: String,
     /// How long `--force` waits for agents before it removes records itself.
     pub force_wait: Duration,
+    /// How many requests may wait for news at a time, agents' included; more are refused with 503.
+    pub waiting_max: usize,
 }
 
 impl Options {
@@ -60,6 +63,7 @@ impl Options {
             name: "local".into(),
             default_cloud: "localhost".into(),
             force_wait: Duration::from_mins(1),
+            waiting_max: 512,
         }
     }
 
@@ -116,6 +120,7 @@ impl Controller {
             store: store.clone(),
             artifacts: artifacts.clone(),
             deadlines: Notify::new(),
+            waiting: Waiting::new(options.waiting_max),
             around: Surroundings {
                 controller: options.name.clone(),
                 started: clock::now(),

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tutti_client::Client;
 use tutti_controller::{Controller, Options, STATEMENTS};
-use tutti_model::api::{ControllerInfo, FlowInfo, ModelInfo};
+use tutti_model::api::{ControllerInfo, FlowInfo, LogPage, ModelCreate, ModelInfo};
 use tutti_store::Store;
 
 use crate::world::{World, refusal};
@@ -99,6 +99,40 @@ async fn bad_requests_get_problem_documents() {
     let huge = refusal(world.client.post::<_, ModelInfo>("/v1/models", &huge).await);
     assert_eq!(huge.status, 413);
     world.end().await;
+}
+
+#[tokio::test]
+async fn so_many_requests_may_wait_and_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { waiting_max: 1, ..Options::new(directory.path()) };
+    let socket = format!("unix:{}", options.socket().display()).parse().unwrap();
+    let controller = Controller::start(options).await.unwrap();
+    let client = Client::connect(&socket).await.unwrap();
+    let model = ModelCreate { name: "m".into(), ..ModelCreate::default() };
+    client.post::<_, ModelInfo>("/v1/models", &model).await.unwrap();
+    let log = async |follow_ms: u32| -> Result<LogPage, tutti_client::Error> {
+        client.get(&format!("/v1/models/m/log?after=0&follow_ms={follow_ms}")).await
+    };
+    let follower = client.clone();
+    let waiting = tokio::spawn(async move {
+        follower.get::<LogPage>("/v1/models/m/log?after=0&follow_ms=60000").await
+    });
+    let begun = Instant::now();
+    let busy = loop {
+        match log(1).await {
+            Err(tutti_client::Error::Problem(problem)) => break problem,
+            // The other one does not wait yet.
+            other => assert!(other.is_ok() && begun.elapsed().as_secs() < 10, "{other:?}"),
+        }
+    };
+    assert_eq!((busy.status, busy.code.as_str()), (503, "busy"));
+    log(0).await.unwrap();
+    waiting.abort();
+    while log(1).await.is_err() {
+        assert!(begun.elapsed().as_secs() < 10, "the place of who went is not free again");
+    }
+    drop(client);
+    controller.stop().await;
 }
 
 #[tokio::test]
