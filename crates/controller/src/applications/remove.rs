@@ -66,9 +66,6 @@ pub(crate) fn remove(
         }
     }
     relations::remove_all_of_application(tx, &application.id, removal.force_at, now, touched)?;
-    if removal.force_at.is_some_and(|at| at <= now) {
-        relations::force_due(tx, now, touched)?;
-    }
     finish_if_done(tx, &application.id, now, touched)
 }
 
