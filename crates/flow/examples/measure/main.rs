@@ -39,7 +39,8 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let measured = runtime.block_on(tokio::time::timeout(TIME_MAX, measure(&arguments)))??;
+    let measured =
+        runtime.block_on(async { tokio::time::timeout(TIME_MAX, measure(&arguments)).await })??;
     println!("{measured}");
     Ok(())
 }
