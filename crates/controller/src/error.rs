@@ -29,6 +29,20 @@ pub enum Error {
     /// 503 with code `busy`: as many requests wait for news as may.
     #[error("{0} requests wait for news already, as many as may; try again in a moment")]
     Busy(usize),
+    /// 412: the resource is not as the request expects.
+    #[error("{text}")]
+    Precondition {
+        /// One sentence.
+        text: String,
+        /// The entity tag now.
+        etag: String,
+    },
+    /// 422 with code `key-reused`: another request had the same `Idempotency-Key`.
+    #[error("this Idempotency-Key was used for another request: a new request needs a new one")]
+    KeyReused,
+    /// 410: it was there and is not kept any more.
+    #[error("{0}")]
+    Gone(String),
     /// 403: the unit or user may not do this.
     #[error("{0}")]
     Forbidden(String),

@@ -11,7 +11,7 @@ use tutti_store::Tx;
 
 use crate::relations::{self, Touched};
 use crate::state::State;
-use crate::{Error, artifacts, clock, operations, secrets, sequence, units};
+use crate::{Error, artifacts, clock, idempotency, operations, secrets, sequence, units};
 
 /// How often it looks, whatever it knows of deadlines.
 const TICK: Duration = Duration::from_secs(5);
@@ -101,6 +101,7 @@ async fn prune(state: &State, now: i64) -> Result<(), Error> {
     state.store.outbox_prune(before).await?;
     state.write(move |tx| units::forget_statuses(tx, before)).await?;
     state.write(move |tx| operations::forget(tx, before)).await?;
+    state.write(move |tx| idempotency::prune(tx, now)).await?;
     while state.write(move |tx| Ok(tutti_flow::prune(tx, before, FLOWS_KEPT)?)).await? > 0 {}
     state.write(|tx| Ok(tutti_flow::prune_signals(tx)?)).await?;
     artifacts::remove_orphans(state).await

@@ -22,6 +22,7 @@ mod error;
 mod events;
 mod host;
 mod http;
+mod idempotency;
 mod keeper;
 mod openapi;
 mod poll;

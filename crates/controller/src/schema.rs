@@ -16,6 +16,12 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "task messages",
         sql: include_str!("schema/0002-task-messages.sql"),
     },
+    Migration {
+        owner: "controller",
+        number: 3,
+        name: "idempotency",
+        sql: include_str!("schema/0003-idempotency.sql"),
+    },
 ];
 
 /// Every statement of this crate by name, for a test that prepares them on both engines.
@@ -24,6 +30,7 @@ pub const STATEMENTS: &[&[(&str, &str)]] = &[
     crate::applications::sql::STATEMENTS,
     crate::controller::STATEMENTS,
     crate::deferred::STATEMENTS,
+    crate::idempotency::STATEMENTS,
     crate::leadership::STATEMENTS,
     crate::logs::STATEMENTS,
     crate::machines::sql::STATEMENTS,

@@ -13,8 +13,8 @@ use tutti_model::api::{
 };
 use tutti_store::Tx;
 
-use super::{config, deploy, find, list, refresh, remove, resources, scale, settings, show};
-use crate::http::{Body, Query, Segments, accepted};
+use super::{deploy, find, list, refresh, remove, resources, scale, settings, show};
+use crate::http::{Body, Mutation, Query, Segments};
 use crate::models::{self, Model};
 use crate::state::{Shared, State};
 use crate::units::Removal;
@@ -44,15 +44,16 @@ type Names = Segments<(String, String)>;
 
 /// Runs a mutation of a living model.
 async fn mutate(
-    state: &State,
+    mutation: Mutation,
     model: String,
     change: impl Fn(&mut Tx<'_>, &Model, i64) -> Result<Accepted, Error> + Send + 'static,
 ) -> Result<Response, Error> {
-    let write = state.write(move |tx| {
-        let model = models::lock_alive(tx, &model)?;
-        change(tx, &model, clock::now())
-    });
-    Ok(accepted(write.await?))
+    mutation
+        .accept(move |tx| {
+            let model = models::lock_alive(tx, &model)?;
+            change(tx, &model, clock::now())
+        })
+        .await
 }
 
 async fn all(
@@ -73,20 +74,21 @@ async fn shown(
 ) -> Result<Json<ApplicationInfo>, Error> {
     let read = state.read(move |tx| {
         let model = models::find(tx, &model)?;
-        let application = find(tx, &model, &name)?;
-        show::one(tx, &model, application)
+        show::info(tx, &model, &name)
     });
     Ok(Json(read.await?))
 }
 
 async fn add(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments(model): Segments<String>,
     Body(request): Body<Deploy>,
 ) -> Result<Response, Error> {
-    let uploads = resources::prepare(&state.artifacts, &request.resources).await?;
-    mutate(&state, model, move |tx, model, now| deploy::deploy(tx, model, &request, &uploads, now))
-        .await
+    let uploads = resources::prepare(&mutation.state.artifacts, &request.resources).await?;
+    mutate(mutation, model, move |tx, model, now| {
+        deploy::deploy(tx, model, &request, &uploads, now)
+    })
+    .await
 }
 
 /// How a removal is asked for.
@@ -98,19 +100,17 @@ struct RemovalQuery {
 }
 
 async fn removed(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments((model, name)): Names,
     Query(query): Query<RemovalQuery>,
 ) -> Result<Response, Error> {
-    let wait = state.options.force_wait;
-    let write = state.write(move |tx| {
+    let wait = mutation.state.options.force_wait;
+    let removed = mutation.with_deadline().accept(move |tx| {
         let model = models::lock(tx, &model)?;
         let removal = Removal::new(query.force, query.no_wait, wait, clock::now());
         remove::request(tx, &model, &name, removal)
     });
-    let answer = write.await?;
-    state.deadlines.notify_one();
-    Ok(accepted(answer))
+    removed.await
 }
 
 async fn config_shown(
@@ -119,46 +119,48 @@ async fn config_shown(
 ) -> Result<Json<ApplicationConfig>, Error> {
     let read = state.read(move |tx| {
         let model = models::find(tx, &model)?;
-        let application = find(tx, &model, &name)?;
-        let charm = charms::of_application(tx, &application)?;
-        Ok(config::shown(&charm, &application))
+        show::config(tx, &model, &name)
     });
     Ok(Json(read.await?))
 }
 
 async fn configure(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments((model, name)): Names,
     Body(change): Body<ConfigChange>,
 ) -> Result<Response, Error> {
-    mutate(&state, model, move |tx, model, now| settings::configure(tx, model, &name, &change, now))
-        .await
+    mutate(mutation, model, move |tx, model, now| {
+        settings::configure(tx, model, &name, &change, now)
+    })
+    .await
 }
 
 async fn trust(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments((model, name)): Names,
     Body(switch): Body<Switch>,
 ) -> Result<Response, Error> {
-    mutate(&state, model, move |tx, model, now| settings::trust(tx, model, &name, switch.on, now))
+    mutate(mutation, model, move |tx, model, now| settings::trust(tx, model, &name, switch.on, now))
         .await
 }
 
 async fn expose(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments((model, name)): Names,
     Body(switch): Body<Switch>,
 ) -> Result<Response, Error> {
-    mutate(&state, model, move |tx, model, now| settings::expose(tx, model, &name, switch.on, now))
-        .await
+    mutate(mutation, model, move |tx, model, now| {
+        settings::expose(tx, model, &name, switch.on, now)
+    })
+    .await
 }
 
 async fn deferral(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments((model, name)): Names,
     Body(switch): Body<Switch>,
 ) -> Result<Response, Error> {
-    mutate(&state, model, move |tx, model, now| {
+    mutate(mutation, model, move |tx, model, now| {
         settings::deferral(tx, model, &name, switch.on, now)
     })
     .await
@@ -176,12 +178,14 @@ async fn constraints(
 }
 
 async fn constrain(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments((model, name)): Names,
     Body(wanted): Body<Constraints>,
 ) -> Result<Response, Error> {
-    mutate(&state, model, move |tx, model, now| settings::constrain(tx, model, &name, &wanted, now))
-        .await
+    mutate(mutation, model, move |tx, model, now| {
+        settings::constrain(tx, model, &name, &wanted, now)
+    })
+    .await
 }
 
 async fn resources_shown(
@@ -199,13 +203,13 @@ async fn resources_shown(
 }
 
 async fn attach(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments((model, name, resource)): Segments<(String, String, String)>,
     Body(upload): Body<ResourceUpload>,
 ) -> Result<Response, Error> {
     let given = std::collections::BTreeMap::from([(resource, upload)]);
-    let uploads = resources::prepare(&state.artifacts, &given).await?;
-    mutate(&state, model, move |tx, model, now| settings::attach(tx, model, &name, &uploads, now))
+    let uploads = resources::prepare(&mutation.state.artifacts, &given).await?;
+    mutate(mutation, model, move |tx, model, now| settings::attach(tx, model, &name, &uploads, now))
         .await
 }
 
@@ -222,42 +226,44 @@ async fn actions(
 }
 
 async fn refreshed(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments((model, name)): Names,
     Body(request): Body<Refresh>,
 ) -> Result<Response, Error> {
-    let uploads = resources::prepare(&state.artifacts, &request.resources).await?;
+    let uploads = resources::prepare(&mutation.state.artifacts, &request.resources).await?;
     if request.dry_run {
         let candidate = match request.candidate.as_str() {
             "" => None,
-            digest => Some(charms::stored(&state, digest).await?),
+            digest => Some(charms::stored(&mutation.state, digest).await?),
         };
         let trial = refresh::Trial { model, application: name, request, candidate };
         let asked = trial.clone();
-        let archives = state.read(move |tx| refresh::archives(tx, &asked));
-        let files = refresh::files(&state.artifacts, archives.await?).await?;
-        let plan = state.read(move |tx| refresh::plan(tx, &trial, &uploads, &files));
+        let archives = mutation.state.read(move |tx| refresh::archives(tx, &asked));
+        let files = refresh::files(&mutation.state.artifacts, archives.await?).await?;
+        let plan = mutation.state.read(move |tx| refresh::plan(tx, &trial, &uploads, &files));
         return Ok(Json(plan.await?).into_response());
     }
-    mutate(&state, model, move |tx, model, now| {
+    mutate(mutation, model, move |tx, model, now| {
         refresh::refresh(tx, model, &name, &request, &uploads, now)
     })
     .await
 }
 
 async fn lead(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments((model, name)): Names,
     Body(choice): Body<LeaderChoice>,
 ) -> Result<Response, Error> {
-    mutate(&state, model, move |tx, model, now| settings::lead(tx, model, &name, &choice.unit, now))
-        .await
+    mutate(mutation, model, move |tx, model, now| {
+        settings::lead(tx, model, &name, &choice.unit, now)
+    })
+    .await
 }
 
 async fn add_units(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments((model, name)): Names,
     Body(request): Body<AddUnits>,
 ) -> Result<Response, Error> {
-    mutate(&state, model, move |tx, model, now| scale::add(tx, model, &name, &request, now)).await
+    mutate(mutation, model, move |tx, model, now| scale::add(tx, model, &name, &request, now)).await
 }

@@ -31,6 +31,7 @@ use crate::{Error, events};
 pub(crate) use api::routes;
 pub(crate) use remove::{finish_if_done, remove};
 pub(crate) use scale::remove as remove_units;
+pub(crate) use show::{config as config_shown, info};
 pub(crate) use sql::{Application, Resource};
 
 /// The application of that name.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use tutti_model::api::{ActionInfo, Actions, ApplicationInfo, ModelKind};
+use tutti_model::api::{ActionInfo, Actions, ApplicationConfig, ApplicationInfo, ModelKind};
 use tutti_store::Tx;
 
-use super::Application;
+use super::{Application, config, find};
 use crate::models::Model;
 use crate::units::{self, Unit};
-use crate::{Error, flows, status};
+use crate::{Error, charms, flows, status};
 
 /// Applications with their units and how far they are.
 pub(super) fn infos(
@@ -23,22 +23,30 @@ pub(super) fn infos(
     let mut infos = Vec::new();
     for application in applications {
         let units = by_application.remove(&application.id).unwrap_or_default();
-        infos.push(info(tx, model, application, &units)?);
+        infos.push(shown(tx, model, application, &units)?);
     }
     Ok(infos)
 }
 
 /// One application.
-pub(super) fn one(
-    tx: &mut Tx<'_>,
-    model: &Model,
-    application: Application,
-) -> Result<ApplicationInfo, Error> {
+pub(crate) fn info(tx: &mut Tx<'_>, model: &Model, name: &str) -> Result<ApplicationInfo, Error> {
+    let application = find(tx, model, name)?;
     let units = units::of_application(tx, &application.id)?;
-    info(tx, model, application, &units)
+    shown(tx, model, application, &units)
 }
 
-fn info(
+/// Its settings.
+pub(crate) fn config(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    name: &str,
+) -> Result<ApplicationConfig, Error> {
+    let application = find(tx, model, name)?;
+    let charm = charms::of_application(tx, &application)?;
+    Ok(config::shown(&charm, &application))
+}
+
+fn shown(
     tx: &mut Tx<'_>,
     model: &Model,
     application: Application,

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body as Bytes;
 use axum::extract::State as Extract;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use futures_util::{StreamExt, stream};
 use tokio::io::AsyncReadExt;
 use tutti_content::{Artifact, Artifacts, forget_orphans, record_artifact};
 use tutti_model::api::ArtifactInfo;
 
-use crate::http::{Segments, created};
+use crate::http::Segments;
 use crate::state::{Shared, State};
 use crate::{Error, applications, clock};
 
@@ -73,7 +73,7 @@ async fn add(Extract(state): Shared, body: Bytes) -> Result<Response, Error> {
     let artifact = receive(&state.artifacts, body).await?;
     let info = ArtifactInfo { digest: artifact.digest.clone(), size: artifact.size };
     state.write(move |tx| Ok(record_artifact(tx, &artifact, clock::now())?)).await?;
-    Ok(created(info))
+    Ok((StatusCode::CREATED, Json(info)).into_response())
 }
 
 async fn bytes(

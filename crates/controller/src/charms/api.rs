@@ -14,7 +14,7 @@ use tutti_model::api::CharmInfo;
 
 use super::{candidate, info, list, publish, read};
 use crate::artifacts;
-use crate::http::{Query, Segments, created, drain};
+use crate::http::{Mutation, Query, Reply, Segments, drain};
 use crate::state::{Shared, State};
 use crate::{Error, clock, models};
 
@@ -48,11 +48,12 @@ struct UploadQuery {
 }
 
 async fn add(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments(name): Segments<String>,
     Query(query): Query<UploadQuery>,
     body: Bytes,
 ) -> Result<Response, Error> {
+    let state = Arc::clone(&mutation.state);
     // Before anything is stored: there must be a model to hold it.
     let model = name.clone();
     if let Err(error) = state.read(move |tx| models::find(tx, &model)).await {
@@ -67,17 +68,19 @@ async fn add(
         });
         return Ok(Json(info(&read.await?)).into_response());
     }
-    let write = state.write(move |tx| {
+    let added = mutation.body(&artifact.digest.clone()).run(move |tx| {
         let model = models::lock_alive(tx, &name)?;
-        publish(tx, Some(&model), &artifact, &charm, clock::now())
+        Reply::created(&info(&publish(tx, Some(&model), &artifact, &charm, clock::now())?))
     });
-    Ok(created(info(&write.await?)))
+    added.await
 }
 
-async fn add_to_catalogue(Extract(state): Shared, body: Bytes) -> Result<Response, Error> {
-    let (artifact, charm) = receive(&state, body).await?;
-    let write = state.write(move |tx| publish(tx, None, &artifact, &charm, clock::now()));
-    Ok(created(info(&write.await?)))
+async fn add_to_catalogue(mutation: Mutation, body: Bytes) -> Result<Response, Error> {
+    let (artifact, charm) = receive(&mutation.state, body).await?;
+    let added = mutation
+        .body(&artifact.digest.clone())
+        .run(move |tx| Reply::created(&info(&publish(tx, None, &artifact, &charm, clock::now())?)));
+    added.await
 }
 
 /// Stores an upload and reads it as a charm.

@@ -9,6 +9,8 @@
 
 mod api;
 mod events;
+mod list;
+mod outcome;
 mod show;
 mod tasks;
 
@@ -24,7 +26,8 @@ use crate::models::Model;
 use crate::time::rfc3339;
 use crate::{Error, models};
 
-pub(crate) use api::routes;
+pub(crate) use api::{routes, whole};
+pub(crate) use outcome::{Outcome, ended, outcome};
 pub(crate) use tasks::Tasks;
 
 /// What a mutation submits.

@@ -49,6 +49,17 @@ pub(super) fn task(row: TaskRow, name: impl Fn(&str) -> String) -> TaskInfo {
     }
 }
 
+/// What the API calls the states of tasks.
+pub(super) fn task_state_words() -> Vec<&'static str> {
+    let mut words = Vec::new();
+    for word in TaskState::ALL.iter().map(|one| state(*one)) {
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    words
+}
+
 /// The API knows fewer states than the engine.
 fn state(state: TaskState) -> &'static str {
     match state {
@@ -83,5 +94,8 @@ mod tests {
         assert_eq!(retrying, [TaskState::RetryWait, TaskState::Retrying]);
         assert_eq!(task_states("").unwrap(), []);
         assert_eq!(task_states("failed,lost").unwrap_err(), "lost");
+        let words = task_state_words();
+        assert_eq!(words.iter().filter(|word| **word == "retrying").count(), 1, "{words:?}");
+        assert!(task_states(&words.join(",")).is_ok());
     }
 }

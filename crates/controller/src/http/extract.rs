@@ -1,5 +1,6 @@
 //! Path, query and body of a request, with refusals as problem documents.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::body::BodyDataStream;
@@ -8,6 +9,7 @@ use axum::http::request::Parts;
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
+use super::body_note::BodyNote;
 use crate::Error;
 
 /// The most a JSON request may hold, bytes. Uploads are streams and have limits of their own.
@@ -32,7 +34,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        let note = request.extensions().get::<BodyNote>().cloned();
         let bytes = read(request.into_body()).await?;
+        let bytes = match &note {
+            Some(note) => note.read(&bytes)?,
+            None => Cow::Borrowed(bytes.as_slice()),
+        };
         let json: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(json)
             .map(Self)

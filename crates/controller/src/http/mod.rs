@@ -3,10 +3,20 @@
 //! The API is served on a unix socket and, if wanted, on a loopback port. A handler answers with
 //! a value or an [`Error`], which becomes a problem document. A handler that panics answers 500
 //! and nothing else suffers.
+//!
+//! Every change goes through [`Mutation`]: idempotency keys, preconditions, waiting for its flow.
+//! Every JSON answer to a `GET` has an entity tag (`conditional`).
 
-mod answer;
+mod body_note;
+mod call;
+mod conditional;
 mod extract;
 mod listen;
+mod mutation;
+mod problem;
+mod reply;
+mod resource;
+mod wait;
 
 use std::net::Ipv4Addr;
 use std::panic::AssertUnwindSafe;
@@ -24,9 +34,12 @@ use futures_util::FutureExt;
 use tutti_model::api::ControllerInfo;
 use tutti_store::Backend;
 
-pub(crate) use answer::{accepted, created, sentence};
 pub(crate) use extract::{Body, Query, Segments, drain};
 pub(crate) use listen::{Listeners, bind};
+pub(crate) use mutation::Mutation;
+pub(crate) use problem::sentence;
+pub(crate) use reply::Reply;
+pub(crate) use resource::{Kind, Resource};
 
 use crate::Error;
 use crate::state::{Shared, State};
@@ -39,6 +52,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
     routes()
         .fallback(async || Error::NotFound("there is nothing at this path".into()))
         .method_not_allowed_fallback(async || Error::Method)
+        .layer(middleware::from_fn(conditional::tagged))
         .layer(middleware::from_fn(refuse_browsers))
         .layer(middleware::from_fn(fence))
         .with_state(state)

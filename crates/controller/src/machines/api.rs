@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State as Extract;
 use axum::response::Response;
-use axum::routing::{delete, get};
+use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
@@ -12,9 +12,9 @@ use tutti_model::api::{Accepted, AddMachines, MachineInfo};
 use tutti_model::application::parse_constraints;
 use tutti_store::Tx;
 
-use super::{NewMachine, create, dying, find, infos, sql};
+use super::{NewMachine, create, dying, find, info, infos, sql};
 use crate::flows::{self, Change, Tasks};
-use crate::http::{Body, Query, Segments, accepted};
+use crate::http::{Body, Mutation, Query, Segments};
 use crate::models::{self, Model};
 use crate::relations::Touched;
 use crate::state::{Shared, State};
@@ -24,7 +24,7 @@ use crate::{Error, clock, sequence};
 pub(crate) fn routes() -> Router<Arc<State>> {
     Router::new()
         .route("/v1/models/{model}/machines", get(all).post(add))
-        .route("/v1/models/{model}/machines/{number}", delete(removed))
+        .route("/v1/models/{model}/machines/{number}", get(one).delete(removed))
 }
 
 async fn all(
@@ -38,11 +38,22 @@ async fn all(
     Ok(Json(read.await?))
 }
 
+async fn one(
+    Extract(state): Shared,
+    Segments((model, number)): Segments<(String, String)>,
+) -> Result<Json<MachineInfo>, Error> {
+    let read = state.read(move |tx| {
+        let model = models::find(tx, &model)?;
+        info(tx, &model, &number)
+    });
+    Ok(Json(read.await?))
+}
+
 /// The most machines one request may add.
 const ADD: u32 = 1000;
 
 async fn add(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments(model): Segments<String>,
     Body(request): Body<AddMachines>,
 ) -> Result<Response, Error> {
@@ -52,7 +63,7 @@ async fn add(
     }
     let constraints = parse_constraints(&request.constraints)?.0;
     let machine = NewMachine { base: request.base, constraints, manual: true };
-    let write = state.write(move |tx| {
+    let added = mutation.accept(move |tx| {
         let (model, now) = (models::lock_alive(tx, &model)?, clock::now());
         let mut numbers = Vec::new();
         for _ in 0..count {
@@ -69,7 +80,7 @@ async fn add(
         let messages = numbers.iter().map(|number| format!("created machine {number}")).collect();
         Ok(Accepted { flow, resource: json!({ "machines": numbers }), messages })
     });
-    Ok(accepted(write.await?))
+    added.await
 }
 
 /// How a machine's removal is asked for.
@@ -81,19 +92,17 @@ struct RemovalQuery {
 }
 
 async fn removed(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments((model, number)): Segments<(String, String)>,
     Query(query): Query<RemovalQuery>,
 ) -> Result<Response, Error> {
-    let wait = state.options.force_wait;
-    let write = state.write(move |tx| {
+    let wait = mutation.state.options.force_wait;
+    let removed = mutation.with_deadline().accept(move |tx| {
         let model = models::lock(tx, &model)?;
         let removal = Removal::new(query.force, query.no_wait, wait, clock::now());
         remove(tx, &model, &number, query.force, removal)
     });
-    let answer = write.await?;
-    state.deadlines.notify_one();
-    Ok(accepted(answer))
+    removed.await
 }
 
 /// A machine with units goes only with force, and takes them with it.

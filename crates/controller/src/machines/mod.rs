@@ -100,7 +100,22 @@ pub(crate) fn infos(tx: &mut Tx<'_>, model: &Model) -> Result<Vec<MachineInfo>, 
     for (number, unit) in tx.all::<(i64, String)>(sql::UNITS, (&model.id,))? {
         units.entry(number).or_default().push(unit);
     }
-    let info = |machine: Machine| MachineInfo {
+    let of = |machine: Machine| {
+        let units = units.remove(&machine.number).unwrap_or_default();
+        shown(&machine, units)
+    };
+    Ok(list(tx, model)?.into_iter().map(of).collect())
+}
+
+/// A machine as the API shows it.
+pub(crate) fn info(tx: &mut Tx<'_>, model: &Model, number: &str) -> Result<MachineInfo, Error> {
+    let machine = find(tx, model, number)?;
+    let units = tx.all(sql::NAMES_OF, (&model.id, machine.number))?;
+    Ok(shown(&machine, units))
+}
+
+fn shown(machine: &Machine, units: Vec<String>) -> MachineInfo {
+    MachineInfo {
         number: machine.number.to_string(),
         life: machine.life.0,
         status: StatusInfo {
@@ -109,7 +124,6 @@ pub(crate) fn infos(tx: &mut Tx<'_>, model: &Model) -> Result<Vec<MachineInfo>, 
             ..StatusInfo::default()
         },
         address: "127.0.0.1".into(),
-        units: units.remove(&machine.number).unwrap_or_default(),
-    };
-    Ok(list(tx, model)?.into_iter().map(info).collect())
+        units,
+    }
 }

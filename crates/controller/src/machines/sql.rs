@@ -43,6 +43,8 @@ tutti_store::sql! {
     pub(crate) UNITS = "SELECT machine, name FROM unit \
         WHERE model = $1 AND machine IS NOT NULL ORDER BY name";
     pub(crate) UNITS_OF = "SELECT id FROM unit WHERE model = $1 AND machine = $2";
+    pub(crate) NAMES_OF =
+        "SELECT name FROM unit WHERE model = $1 AND machine = $2 ORDER BY name";
     pub(crate) COUNT = "SELECT COUNT(*) FROM machine WHERE model = $1";
     pub(crate) COUNT_UNITS = "SELECT COUNT(*) FROM unit WHERE model = $1 AND machine = $2";
     pub(crate) SET_DYING =

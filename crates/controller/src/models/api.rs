@@ -14,9 +14,9 @@ use tutti_model::api::{
 use tutti_model::model_config;
 use tutti_store::{Json, Tx};
 
-use super::{Model, create, destroy, find, infos, list, lock_alive, sql};
+use super::{Model, config_shown, create, destroy, find, info, infos, list, lock_alive, sql};
 use crate::flows::{self, Change, Tasks};
-use crate::http::{Body, Query, Segments, accepted, created};
+use crate::http::{Body, Kind, Mutation, Query, Reply, Resource, Segments};
 use crate::state::{Shared, State};
 use crate::units::Removal;
 use crate::{Error, clock, constraints, sequence};
@@ -38,14 +38,15 @@ async fn all(Extract(state): Shared) -> Result<Answer<Vec<ModelInfo>>, Error> {
     Ok(Answer(read.await?))
 }
 
-async fn add(Extract(state): Shared, Body(request): Body<ModelCreate>) -> Result<Response, Error> {
-    let cores = state.around.host.cores;
-    let cloud = state.options.default_cloud.clone();
-    let write = state.write(move |tx| {
+async fn add(mutation: Mutation, Body(request): Body<ModelCreate>) -> Result<Response, Error> {
+    let cores = mutation.state.around.host.cores;
+    let cloud = mutation.state.options.default_cloud.clone();
+    let added = mutation.run(move |tx| {
         let model = create(tx, &request, &cloud, clock::now())?;
-        infos(tx, vec![model], cores)
+        let resource = Resource::new(&model.name, Kind::Model, "");
+        Ok(Reply::created(&info(tx, model, cores)?)?.at(resource))
     });
-    Ok(created(write.await?.pop()))
+    added.await
 }
 
 async fn one(
@@ -55,24 +56,24 @@ async fn one(
     let cores = state.around.host.cores;
     let read = state.read(move |tx| {
         let model = find(tx, &model)?;
-        infos(tx, vec![model], cores)
+        info(tx, model, cores)
     });
-    Ok(Answer(read.await?.pop().unwrap_or_default()))
+    Ok(Answer(read.await?))
 }
 
 async fn settings(
     Extract(state): Shared,
     Segments(model): Segments<String>,
 ) -> Result<Answer<ModelConfig>, Error> {
-    Ok(Answer(state.read(move |tx| Ok(model_config::shown(&find(tx, &model)?.config.0))).await?))
+    Ok(Answer(state.read(move |tx| Ok(config_shown(&find(tx, &model)?))).await?))
 }
 
 async fn configure(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments(model): Segments<String>,
     Body(change): Body<ConfigChange>,
 ) -> Result<Response, Error> {
-    let write = state.write(move |tx| {
+    let configured = mutation.accept(move |tx| {
         let model = lock_alive(tx, &model)?;
         let after = model_config::changed(&model.config.0, &change)?;
         let misspelt = |key| format!("key \"{key}\" is not known: possible misspelling");
@@ -89,7 +90,7 @@ async fn configure(
         let flow = submit(tx, &model, "configure-model", title)?;
         Ok(Accepted { flow: Some(flow), messages, ..Accepted::default() })
     });
-    Ok(accepted(write.await?))
+    configured.await
 }
 
 /// Submits the flow of a change that is in force at once.
@@ -118,12 +119,12 @@ async fn constrained(
 }
 
 async fn constrain(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments(model): Segments<String>,
     Body(wanted): Body<Constraints>,
 ) -> Result<Response, Error> {
     let wanted = constraints::check(&wanted)?.0;
-    let write = state.write(move |tx| {
+    let constrained = mutation.accept(move |tx| {
         let model = lock_alive(tx, &model)?;
         if wanted == model.constraints.0 {
             return Ok(Accepted::default());
@@ -133,7 +134,7 @@ async fn constrain(
         let flow = submit(tx, &model, "constrain-model", title)?;
         Ok(Accepted { flow: Some(flow), ..Accepted::default() })
     });
-    Ok(accepted(write.await?))
+    constrained.await
 }
 
 /// How a model's end is asked for. Storage never outlives its model here.
@@ -147,16 +148,14 @@ struct DestroyQuery {
 }
 
 async fn destroyed(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments(model): Segments<String>,
     Query(query): Query<DestroyQuery>,
 ) -> Result<Response, Error> {
-    let wait = query.timeout_ms.map_or(state.options.force_wait, Duration::from_millis);
-    let write = state.write(move |tx| {
+    let wait = query.timeout_ms.map_or(mutation.state.options.force_wait, Duration::from_millis);
+    let destroyed = mutation.with_deadline().accept(move |tx| {
         let removal = Removal::new(query.force, query.no_wait, wait, clock::now());
         destroy::destroy(tx, &model, removal)
     });
-    let answer = write.await?;
-    state.deadlines.notify_one();
-    Ok(accepted(answer))
+    destroyed.await
 }

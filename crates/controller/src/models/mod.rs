@@ -11,7 +11,9 @@ pub(crate) mod sql;
 use std::collections::BTreeMap;
 
 use tutti_charm::name;
-use tutti_model::api::{ConfigChange, Life, ModelCreate, ModelInfo, ModelKind, StatusInfo};
+use tutti_model::api::{
+    ConfigChange, Life, ModelConfig, ModelCreate, ModelInfo, ModelKind, StatusInfo,
+};
 use tutti_model::model_config;
 use tutti_store::{Json, Tx};
 use uuid::Uuid;
@@ -142,6 +144,16 @@ fn infos(tx: &mut Tx<'_>, models: Vec<Model>, cores: u32) -> Result<Vec<ModelInf
         generation: model.generation,
     };
     Ok(models.into_iter().map(info).collect())
+}
+
+/// A model as the API shows it.
+pub(crate) fn info(tx: &mut Tx<'_>, model: Model, cores: u32) -> Result<ModelInfo, Error> {
+    Ok(infos(tx, vec![model], cores)?.pop().unwrap_or_default())
+}
+
+/// A model's config as the API shows it.
+pub(crate) fn config_shown(model: &Model) -> ModelConfig {
+    model_config::shown(&model.config.0)
 }
 
 /// `available` or `destroying`.

@@ -1,5 +1,6 @@
 //! From the table of routes to the document.
 
+use tutti_model::api::{Accepted, Settled};
 use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
@@ -37,12 +38,13 @@ pub(super) struct Route {
     takes: Body,
     status: &'static str,
     answers: Body,
+    waits: bool,
 }
 
 /// A route that takes and answers nothing yet.
 pub(super) fn route(method: HttpMethod, path: &'static str, summary: &'static str) -> Route {
     let (takes, answers) = (Body::Nothing, Body::Nothing);
-    Route { method, path, summary, query: &[], takes, status: "200", answers }
+    Route { method, path, summary, query: &[], takes, status: "200", answers, waits: false }
 }
 
 impl Route {
@@ -73,6 +75,17 @@ impl Route {
 
     pub(super) fn answers_events(self) -> Self {
         Self { answers: Body::Events, ..self }
+    }
+
+    /// Answers with a flow that may be waited for.
+    pub(super) fn accepted(self) -> Self {
+        Self { waits: true, ..self }.answers::<Accepted>().status("202")
+    }
+
+    /// Whether it changes something under the rules of mutations; bytes are named by what they are.
+    fn is_mutation(&self) -> bool {
+        let is_apart = self.path.starts_with("/v1/agents/") || self.path == "/v1/artifacts";
+        self.method != HttpMethod::Get && !is_apart
     }
 
     /// A call of the agent's protocol.
@@ -112,7 +125,13 @@ pub(super) fn document() -> OpenApi {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "Mutations answer 202 with the flow that makes it so, or 200 without one when nothing \
-             had to change. Refusals are problem documents.",
+             had to change. With `Prefer: wait=N` they are held for up to N seconds (60 at most) \
+             until the flow has ended and then answer 201, 200 or 204; of a flow that failed, the \
+             body has a `problem`. With an `Idempotency-Key` a mutation that is sent again within a \
+             day has no effect and the same answer. `If-Match` compares entity tags, \
+             `expect_generation` (query or body) generations; what does not match is refused with \
+             412. Every JSON answer to a GET has an entity tag for `If-None-Match`. Refusals are \
+             problem documents.",
         ))
         .build();
     let components = ComponentsBuilder::new().schemas_from_iter(schemas).build();
@@ -134,6 +153,13 @@ fn operation(route: &Route, schemas: &mut Schemas) -> OperationBuilder {
     for name in route.query {
         operation = operation.parameter(parameter(name, ParameterIn::Query, Required::False));
     }
+    if route.is_mutation() {
+        let name = "expect_generation";
+        operation = operation.parameter(parameter(name, ParameterIn::Query, Required::False));
+        for name in ["Idempotency-Key", "If-Match", "Prefer"] {
+            operation = operation.parameter(parameter(name, ParameterIn::Header, Required::False));
+        }
+    }
     if let Some((kind, schema)) = content(route.takes, schemas) {
         let content = ContentBuilder::new().schema(Some(schema)).build();
         let body = RequestBodyBuilder::new().content(kind, content);
@@ -147,6 +173,12 @@ fn operation(route: &Route, schemas: &mut Schemas) -> OperationBuilder {
     let problem = ContentBuilder::new().schema(Some(problem)).build();
     let refused =
         ResponseBuilder::new().description("Refused").content("application/problem+json", problem);
+    if route.waits {
+        let settled = ContentBuilder::new().schema(Some(one::<Settled>(schemas))).build();
+        let waited = ResponseBuilder::new().description("Done, or nothing had to change");
+        let waited = waited.content("application/json", settled).build();
+        operation = operation.response("200", waited);
+    }
     operation.response(route.status, answer.build()).response("default", refused.build())
 }
 

@@ -1,12 +1,12 @@
 //! Everything under `/v1`: method, path, what it is for, what goes in and what comes out.
 
 use tutti_model::api::{
-    Accepted, Actions, AddMachines, AddStorage, AddUnits, ApplicationConfig, ApplicationInfo,
-    ArtifactInfo, CharmInfo, ConfigChange, Constraints, ControllerInfo, DeferredInfo, Deploy,
-    FlowInfo, Integrate, LeaderChoice, LogPage, MachineInfo, ModelConfig, ModelCreate, ModelInfo,
+    Actions, AddMachines, AddStorage, AddUnits, ApplicationConfig, ApplicationInfo, ArtifactInfo,
+    CharmInfo, ConfigChange, Constraints, ControllerInfo, DeferredInfo, Deploy, FlowInfo, FlowPage,
+    Integrate, LeaderChoice, LogPage, MachineInfo, ModelConfig, ModelCreate, ModelInfo,
     OperationInfo, OperationTask, Refresh, RelationInfo, RemoveRelation, RemoveUnits, Resolve,
     ResourceInfo, ResourceUpload, RunOperation, SecretAdd, SecretChange, SecretGrantChange,
-    SecretInfo, Status, StatusLogEntry, StorageInfo, Switch, TaskInfo, UnitInfo,
+    SecretInfo, Status, StatusLogEntry, StorageInfo, Switch, TaskInfo, TaskPage, UnitInfo,
 };
 use utoipa::openapi::HttpMethod::{Delete, Get, Patch, Post, Put};
 
@@ -78,6 +78,7 @@ fn models() -> Vec<Route> {
             .answers::<LogPage>(),
         route(Get, "/v1/models/{model}/machines", "A model's machines").lists::<MachineInfo>(),
         accepted(route(Post, "/v1/models/{model}/machines", "Add machines")).takes::<AddMachines>(),
+        route(Get, "/v1/models/{model}/machines/{number}", "A machine").answers::<MachineInfo>(),
         accepted(route(Delete, "/v1/models/{model}/machines/{number}", "Remove a machine"))
             .query(&["force", "no_wait"]),
         route(Get, "/v1/models/{model}/storage", "A model's storage").lists::<StorageInfo>(),
@@ -157,6 +158,7 @@ fn relations() -> Vec<Route> {
         route(Get, "/v1/models/{model}/relations", "A model's relations").lists::<RelationInfo>(),
         accepted(route(Post, "/v1/models/{model}/relations", "Relate applications"))
             .takes::<Integrate>(),
+        route(Get, "/v1/models/{model}/relations/{number}", "A relation").answers::<RelationInfo>(),
         accepted(route(Post, "/v1/models/{model}/relations/remove", "Remove a relation"))
             .takes::<RemoveRelation>(),
     ]
@@ -205,18 +207,25 @@ fn secrets() -> Vec<Route> {
 fn flows() -> Vec<Route> {
     vec![
         route(Get, "/v1/flows", "Flows, newest first")
-            .query(&["model", "resource", "state", "kind", "limit", "after"])
-            .lists::<FlowInfo>(),
+            .query(&["model", "resource", "state", "kind", "since", "limit", "after"])
+            .answers::<FlowPage>(),
+        history(route(Get, "/v1/models/{model}/flows", "A model's flows")),
+        history(route(Get, application!("/flows"), "An application's flows")),
+        history(route(Get, unit!("/flows"), "A unit's flows")),
+        history(route(Get, "/v1/models/{model}/machines/{number}/flows", "A machine's flows")),
+        history(route(Get, "/v1/models/{model}/relations/{number}/flows", "A relation's flows")),
         route(Get, "/v1/flows/{id}", "A flow with its tasks")
             .query(&["wait_ms"])
             .answers::<FlowInfo>(),
         route(Post, "/v1/flows/{id}/cancel", "Cancel a flow").answers::<FlowInfo>(),
         route(Post, "/v1/flows/{id}/retry", "Retry a flow").answers::<FlowInfo>(),
         route(Get, "/v1/tasks", "Tasks of flows, newest first")
-            .query(&["model", "resource", "state", "flow", "name", "limit", "after"])
-            .lists::<TaskInfo>(),
+            .query(&["model", "resource", "state", "flow", "name", "since", "limit", "after"])
+            .answers::<TaskPage>(),
         route(Get, "/v1/tasks/{id}", "A task").answers::<TaskInfo>(),
-        route(Get, "/v1/events", "What happens, as it happens").query(&["after"]).answers_events(),
+        route(Get, "/v1/events", "What happens, as it happens")
+            .query(&["after", "follow", "topic", "model"])
+            .answers_events(),
     ]
 }
 
@@ -240,7 +249,12 @@ fn agents() -> Vec<Route> {
     ]
 }
 
+/// The flows of one resource.
+fn history(route: Route) -> Route {
+    route.query(&["state", "kind", "since", "limit", "after"]).answers::<FlowPage>()
+}
+
 /// A mutation.
 fn accepted(route: Route) -> Route {
-    route.answers::<Accepted>().status("202")
+    route.accepted()
 }

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use tutti_model::api::{OperationInfo, OperationTask, RunOperation};
 
 use super::{BELL, info, progress, start};
-use crate::http::{Body, Query, Segments};
+use crate::http::{Body, Kind, Mutation, Query, Reply, Resource, Segments};
 use crate::relations::Touched;
 use crate::state::{Shared, State};
 use crate::{Error, clock, models, poll, sequence};
@@ -37,11 +36,11 @@ struct WaitQuery {
 }
 
 async fn run(
-    axum::extract::State(state): Shared,
+    mutation: Mutation,
     Segments(model): Segments<String>,
     Body(request): Body<RunOperation>,
 ) -> Result<Response, Error> {
-    let info = state.write(move |tx| {
+    let started = mutation.run(move |tx| {
         let model = models::lock(tx, &model)?;
         let mut touched = Touched::new();
         let number = start::start(tx, &model, &request, clock::now(), &mut touched)?;
@@ -49,9 +48,11 @@ async fn run(
         if !touched.is_empty() {
             sequence::touch(tx, touched.iter().map(String::as_str))?;
         }
-        Ok(info)
+        let resource = Resource::new(&model.name, Kind::Operation, number.to_string());
+        let flow = info.flow.as_deref().unwrap_or_default();
+        Ok(Reply::begun(&info)?.at(resource).by(flow))
     });
-    Ok((StatusCode::ACCEPTED, Json(info.await?)).into_response())
+    started.await
 }
 
 async fn list(
@@ -106,17 +107,17 @@ async fn read(state: &State, model: &str, number: i64) -> Result<OperationTask, 
 }
 
 async fn cancel(
-    axum::extract::State(state): Shared,
+    mutation: Mutation,
     Segments((model, number)): Segments<(String, i64)>,
-) -> Result<Json<OperationTask>, Error> {
-    let task = state.write(move |tx| {
+) -> Result<Response, Error> {
+    let cancelled = mutation.run(move |tx| {
         let model = models::lock(tx, &model)?;
         let task = info::find(tx, &model, number)?;
         let react = progress::cancel(tx, &task, clock::now())?;
         if let Some(unit) = task.unit.as_deref().filter(|_| react) {
             sequence::touch(tx, [unit])?;
         }
-        info::task(tx, &model, number)
+        Reply::changed(&info::task(tx, &model, number)?)
     });
-    Ok(Json(task.await?))
+    cancelled.await
 }

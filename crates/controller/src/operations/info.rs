@@ -15,7 +15,7 @@ use crate::{Error, time};
 const LIST: u32 = 1000;
 
 /// The operation of that number.
-pub(super) fn operation(
+pub(crate) fn operation(
     tx: &mut Tx<'_>,
     model: &Model,
     number: i64,
@@ -86,7 +86,7 @@ fn info<'t>(
 }
 
 /// The task of that number as the API shows it.
-pub(super) fn task(tx: &mut Tx<'_>, model: &Model, number: i64) -> Result<OperationTask, Error> {
+pub(crate) fn task(tx: &mut Tx<'_>, model: &Model, number: i64) -> Result<OperationTask, Error> {
     let row = find(tx, model, number)?;
     let messages = by_task(tx.all(sql::MESSAGES_OF_TASK, (&model.id, number))?);
     Ok(show(&row, &messages))

@@ -22,6 +22,7 @@ use tutti_store::Tx;
 use crate::Error;
 
 pub(crate) use api::routes;
+pub(crate) use info::{operation, task};
 pub(crate) use machine::MachineExec;
 pub(crate) use progress::{cancel_for_unit, log, report};
 pub(crate) use sql::STATEMENTS;

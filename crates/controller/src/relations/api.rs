@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use tutti_model::api::{Integrate, RelationInfo, RemoveRelation};
 
 use super::integrate;
-use crate::http::{Body, Segments, accepted};
+use crate::http::{Body, Mutation, Segments};
 use crate::state::{Shared, State};
 use crate::units::Removal;
 use crate::{Error, clock, models};
@@ -17,6 +17,7 @@ pub(crate) fn routes() -> Router<Arc<State>> {
     Router::new()
         .route("/v1/models/{model}/relations", get(list).post(create))
         .route("/v1/models/{model}/relations/remove", post(remove))
+        .route("/v1/models/{model}/relations/{number}", get(one))
 }
 
 async fn list(
@@ -30,31 +31,40 @@ async fn list(
     Ok(Json(list.await?))
 }
 
-async fn create(
+async fn one(
     axum::extract::State(state): Shared,
+    Segments((model, number)): Segments<(String, i64)>,
+) -> Result<Json<RelationInfo>, Error> {
+    let one = state.read(move |tx| {
+        let model = models::find(tx, &model)?;
+        super::one(tx, &model.id, number)
+    });
+    Ok(Json(one.await?))
+}
+
+async fn create(
+    mutation: Mutation,
     Segments(model): Segments<String>,
     Body(request): Body<Integrate>,
 ) -> Result<Response, Error> {
-    let answer = state.write(move |tx| {
+    let created = mutation.accept(move |tx| {
         let model = models::lock_alive(tx, &model)?;
         integrate::integrate(tx, &model, &request, clock::now())
     });
-    Ok(accepted(answer.await?))
+    created.await
 }
 
 async fn remove(
-    axum::extract::State(state): Shared,
+    mutation: Mutation,
     Segments(model): Segments<String>,
     Body(request): Body<RemoveRelation>,
 ) -> Result<Response, Error> {
-    let wait = state.options.force_wait;
-    let write = state.write(move |tx| {
+    let wait = mutation.state.options.force_wait;
+    let removed = mutation.with_deadline().accept(move |tx| {
         let model = models::lock(tx, &model)?;
         let now = clock::now();
         let removal = Removal::new(request.force, false, wait, now);
         integrate::remove(tx, &model, &request, removal.force_at, now)
     });
-    let answer = write.await?;
-    state.deadlines.notify_one();
-    Ok(accepted(answer))
+    removed.await
 }

@@ -77,6 +77,14 @@ pub(crate) fn infos(tx: &mut Tx<'_>, model: &str) -> Result<Vec<RelationInfo>, E
     Ok(list(tx, model)?.into_iter().map(info).collect())
 }
 
+/// The relation of that number as the API shows it.
+pub(crate) fn one(tx: &mut Tx<'_>, model: &str, number: RelationId) -> Result<RelationInfo, Error> {
+    let relation = find(tx, model, number)?
+        .ok_or_else(|| Error::NotFound(format!("relation {number} not found")))?;
+    let sides: Vec<sql::Side> = tx.all(sql::SIDES_OF, (&relation.id,))?;
+    Ok(info(relation, &sides))
+}
+
 /// One relation as the API shows it.
 fn info(relation: Relation, sides: &[sql::Side]) -> RelationInfo {
     let side = |role: &str| {

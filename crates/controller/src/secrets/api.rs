@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -11,7 +10,7 @@ use tutti_model::api::{SecretAdd, SecretChange, SecretGrantChange, SecretInfo};
 use tutti_store::Tx;
 
 use super::{user, view};
-use crate::http::{Body, Query, Segments, created};
+use crate::http::{Body, Kind, Mutation, Query, Reply, Resource, Segments};
 use crate::models::{self, Model};
 use crate::relations::Touched;
 use crate::state::{Shared, State};
@@ -67,81 +66,82 @@ async fn show(
 }
 
 async fn add(
-    axum::extract::State(state): Shared,
+    mutation: Mutation,
     Segments(model): Segments<String>,
     Body(request): Body<SecretAdd>,
 ) -> Result<Response, Error> {
-    let info = state.write(move |tx| {
+    let added = mutation.run(move |tx| {
         let model = models::lock_alive(tx, &model)?;
         let secret = user::add(tx, &model, &request, clock::now())?;
-        view::info(tx, secret, view::Wanted::default())
+        let resource = Resource::new(&model.name, Kind::Secret, secret.id.clone());
+        let info = view::info(tx, secret, view::Wanted::default())?;
+        Ok(Reply::created(&info)?.at(resource))
     });
-    Ok(created(info.await?))
+    added.await
 }
 
 async fn change(
-    axum::extract::State(state): Shared,
+    mutation: Mutation,
     Segments((model, secret)): Segments<(String, String)>,
     Body(request): Body<SecretChange>,
-) -> Result<Json<SecretInfo>, Error> {
-    let info = mutate(&state, model, move |tx, model, touched| {
+) -> Result<Response, Error> {
+    mutate(mutation, model, move |tx, model, touched| {
         let secret = user::change(tx, model, &secret, &request, clock::now(), touched)?;
-        view::info(tx, secret, view::Wanted::default())
-    });
-    Ok(Json(info.await?))
+        Reply::changed(&view::info(tx, secret, view::Wanted::default())?)
+    })
+    .await
 }
 
 async fn remove(
-    axum::extract::State(state): Shared,
+    mutation: Mutation,
     Segments((model, secret)): Segments<(String, String)>,
     Query(query): Query<SecretQuery>,
-) -> Result<StatusCode, Error> {
-    mutate(&state, model, move |tx, model, touched| {
-        user::remove(tx, model, &secret, query.revision, touched)
+) -> Result<Response, Error> {
+    mutate(mutation, model, move |tx, model, touched| {
+        user::remove(tx, model, &secret, query.revision, touched)?;
+        Ok(Reply::nothing())
     })
-    .await?;
-    Ok(StatusCode::NO_CONTENT)
+    .await
 }
 
 async fn grant(
-    axum::extract::State(state): Shared,
+    mutation: Mutation,
     Segments((model, secret)): Segments<(String, String)>,
     Body(request): Body<SecretGrantChange>,
-) -> Result<StatusCode, Error> {
-    mutate(&state, model, move |tx, model, _| {
-        user::grant(tx, model, &secret, &request.applications)
+) -> Result<Response, Error> {
+    mutate(mutation, model, move |tx, model, _| {
+        user::grant(tx, model, &secret, &request.applications)?;
+        Ok(Reply::nothing())
     })
-    .await?;
-    Ok(StatusCode::NO_CONTENT)
+    .await
 }
 
 async fn revoke(
-    axum::extract::State(state): Shared,
+    mutation: Mutation,
     Segments((model, secret)): Segments<(String, String)>,
     Body(request): Body<SecretGrantChange>,
-) -> Result<StatusCode, Error> {
-    mutate(&state, model, move |tx, model, touched| {
-        user::revoke(tx, model, &secret, &request.applications, touched)
+) -> Result<Response, Error> {
+    mutate(mutation, model, move |tx, model, touched| {
+        user::revoke(tx, model, &secret, &request.applications, touched)?;
+        Ok(Reply::nothing())
     })
-    .await?;
-    Ok(StatusCode::NO_CONTENT)
+    .await
 }
 
 /// Changes secrets of a model and wakes the units that must react.
-async fn mutate<T: Send + 'static>(
-    state: &State,
+async fn mutate(
+    mutation: Mutation,
     model: String,
-    change: impl Fn(&mut Tx<'_>, &Model, &mut Touched) -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    state
-        .write(move |tx| {
-            let model = models::lock_alive(tx, &model)?;
-            let mut touched = Touched::new();
-            let result = change(tx, &model, &mut touched)?;
-            if !touched.is_empty() {
-                sequence::touch(tx, touched.iter().map(String::as_str))?;
-            }
-            Ok(result)
-        })
-        .await
+    change: impl Fn(&mut Tx<'_>, &Model, &mut Touched) -> Result<Reply, Error> + Send + 'static,
+) -> Result<Response, Error> {
+    let changed = mutation.run(move |tx| {
+        let model = models::lock_alive(tx, &model)?;
+        let mut touched = Touched::new();
+        let reply = change(tx, &model, &mut touched)?;
+        if !touched.is_empty() {
+            sequence::touch(tx, touched.iter().map(String::as_str))?;
+        }
+        Ok(reply)
+    });
+    changed.await
 }

@@ -27,6 +27,7 @@ pub(crate) use api::routes;
 pub(crate) use charm::{create, grant, remove, revoke, track, update};
 pub(crate) use due::{expired, rotated, wake_due};
 pub(crate) use sql::{STATEMENTS, Secret};
+pub(crate) use view::shown;
 
 /// An owner's records (by id: a unit, an application, a model) are gone: so are its secrets, what
 /// it tracked and what it was granted.

@@ -6,7 +6,8 @@ use tutti_model::agent::{ConsumedSecret, ContextSecret, SecretAccess, SecretHook
 use tutti_model::api::{SecretContent, SecretInfo, SecretInfoAccess, SecretRevision};
 use tutti_store::Tx;
 
-use super::{Secret, content, sql};
+use super::{Secret, content, sql, user};
+use crate::models::Model;
 use crate::relations::Member;
 use crate::{Error, time};
 
@@ -160,6 +161,12 @@ pub(crate) fn info(tx: &mut Tx<'_>, secret: Secret, wanted: Wanted) -> Result<Se
     info.label = secret.label;
     info.description = secret.description;
     Ok(info)
+}
+
+/// A secret by name or id as an operator sees it, its content excepted.
+pub(crate) fn shown(tx: &mut Tx<'_>, model: &Model, secret: &str) -> Result<SecretInfo, Error> {
+    let secret = user::find(tx, model, secret)?;
+    info(tx, secret, Wanted::default())
 }
 
 fn revision(row: sql::Revision) -> SecretRevision {

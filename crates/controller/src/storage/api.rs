@@ -10,7 +10,7 @@ use tutti_model::api::{Accepted, AddStorage, Life, StorageInfo};
 use tutti_store::Tx;
 
 use crate::flows::{self, Change, Tasks};
-use crate::http::{Body, Segments, accepted};
+use crate::http::{Body, Mutation, Segments};
 use crate::models::{self, Model};
 use crate::state::{Shared, State};
 use crate::{Error, applications, charms, clock, sequence, units};
@@ -33,15 +33,15 @@ async fn list(
 }
 
 async fn add(
-    axum::extract::State(state): Shared,
+    mutation: Mutation,
     Segments((model, application, number)): Segments<(String, String, String)>,
     Body(request): Body<AddStorage>,
 ) -> Result<Response, Error> {
-    let answer = state.write(move |tx| {
+    let added = mutation.accept(move |tx| {
         let model = models::lock_alive(tx, &model)?;
         add_to(tx, &model, &format!("{application}/{number}"), &request)
     });
-    Ok(accepted(answer.await?))
+    added.await
 }
 
 fn add_to(

@@ -15,7 +15,7 @@ use tutti_store::{Json as Column, Tx};
 use super::sql::{self, PastStatus};
 use super::{Removal, find, show};
 use crate::flows::{self, Change, Tasks};
-use crate::http::{Body, Query, Segments, accepted};
+use crate::http::{Body, Mutation, Query, Segments};
 use crate::models::{self, Model};
 use crate::state::{Shared, State};
 use crate::{Error, applications, clock, sequence};
@@ -33,19 +33,17 @@ pub(crate) fn routes() -> Router<Arc<State>> {
 type Names = Segments<(String, String, String)>;
 
 async fn remove(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments(model): Segments<String>,
     Body(request): Body<RemoveUnits>,
 ) -> Result<Response, Error> {
-    let wait = state.options.force_wait;
-    let write = state.write(move |tx| {
+    let wait = mutation.state.options.force_wait;
+    let removed = mutation.with_deadline().accept(move |tx| {
         let model = models::lock(tx, &model)?;
         let removal = Removal::new(request.force, request.no_wait, wait, clock::now());
         applications::remove_units(tx, &model, &request, removal)
     });
-    let answer = write.await?;
-    state.deadlines.notify_one();
-    Ok(accepted(answer))
+    removed.await
 }
 
 async fn shown(
@@ -54,8 +52,7 @@ async fn shown(
 ) -> Result<Json<UnitInfo>, Error> {
     let read = state.read(move |tx| {
         let model = models::find(tx, &model)?;
-        let unit = find(tx, &model, &format!("{application}/{number}"))?;
-        show::info(tx, &model, unit)
+        show::info(tx, &model, &format!("{application}/{number}"))
     });
     Ok(Json(read.await?))
 }
@@ -95,15 +92,15 @@ async fn history(
 }
 
 async fn resolved(
-    Extract(state): Shared,
+    mutation: Mutation,
     Segments((model, application, number)): Names,
     Body(word): Body<Resolve>,
 ) -> Result<Response, Error> {
-    let write = state.write(move |tx| {
+    let resolved = mutation.accept(move |tx| {
         let model = models::lock(tx, &model)?;
         resolve(tx, &model, &format!("{application}/{number}"), word, clock::now())
     });
-    Ok(accepted(write.await?))
+    resolved.await
 }
 
 /// Writes the operator's word on a failed hook.

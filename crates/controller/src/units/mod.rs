@@ -25,6 +25,7 @@ use crate::{Error, events, leadership, storage};
 
 pub(crate) use api::routes;
 pub(crate) use remove::{Removal, dead, next_overdue, remove, remove_overdue};
+pub(crate) use show::info;
 pub(crate) use sql::Unit;
 
 /// Where a new unit lives.

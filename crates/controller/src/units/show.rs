@@ -4,14 +4,15 @@ use tutti_model::api::UnitInfo;
 use tutti_model::status::open_ports;
 use tutti_store::Tx;
 
-use super::{Unit, by_id};
+use super::{by_id, find};
 use crate::Error;
 use crate::applications;
 use crate::models::Model;
 use crate::relations::view::{View, Viewer};
 
 /// The unit with its relations.
-pub(super) fn info(tx: &mut Tx<'_>, model: &Model, unit: Unit) -> Result<UnitInfo, Error> {
+pub(crate) fn info(tx: &mut Tx<'_>, model: &Model, name: &str) -> Result<UnitInfo, Error> {
+    let unit = find(tx, model, name)?;
     let application = applications::by_id(tx, &unit.application)?
         .ok_or_else(|| Error::NotFound(format!("the application of {} is gone", unit.name)))?;
     let principal = match &unit.principal {

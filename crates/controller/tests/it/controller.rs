@@ -188,8 +188,9 @@ async fn accepted_changes_say_where_to_look() {
     let change = r#"{"set": {"update-status-hook-interval": "1m"}}"#;
     let first = world.raw("PATCH /v1/models/m/config", change).await;
     assert!(first.starts_with("HTTP/1.1 202 Accepted"), "{first}");
-    let location = first.lines().find_map(|line| line.strip_prefix("location: ")).unwrap();
-    let flow: FlowInfo = world.get(location).await;
+    assert!(first.contains("\r\nlocation: /v1/models/m\r\n"), "{first}");
+    let link = first.lines().find_map(|line| line.strip_prefix("link: <")).unwrap();
+    let flow: FlowInfo = world.get(link.strip_suffix(">; rel=\"status\"").unwrap()).await;
     assert_eq!(flow.kind, "configure-model");
     let again = world.raw("PATCH /v1/models/m/config", change).await;
     assert!(again.starts_with("HTTP/1.1 200 OK") && !again.contains("location: "), "{again}");

@@ -1,9 +1,7 @@
 //! Flows, tasks and events.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use tutti_model::api::{Accepted, FlowInfo, TaskInfo};
+use tutti_model::api::{Accepted, FlowInfo, FlowPage, TaskInfo, TaskPage};
 
 use crate::charm::charm;
 use crate::world::{World, refusal};
@@ -18,23 +16,21 @@ async fn flows_and_tasks_are_found_by_model_resource_and_state() {
         for query in
             ["", "?model=m", "?resource=application/db", "?kind=deploy", "?model=m&limit=1"]
         {
-            let flows: Vec<FlowInfo> = world.get(&format!("/v1/flows{query}")).await;
+            let flows = world.get::<FlowPage>(&format!("/v1/flows{query}")).await.flows;
             assert_eq!((flows.len(), flows[0].id.as_str()), (1, id.as_str()), "{query}");
             assert_eq!((flows[0].model.as_str(), flows[0].generation), ("m", Some(1)));
             assert_eq!(flows[0].resources, ["application/db"]);
         }
         for query in ["?model=n", "?resource=application/x", "?state=failed"] {
-            assert!(
-                world.get::<Vec<FlowInfo>>(&format!("/v1/flows{query}")).await.is_empty(),
-                "{query}"
-            );
+            let flows = world.get::<FlowPage>(&format!("/v1/flows{query}")).await.flows;
+            assert_eq!(flows, [], "{query}");
         }
         let path = "/v1/tasks?resource=unit/db/1&state=WAITING,pending";
-        let tasks: Vec<TaskInfo> = world.get(path).await;
+        let tasks = world.get::<TaskPage>(path).await.tasks;
         assert_eq!((tasks.len(), tasks[0].name.as_str()), (1, "unit.converge"));
         let one: TaskInfo = world.get(&format!("/v1/tasks/{}", tasks[0].id)).await;
         assert_eq!((one.flow.as_str(), one.resource.as_str()), (id.as_str(), "unit/db/1"));
-        let problem = refusal(world.client.get::<Vec<TaskInfo>>("/v1/tasks?state=odd").await);
+        let problem = refusal(world.client.get::<TaskPage>("/v1/tasks?state=odd").await);
         assert_eq!(problem.status, 400);
         world.end().await;
     }
@@ -100,27 +96,86 @@ async fn a_unit_that_goes_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn events_resume_where_a_reader_left_off() {
+async fn pages_follow_one_another() {
+    for world in World::all().await {
+        world.model().await;
+        for _ in 0..5 {
+            world.post::<Accepted>("/v1/models/m/machines", json!({})).await;
+        }
+        let all = world.get::<FlowPage>("/v1/flows").await;
+        assert_eq!((all.flows.len(), all.next), (5, None));
+        let mut found = Vec::new();
+        let mut next = Some("/v1/flows?limit=2&kind=add-machines".to_owned());
+        while let Some(path) = next {
+            let answer = world.send("GET", &path, &[], &Value::Null).await;
+            let page: FlowPage = answer.json();
+            let link = page.next.as_ref().map(|next| format!("<{next}>; rel=\"next\""));
+            assert_eq!(answer.header("link"), link.unwrap_or_default());
+            found.extend(page.flows);
+            next = page.next;
+        }
+        assert_eq!(found, all.flows);
+        let first = &found[4].id;
+        let gone =
+            refusal(world.client.get::<FlowPage>(&format!("/v1/flows?after={}", uuid())).await);
+        assert_eq!(gone.status, 410);
+        let rest = world.get::<FlowPage>(&format!("/v1/flows?after={first}")).await;
+        assert_eq!(rest.flows, []);
+        world.deploy(&charm("db"), 3).await;
+        let one = world.get::<TaskPage>("/v1/tasks?resource=application/db&limit=2").await;
+        let two = world.get::<TaskPage>(&one.next.unwrap()).await;
+        let all = world.get::<TaskPage>("/v1/tasks?resource=application/db").await;
+        let ids = |tasks: &[TaskInfo]| tasks.iter().map(|task| task.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(&[one.tasks, two.tasks].concat()), ids(&all.tasks)[..4]);
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_filter_is_named_with_those_that_are() {
+    for world in World::all().await {
+        for (path, named, known) in [
+            ("/v1/flows?colour=red", "colour", "since"),
+            ("/v1/tasks?kind=deploy", "kind", "name"),
+            ("/v1/flows?state=odd", "odd", "superseded"),
+            ("/v1/tasks?task_state=odd", "odd", "revert_failed"),
+            ("/v1/flows?since=yesterday", "yesterday", "10m"),
+            ("/v1/flows?limit=0", "limit", "1000"),
+            ("/v1/events?kind=x", "kind", "topic"),
+        ] {
+            let problem = refusal(world.client.get::<Value>(path).await);
+            assert_eq!(problem.status, 400, "{path}");
+            let said = &problem.detail;
+            assert!(said.contains(named) && said.contains(known), "{path}: {said}");
+        }
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_resource_has_a_history() {
     for world in World::all().await {
         world.model().await;
         world.deploy(&charm("db"), 1).await;
-        let mut seen = Vec::new();
-        let mut events = world.client.events("/v1/events?after=0").await.unwrap();
-        let mut last = String::new();
-        while !seen.iter().any(|(topic, _)| topic == "tutti.unit") {
-            let event = tokio::time::timeout(Duration::from_secs(10), events.next()).await.unwrap();
-            let event = event.unwrap().unwrap();
-            let body: Value = serde_json::from_str(&event.data).unwrap();
-            last = event.id.clone();
-            seen.push((event.event, body));
-        }
-        assert_eq!((seen[0].0.as_str(), &seen[0].1["event"]), ("tutti.model", &json!("created")));
-        drop(events);
+        world.patch("/v1/models/m/applications/db/config", json!({"set": {"port": "1"}})).await;
         world.post::<Accepted>("/v1/models/m/machines", json!({})).await;
-        let mut events = world.client.events(&format!("/v1/events?after={last}")).await.unwrap();
-        let next = events.next().await.unwrap().unwrap();
-        assert_eq!(next.id.parse::<i64>().unwrap(), last.parse::<i64>().unwrap() + 1);
-        // A follower does not keep the controller from stopping.
+        for (path, kinds) in [
+            ("applications/db/flows", &["configure", "deploy"][..]),
+            ("applications/db/flows?state=BLOCKED", &["configure"]),
+            ("applications/db/flows?since=1h", &["configure", "deploy"]),
+            ("applications/db/flows?since=2100-01-01T00:00:00Z", &[]),
+            ("machines/1/flows", &["add-machines"]),
+            ("units/db/7/flows", &[]),
+            ("flows", &["add-machines", "configure", "deploy"]),
+        ] {
+            let flows = world.get::<FlowPage>(&format!("/v1/models/m/{path}")).await.flows;
+            let found: Vec<_> = flows.iter().map(|flow| flow.kind.as_str()).collect();
+            assert_eq!(found, kinds, "{path}");
+        }
+        let recent = world.get::<TaskPage>("/v1/tasks?since=10m&task_state=WAITING").await.tasks;
+        assert!(!recent.is_empty());
+        let none = world.get::<TaskPage>("/v1/tasks?since=2100-01-01T00:00:00Z").await;
+        assert_eq!(none, TaskPage::default());
         world.end().await;
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tutti_model::api::{Accepted, ApplicationInfo, FlowInfo, Life, ModelInfo};
+use tutti_model::api::{Accepted, ApplicationInfo, FlowInfo, Life, ModelInfo, TaskPage};
 
 use crate::charm::charm;
 use crate::world::{World, refusal};
@@ -73,9 +73,8 @@ async fn what_is_stuck_says_so_and_goes_with_force() {
             .await;
         let application = world.application("db").await;
         assert!(application.sync.message.contains("hook failed"), "{:?}", application.sync);
-        let tasks: Vec<serde_json::Value> =
-            world.get("/v1/tasks?resource=application/db&state=retrying").await;
-        assert_eq!(tasks[0]["resource"], "unit/db/0");
+        let tasks: TaskPage = world.get("/v1/tasks?resource=application/db&state=retrying").await;
+        assert_eq!(tasks.tasks[0].resource, "unit/db/0");
         world.delete("/v1/models/m/applications/db").await;
         assert_eq!(world.application("db").await.life, Life::Dying, "it waits for its unit");
         // The time runs on while the controller is down.

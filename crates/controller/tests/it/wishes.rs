@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tutti_client::Error;
-use tutti_model::api::{ModelInfo, Status};
+use tutti_model::api::{FlowPage, ModelInfo, Status};
 
 use crate::charm::charm;
 use crate::world::{World, refusal};
@@ -148,7 +148,7 @@ async fn whatever_was_wished_for_goes_without_a_trace() {
             // Every flow ends, since nobody waits for what is gone; a cancelled one with the task a
             // worker is at.
             let path = "/v1/flows?state=blocked,ready,running,waiting,reverting";
-            let ended = async || world.get::<Vec<Value>>(path).await.is_empty();
+            let ended = async || world.get::<FlowPage>(path).await.flows.is_empty();
             world.until("every flow has ended", ended).await;
             drop(agent);
             assert_eq!(world.leftovers(TABLES).await, [], "seed {seed}");

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -61,7 +62,17 @@ impl World {
 
     /// Stops the controller and starts it again on the same data.
     pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Stops the controller.
+    pub(crate) async fn stop(&mut self) {
         self.controller.take().unwrap().stop().await;
+    }
+
+    /// Starts the controller after [`World::stop`].
+    pub(crate) async fn start_again(&mut self) {
         self.controller = Some(Controller::start(self.options.clone()).await.unwrap());
     }
 
@@ -100,6 +111,28 @@ impl World {
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.unwrap();
         answer
+    }
+
+    /// Sends a request with headers; answers everything of the answer.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Answer {
+        let lines: String =
+            headers.iter().map(|(name, value)| format!("\r\n{name}: {value}")).collect();
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let mut socket = UnixStream::connect(self.options.socket()).await.unwrap();
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}{lines}\r\n\r\n{body}"
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        Answer::read(&answer)
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
@@ -179,6 +212,37 @@ impl World {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("not so in time: {what}");
+    }
+}
+
+/// An answer with its headers.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    fn read(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let header = |line: &str| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.to_lowercase(), value.to_owned())
+        };
+        Self { status, headers: lines.map(header).collect(), body: body.to_owned() }
+    }
+
+    /// A header, or nothing.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(one, _)| one == name);
+        found.map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 }
 

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::Problem;
+
 /// The answer to an accepted mutation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
@@ -14,6 +16,20 @@ pub struct Accepted {
     pub resource: Value,
     /// Sentences for a person, e.g. `will remove unit db/1`.
     pub messages: Vec<String>,
+}
+
+/// The answer to a mutation whose client waited for the flow (`Prefer: wait`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Settled {
+    /// As without waiting; its flow has ended.
+    #[serde(flatten)]
+    pub accepted: Accepted,
+    /// How far the resource is.
+    pub sync: Sync,
+    /// Why the flow failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
 }
 
 /// Whether the world matches a resource's desired state.
@@ -69,6 +85,26 @@ pub struct FlowInfo {
     pub finished: String,
     /// Its tasks; in lists left out.
     pub tasks: Vec<TaskInfo>,
+}
+
+/// One page of flows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct FlowPage {
+    /// Flows without their tasks, newest first.
+    pub flows: Vec<FlowInfo>,
+    /// Address of the next page; none when there are no more.
+    pub next: Option<String>,
+}
+
+/// One page of tasks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct TaskPage {
+    /// Tasks, newest first; of one flow in its order.
+    pub tasks: Vec<TaskInfo>,
+    /// Address of the next page; none when there are no more.
+    pub next: Option<String>,
 }
 
 /// One thing a blocked flow waits for.

@@ -1,8 +1,10 @@
 //! The request and answer types of the HTTP API under `/v1`.
 //!
 //! `{model}` is a model's UUID or short name. A unit `db/0` is the two path segments `db/0`.
-//! Mutations answer 202 with [`Accepted`] and a `Location` header naming the flow, or 200 with
-//! `flow: null` when nothing changes. Errors are [`Problem`] documents (RFC 9457).
+//! Mutations answer 202 with [`Accepted`], a `Location` header that names the resource and a `Link`
+//! header (`rel="status"`) that names the flow, or 200 with `flow: null` when nothing changes. With
+//! `Prefer: wait=N` they answer [`Settled`] once the flow has ended. Errors are [`Problem`]
+//! documents (RFC 9457). `docs/http.md` has the rules in full.
 //!
 //! A request may wait for news with `wait_ms` or `follow_ms`, five minutes at most, or follow
 //! `GET /v1/events`. 512 may wait at a time, agents' included; one more is refused with 503 and code
@@ -45,10 +47,12 @@
 //! | `POST …/secrets/{id or name}/grant`, `/revoke` | [`SecretGrantChange`] → 204 |
 //! | `GET …/storage` · `POST …/units/{application}/{number}/storage` | → `[StorageInfo]` · [`AddStorage`] → [`Accepted`] |
 //! | `GET …/deferred?unit=` | → `[DeferredInfo]` |
-//! | `GET /v1/flows?model=&resource=&state=&kind=&limit=&after=` · `GET /v1/flows/{id}?wait_ms=` | → `[FlowInfo]` · → [`FlowInfo`] with its tasks |
+//! | `GET …/relations/{number}` · `GET …/machines/{number}` | → [`RelationInfo`] · → [`MachineInfo`] |
+//! | `GET /v1/flows?model=&resource=&state=&kind=&since=&limit=&after=` · `GET /v1/flows/{id}?wait_ms=` | → [`FlowPage`] · → [`FlowInfo`] with its tasks |
+//! | `GET …/flows`, also below an application, a unit, a machine and a relation | `?state=&kind=&since=&limit=&after=` → [`FlowPage`] |
 //! | `POST /v1/flows/{id}/cancel`, `/retry` | → [`FlowInfo`] |
-//! | `GET /v1/tasks?model=&resource=&state=&flow=&name=&limit=&after=` · `GET /v1/tasks/{id}` | → `[TaskInfo]` · → [`TaskInfo`] |
-//! | `GET /v1/events?after=` | → server-sent events of the outbox |
+//! | `GET /v1/tasks?model=&resource=&state=&flow=&name=&since=&limit=&after=` · `GET /v1/tasks/{id}` | → [`TaskPage`] · → [`TaskInfo`] |
+//! | `GET /v1/events?after=&follow=&topic=&model=` | → server-sent events of the outbox |
 //!
 //! The agent's calls are listed in [`crate::agent`]'s step module.
 

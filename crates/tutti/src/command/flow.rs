@@ -6,9 +6,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tutti_client::{Client, encode};
-use tutti_model::api::{DeferredInfo, FlowInfo, TaskInfo};
+use tutti_model::api::{DeferredInfo, FlowInfo, FlowPage, TaskInfo, TaskPage};
 
 use super::answer::Pauses;
+use super::events::Events;
 use crate::arguments::{GoDuration, ModelArgument, OutputArguments};
 use crate::context::{Context, query};
 use crate::failure::{Failure, Outcome};
@@ -26,6 +27,10 @@ pub(crate) enum FlowCommand {
     Flows(Flows),
     /// Show, cancel or retry a flow
     Flow(Flow),
+    /// Show what has happened, and with --follow what happens
+    #[command(after_help = "Examples:\n  tutti events --topic flow.ended\n  \
+                            tutti events --follow --format json")]
+    Events(Events),
     /// List what charms have deferred, and when it comes back
     Deferred(Deferred),
 }
@@ -36,6 +41,7 @@ impl FlowCommand {
             Self::Tasks(command) => command.run(context).await,
             Self::Flows(command) => command.run(context).await,
             Self::Flow(command) => command.run(context).await,
+            Self::Events(command) => command.run(context).await,
             Self::Deferred(command) => command.run(context).await,
         }
     }
@@ -52,10 +58,13 @@ struct Selection {
     /// Working on this resource: application/db, unit/db/0
     #[arg(short, long, value_name = "RESOURCE", default_value = "", hide_default_value = true)]
     resource: String,
-    /// In this state: running, waiting, failed, …
+    /// In one of these states: running,waiting,failed,…
     #[arg(short, long, value_name = "STATE", default_value = "", hide_default_value = true)]
     state: String,
-    /// How many
+    /// Not older than this: 10m, 24h, 2026-08-11T10:00:00Z
+    #[arg(long, value_name = "TIME", default_value = "", hide_default_value = true)]
+    since: String,
+    /// How many, at most 1000
     #[arg(long, value_name = "NUMBER", default_value_t = 50)]
     limit: u32,
     #[command(flatten)]
@@ -69,23 +78,32 @@ impl Selection {
         context: &Context,
         more: [(&str, String); N],
     ) -> Outcome<(Client, String)> {
-        let chosen = self.model.model.is_some()
-            || crate::directories::variable("JUJU_MODEL").is_some()
-            || context.has_current_model()?;
-        let (client, model) = if self.all_models || !chosen {
-            (context.client(&context.target(None)?).await?, String::new())
-        } else {
-            let model = context.model(&self.model).await?;
-            (model.client, model.name)
-        };
+        let (client, model) = open(context, &self.model, self.all_models).await?;
         let pairs = [
             ("model", model),
             ("resource", self.resource.clone()),
             ("state", self.state.clone()),
+            ("since", self.since.clone()),
             ("limit", self.limit.to_string()),
         ];
         Ok((client, query(pairs.into_iter().chain(more))))
     }
+}
+
+/// The controller and the chosen model's name; empty for all models, also when none is chosen.
+pub(super) async fn open(
+    context: &Context,
+    model: &ModelArgument,
+    all_models: bool,
+) -> Outcome<(Client, String)> {
+    let chosen = model.model.is_some()
+        || crate::directories::variable("JUJU_MODEL").is_some()
+        || context.has_current_model()?;
+    if all_models || !chosen {
+        return Ok((context.client(&context.target(None)?).await?, String::new()));
+    }
+    let model = context.model(model).await?;
+    Ok((model.client, model.name))
 }
 
 #[derive(Args, Debug)]
@@ -104,7 +122,7 @@ impl Tasks {
     async fn run(self, context: &Context) -> Outcome {
         let more = [("flow", self.flow), ("name", self.name)];
         let (client, query) = self.selection.open(context, more).await?;
-        let tasks: Vec<TaskInfo> = client.get(&format!("/v1/tasks{query}")).await?;
+        let TaskPage { tasks, .. } = client.get(&format!("/v1/tasks{query}")).await?;
         self.selection.output.print(Format::Tabular, &tasks, || task_table(&tasks).render())
     }
 }
@@ -138,7 +156,7 @@ pub(crate) struct Flows {
 impl Flows {
     async fn run(self, context: &Context) -> Outcome {
         let (client, query) = self.selection.open(context, [("kind", self.kind)]).await?;
-        let flows: Vec<FlowInfo> = client.get(&format!("/v1/flows{query}")).await?;
+        let FlowPage { flows, .. } = client.get(&format!("/v1/flows{query}")).await?;
         self.selection.output.print(Format::Tabular, &flows, || {
             let mut table = Table::new(["Flow", "Model", "State", "Title", "Created", "Message"]);
             for flow in &flows {

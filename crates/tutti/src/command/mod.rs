@@ -12,6 +12,7 @@ mod charmcraft;
 mod config;
 mod controller;
 mod deploy;
+mod events;
 mod flow;
 mod later;
 mod log;

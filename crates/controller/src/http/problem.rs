@@ -1,28 +1,11 @@
-//! Answers: accepted mutations, new resources, problems.
+//! Problems: how what went wrong is answered (RFC 9457).
 
 use axum::Json;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use tutti_model::api::{Accepted, Problem};
+use tutti_model::api::Problem;
 
 use crate::Error;
-
-/// 202 with the flow's address, or 200 when nothing had to change.
-pub(crate) fn accepted(accepted: Accepted) -> Response {
-    match &accepted.flow {
-        None => Json(accepted).into_response(),
-        Some(flow) => {
-            let location = [(header::LOCATION, format!("/v1/flows/{}", flow.id))];
-            (StatusCode::ACCEPTED, location, Json(accepted)).into_response()
-        }
-    }
-}
-
-/// 201 with the new resource.
-pub(crate) fn created(value: impl Serialize) -> Response {
-    (StatusCode::CREATED, Json(value)).into_response()
-}
 
 impl Error {
     /// Status and machine word of the problem document.
@@ -32,6 +15,9 @@ impl Error {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::Refused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+            Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "key-reused"),
+            Self::Precondition { .. } => (StatusCode::PRECONDITION_FAILED, "precondition"),
+            Self::Gone(_) => (StatusCode::GONE, "gone"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
             Self::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
@@ -96,6 +82,12 @@ impl IntoResponse for Error {
             tracing::error!(detail = problem.detail, "request failed");
         }
         let kind: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/problem+json")];
-        (status, kind, Json(problem)).into_response()
+        let mut response = (status, kind, Json(problem)).into_response();
+        if let Self::Precondition { etag, .. } = &self
+            && let Ok(etag) = HeaderValue::try_from(etag)
+        {
+            response.headers_mut().insert(header::ETAG, etag);
+        }
+        response
     }
 }
