@@ -18,7 +18,8 @@ mod control;
 mod ended;
 mod engine;
 mod error;
-mod flow;
+mod plan;
+mod state;
 mod progress;
 pub mod query;
 mod queue;
@@ -37,14 +38,15 @@ pub use control::{cancel, retry};
 pub use ended::ended;
 pub use engine::{Builder, Engine};
 pub use error::{Error, Result};
-pub use flow::{
-    Access, Failure, FlowState, NewFlow, NewTask, Retry, TaskState, Then, UnknownState, Wait,
-    task_id,
+pub use plan::{
+    Access, Binding, Child, Condition, Controller, Depth, Each, Failure, Fate, NewFlow, NewTask,
+    Retry, Then, Timeouts, Wait, When, Work, task_id,
 };
 pub use query::{FlowFilter, FlowRow, TaskFilter, TaskRow, WaitingFor};
 pub use retention::{prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
 pub use submit::submit;
+pub use state::{FlowState, TaskState, UnknownState};
 pub use sync::{Sync, SyncState, sync_state};
 pub use task::{Outcome, Task, TaskContext};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tutti_store::{ToValue, Tx, Value};
 
 use crate::{
-    Access, Error, FlowRow, FlowState, NewFlow, Result, Then,
+    Access, Error, FlowRow, FlowState, NewFlow, Result, Then, Work,
     progress::{Hands, Progress},
     query, queue,
     sql::{self, Flow},
@@ -144,7 +144,10 @@ fn insert_tasks(tx: &mut Tx<'_>, flow: &NewFlow) -> Result<()> {
     let needs: Vec<BTreeSet<usize>> =
         flow.tasks.iter().map(|task| task.needs.iter().copied().collect()).collect();
     let tasks = flow.tasks.iter().zip(&needs).enumerate().map(|(at, (task, needs))| {
-        let wait = task.wait.as_ref();
+        let wait = match &task.work {
+            Work::Wait(wait) => Some(wait),
+            _ => None,
+        };
         vec![
             flow.id.to_value(),
             at.to_value(),
