@@ -65,6 +65,8 @@ states! {
         Running = "running",
         /// It waits for a signal or the time of a retry; no worker has it.
         Waiting = "waiting",
+        /// Somebody suspended it: what runs ends, nothing begins.
+        Suspended = "suspended",
         /// What it did is being undone, last task first.
         Reverting = "reverting",
         /// Given up as poison: its worker died or panicked over it too often, or no worker knows its handler.
@@ -81,6 +83,8 @@ states! {
         Superseded = "superseded",
         /// Undoing failed for good: somebody has to look.
         Stuck = "stuck",
+        /// Somebody gave it up as it was.
+        Abandoned = "abandoned",
     }
 }
 
@@ -90,7 +94,7 @@ impl FlowState {
     pub fn is_ended(self) -> bool {
         !matches!(
             self,
-            Self::Blocked | Self::Ready | Self::Running | Self::Waiting | Self::Reverting
+            Self::Blocked | Self::Ready | Self::Running | Self::Waiting | Self::Suspended | Self::Reverting
         )
     }
 }
@@ -122,7 +126,7 @@ states! {
         RevertFailed = "revert_failed",
         /// The flow was cancelled before it ended.
         Cancelled = "cancelled",
-        /// The flow ended before its turn came.
+        /// A condition did not hold, or the flow ended before its turn came.
         Skipped = "skipped",
     }
 }

@@ -186,3 +186,9 @@ pub struct Binding {
 pub fn task_id(flow: Uuid, position: usize) -> Uuid {
     Uuid::from_u128(flow.as_u128().wrapping_add(1 + position as u128))
 }
+
+/// The id of the flow a task submits.
+#[must_use]
+pub fn child_id(task: Uuid) -> Uuid {
+    Uuid::from_u128(task.as_u128() ^ (1 << 61))
+}

@@ -24,6 +24,17 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
+    /// A plain task's.
+    pub(crate) const PLAIN: Self = Self {
+        bindings: Vec::new(),
+        when: Vec::new(),
+        work: Work::Run,
+        timeouts: Timeouts { attempt: None, total: None, heartbeat: None },
+        guard: None,
+        within: Vec::new(),
+        item_of: None,
+    };
+
     pub(crate) fn of(task: &NewTask) -> Self {
         Self {
             bindings: task.bindings.clone(),
