@@ -107,6 +107,7 @@ impl Boundary {
         }
         for effect in &settled.effects {
             match effect {
+                Effect::Look { .. } if graph.head.state.is_ended() => {}
                 Effect::Look { number, key, at_least } => {
                     boundary.looks.push((*number, key.clone(), *at_least));
                 }
@@ -225,6 +226,7 @@ fn write_heads(
                 head.wake_at.to_value(),
                 head.started.to_value(),
                 head.finished.to_value(),
+                head.lacks.to_value(),
             ])
         })
         .collect();

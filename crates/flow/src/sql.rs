@@ -33,6 +33,8 @@ row! {
         pub(crate) parent: Option<Uuid>,
         pub(crate) parent_task: Option<i64>,
         pub(crate) fate: Option<Fate>,
+        pub(crate) lacks: Option<String>,
+        pub(crate) pass: i64,
     }
 
     /// A flow that moved up in a queue.
@@ -67,6 +69,7 @@ impl Flow {
             wake_at: self.wake_at,
             started: self.started,
             finished: self.finished,
+            lacks: None,
         };
         (whose, head)
     }
@@ -75,7 +78,17 @@ impl Flow {
 macro_rules! flow_columns {
     () => {
         "id, epoch, model, revertible, passive, state, ending, reverting, suspended, losses, superseded_by, error, \
-         wake_at, started, finished, worker, nudged, ungranted, parent, parent_task, fate"
+         wake_at, started, finished, worker, nudged, ungranted, parent, parent_task, fate, lacks, \
+         pass"
+    };
+}
+
+// Whether this worker knows the handler a flow lacks, or nobody does, so that somebody has to set it aside.
+macro_rules! takeable {
+    ($handlers:literal) => {
+        concat!("lacks IN (SELECT value FROM json_each(", $handlers, "))
+            OR NOT EXISTS (SELECT 1 FROM flow_worker AS other, json_each(other.handlers) AS handler
+                WHERE handler.value = flow.lacks)")
     };
 }
 
@@ -101,7 +114,7 @@ sql! {
     /// before that is heard.
     pub(crate) HEAD_WRITE = "UPDATE flow SET state = $3, ending = $4, reverting = $5, suspended = $6,
         worker = CASE WHEN $7 THEN worker ELSE NULL END, losses = $8, superseded_by = $9, error = $10, wake_at = $11,
-        started = $12, finished = $13 {rows} WHERE id = $1 AND epoch = $2
+        started = $12, finished = $13, lacks = $14 {rows} WHERE id = $1 AND epoch = $2
         AND (NOT nudged OR $7 OR CAST($13 AS BIGINT) IS NOT NULL) RETURNING id";
 
     pub(crate) TASKS_GREW = "UPDATE flow SET tasks = $2 WHERE id = $1";
@@ -136,19 +149,17 @@ sql! {
 
     pub(crate) FLOW_SUSPENDED = "UPDATE flow SET suspended = $2 WHERE id = $1";
 
-    pub(crate) FLOW_LACKS = "UPDATE flow SET lacks = $2 WHERE id = $1";
-
     /// Unstarted flows a newer one of the same kind may supersede, newest first.
     pub(crate) FLOWS_UNSTARTED = concat!("SELECT ", flow_columns!(), " FROM flow
         WHERE converge AND started IS NULL AND finished IS NULL AND resources = $1 AND kind = $2 ORDER BY ticket DESC");
 
+    /// Takes ready flows, but not those that lack a handler only others know. A worker that was declared dead and does not
+    /// know yet gets nothing: nobody would take that over again.
     pub(crate) TAKE = concat!("UPDATE flow SET state = CASE WHEN reverting THEN 'reverting' ELSE 'running' END,
-        worker = $1, epoch = epoch + 1, started = coalesce(started, $3), wake_at = NULL, lacks = NULL
-        WHERE id IN (SELECT id FROM flow WHERE state = 'ready'
-            AND (lacks IS NULL OR lacks IN (SELECT value FROM json_each($4)))
-            ORDER BY priority DESC, pass, ticket LIMIT $2) RETURNING ", flow_columns!());
-
-    pub(crate) TAKEN_PASS = "SELECT max(pass) FROM flow WHERE id IN (SELECT value FROM json_each($1))";
+        worker = $1, epoch = epoch + 1, started = coalesce(started, $3), wake_at = NULL
+        WHERE id IN (SELECT id FROM flow WHERE state = 'ready' AND (lacks IS NULL OR ", takeable!("$4"), ")
+            ORDER BY priority DESC, pass, ticket LIMIT $2)
+        AND EXISTS (SELECT 1 FROM flow_worker WHERE flow_worker.id = $1) RETURNING ", flow_columns!());
 
     pub(crate) FLOWS_NUDGED = "SELECT id FROM flow WHERE worker = $1 AND nudged";
 
@@ -156,11 +167,10 @@ sql! {
     pub(crate) WAKE_DUE = "UPDATE flow SET state = 'ready', wake_at = NULL WHERE state = 'waiting' AND wake_at <= $1";
 
     /// Whether a worker has anything to do, and when at the latest it will.
-    pub(crate) WORK = "SELECT
-        EXISTS (SELECT 1 FROM flow WHERE state = 'ready'
-            AND (lacks IS NULL OR lacks IN (SELECT value FROM json_each($2)))),
+    pub(crate) WORK = concat!("SELECT
+        EXISTS (SELECT 1 FROM flow WHERE state = 'ready' AND (lacks IS NULL OR ", takeable!("$2"), ")),
         EXISTS (SELECT 1 FROM flow WHERE worker = $1 AND nudged),
-        (SELECT min(wake_at) FROM flow WHERE wake_at IS NOT NULL)";
+        (SELECT min(wake_at) FROM flow WHERE wake_at IS NOT NULL)");
 
     pub(crate) QUEUE_CONFLICT = "SELECT ticket FROM flow_queue WHERE resource = $1 AND (exclusive OR $2) LIMIT 1";
 
@@ -244,10 +254,6 @@ sql! {
     pub(crate) WORKER_LEAVE = "DELETE FROM flow_worker WHERE id = $1";
 
     pub(crate) WORKERS_DEAD = "SELECT id FROM flow_worker WHERE lease_until < $1 OR instance <> coalesce($2, instance)";
-
-    /// Whether a worker that lives knows a handler.
-    pub(crate) WORKER_KNOWS = "SELECT EXISTS (SELECT 1 FROM flow_worker, json_each(flow_worker.handlers) AS handler
-        WHERE handler.value = $1)";
 
     /// Gives back what a worker has.
     pub(crate) FLOWS_GIVE_BACK = "UPDATE flow SET state = 'ready', worker = NULL, losses = losses + $2 WHERE worker = $1";

@@ -45,7 +45,7 @@ struct Shared {
     store: Store,
     handlers: Arc<Handlers>,
     settings: Settings,
-    id: Mutex<Uuid>,
+    life: Mutex<Life>,
     /// Flows this worker has, with the token of each.
     held: Mutex<HashMap<Uuid, Held>>,
     /// A place for a flow became free.
@@ -54,8 +54,14 @@ struct Shared {
     stopping: CancellationToken,
     /// Drops everything at once.
     killed: CancellationToken,
-    /// Drops the attempts of the present id.
-    life: Mutex<CancellationToken>,
+}
+
+/// What belongs together from joining to the loss of the lease.
+#[derive(Clone)]
+struct Life {
+    id: Uuid,
+    /// Drops the attempts made under this id.
+    over: CancellationToken,
 }
 
 /// A flow this worker has.
@@ -73,18 +79,17 @@ impl Worker {
         stopping: CancellationToken,
         killed: CancellationToken,
     ) -> Result<Self> {
-        let life = Mutex::new(killed.child_token());
+        let life = Mutex::new(Life { id: Uuid::nil(), over: killed.child_token() });
         let worker = Self(Arc::new(Shared {
             store,
             handlers,
             settings,
-            id: Mutex::new(Uuid::nil()),
+            life,
             held: Mutex::default(),
             freed: Notify::new(),
             attempts: TaskTracker::new(),
             stopping,
             killed,
-            life,
         }));
         worker.enter().await?;
         Ok(worker)
@@ -103,11 +108,9 @@ impl Worker {
                 claim::recover(tx, alone, now())
             })
             .await?;
-        *lock(&self.0.id) = id;
+        self.life().over.cancel();
         lock(&self.0.held).clear();
-        let mut life = lock(&self.0.life);
-        life.cancel();
-        *life = self.0.killed.child_token();
+        *lock(&self.0.life) = Life { id, over: self.0.killed.child_token() };
         Ok(())
     }
 
@@ -116,8 +119,8 @@ impl Worker {
         (self.0.store.backend() == Backend::Sqlite).then(|| self.0.store.instance())
     }
 
-    fn id(&self) -> Uuid {
-        *lock(&self.0.id)
+    fn life(&self) -> Life {
+        lock(&self.0.life).clone()
     }
 
     pub(crate) async fn run(self) {
@@ -134,7 +137,7 @@ impl Worker {
             () = work => {}
             () = self.keep_lease() => {}
         }
-        let id = self.id();
+        let id = self.life().id;
         if let Err(error) = self.0.store.write(move |tx| claim::leave(tx, id, now())).await {
             tracing::warn!(%error, "worker could not leave; its lease will end");
         }
@@ -149,7 +152,7 @@ impl Worker {
             lock(&shared.held).values().for_each(|held| held.cancelled.cancel());
             if tokio::time::timeout(grace / 2, shared.attempts.wait()).await.is_err() {
                 tracing::warn!(tasks = shared.attempts.len(), "tasks dropped that would not stop");
-                lock(&shared.life).cancel();
+                self.life().over.cancel();
                 shared.attempts.wait().await;
             }
         }
@@ -177,7 +180,8 @@ impl Worker {
 
     /// Takes what there is; answers how long to sleep if nothing wakes the worker before.
     async fn look(&self) -> Result<Duration> {
-        let id = self.id();
+        let life = self.life();
+        let id = life.id;
         let room = self.0.settings.flows_max.saturating_sub(lock(&self.0.held).len());
         let outlook = self.0.store.read(move |tx| claim::outlook(tx, id, room, now())).await?;
         let due = outlook.due;
@@ -187,13 +191,17 @@ impl Worker {
         }
         let work = self.0.store.write(move |tx| claim::work(tx, id, room, due, now())).await?;
         let idle = work.attempts.is_empty();
-        self.accept(work);
+        self.accept(work, &life.over);
         Ok(if idle { PAUSE } else { Duration::ZERO })
     }
 
-    fn accept(&self, work: Work) {
-        let life = lock(&self.0.life).clone();
+    /// Begins what was taken in a life.
+    fn accept(&self, work: Work, life: &CancellationToken) {
         let mut held = lock(&self.0.held);
+        if life.is_cancelled() {
+            // Whoever ended it has given the flows to others, or will when the lease ends.
+            return;
+        }
         for (flow, epoch) in work.taken {
             held.insert(flow, Held { epoch, cancelled: life.child_token() });
         }
@@ -310,7 +318,7 @@ impl Worker {
         let mut confirmed = Instant::now();
         loop {
             tokio::time::sleep(lease / 3).await;
-            let (id, length, alone) = (self.id(), micros(lease), self.alone());
+            let (id, length, alone) = (self.life().id, micros(lease), self.alone());
             let asked = Instant::now();
             let beat = self.0.store.write(move |tx| {
                 let alive = claim::beat(tx, id, length)?;
@@ -330,7 +338,7 @@ impl Worker {
                 continue;
             }
             tracing::error!(worker = %id, "lease lost: everything under way is dropped");
-            lock(&self.0.life).cancel();
+            self.life().over.cancel();
             while let Err(error) = self.enter().await {
                 tracing::warn!(%error, "joining again failed");
                 tokio::time::sleep(TROUBLE_PAUSE).await;

@@ -1,6 +1,11 @@
 //! One connection on either engine.
 
-use crate::{Error, Result, Row, Value, postgres::Postgres, sqlite::Sqlite};
+use std::sync::Arc;
+
+use crate::{Error, Result, Row, Value, postgres::Postgres, sqlite::Sqlite, statement};
+
+/// Rows of parameters as the engines take them.
+pub(crate) type Rows<'a> = &'a mut dyn Iterator<Item = Vec<Value>>;
 
 /// The engine behind a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,11 +165,33 @@ impl Connection {
         }
     }
 
+    pub(crate) fn execute_many(&mut self, sql: &'static str, rows: Rows<'_>) -> Result<u64> {
+        check_rows(sql)?;
+        match self {
+            Self::Sqlite(sqlite) => sqlite.execute_many(sql, rows),
+            Self::Postgres(postgres) => postgres.execute_many(sql, rows),
+        }
+    }
+
+    /// Stops with the first row for which `visit` answers `false`, or soon after.
+    pub(crate) fn query_many(
+        &mut self,
+        sql: &'static str,
+        rows: Rows<'_>,
+        visit: &mut dyn FnMut(&Row<'_>) -> bool,
+    ) -> Result<()> {
+        check_rows(sql)?;
+        match self {
+            Self::Sqlite(sqlite) => sqlite.query_many(sql, rows, visit),
+            Self::Postgres(postgres) => postgres.query_many(sql, rows, visit),
+        }
+    }
+
     pub(crate) fn insert_many(
         &mut self,
         table: &'static str,
         columns: &'static [&'static str],
-        rows: &mut dyn Iterator<Item = Vec<Value>>,
+        rows: Rows<'_>,
     ) -> Result<u64> {
         let width = columns.len();
         let mut uneven = false;
@@ -183,4 +210,12 @@ impl Connection {
         }
         Ok(count)
     }
+}
+
+fn check_rows(sql: &'static str) -> Result<()> {
+    let Some(reason) = statement::unfit_for_rows(sql) else { return Ok(()) };
+    Err(Error::Statement {
+        sql: sql.to_owned(),
+        source: Arc::from(Box::<dyn std::error::Error + Send + Sync>::from(reason)),
+    })
 }

@@ -188,6 +188,14 @@ pub enum Error {
         /// The panic's message.
         message: String,
     },
+    /// The closure of a [`Batcher`](crate::Batcher) did not answer each operation.
+    #[error("{given} answers to {wanted} operations")]
+    Answers {
+        /// Answers.
+        given: usize,
+        /// Operations.
+        wanted: usize,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

@@ -18,8 +18,23 @@ pub(crate) enum Verdict {
 
 /// A closure with its result type erased.
 pub(crate) trait Job: Send {
+    /// Called once, when the writer turns to it; what is left for another job.
+    fn take_up(&mut self) -> Option<Box<dyn Job>> {
+        None
+    }
+
+    /// Whether it may be several callers' work, of which one can spoil the run for all.
+    fn is_batch(&self) -> bool {
+        false
+    }
+
     /// Runs the closure; a run again replaces the result of the one before.
     fn run(&mut self, tx: Tx<'_>) -> Verdict;
+
+    /// After a run that was rolled back: the jobs to run in its place, if its work can be divided.
+    fn split(&mut self) -> Vec<Box<dyn Job>> {
+        Vec::new()
+    }
 
     /// Replaces a result that was to be kept but could not be committed.
     fn fail(&mut self, error: Error);
@@ -122,7 +137,7 @@ where
 }
 
 /// Turns a panic into an error: the thread serves everybody and must live.
-fn guarded<T, E: From<Error>>(run: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+pub(crate) fn guarded<T, E: From<Error>>(run: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let message = panic
             .downcast_ref::<&str>()

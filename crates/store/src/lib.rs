@@ -5,11 +5,13 @@
 //! waiting joins one commit, and the same code runs on both engines.
 //!
 //! - [`Store`] opens, reads, writes; [`Tx`] is what a closure gets.
+//! - [`Batcher`] makes one call of many callers' small writes.
 //! - [`Migration`]s make the schema; [`sql!`] and [`row!`] declare statements and rows.
 //! - [`Value`], [`ToValue`], [`FromValue`], [`Json`]: what columns hold.
 //! - [`Bell`] wakes those who wait for news; the outbox keeps the news.
 
 mod address;
+mod batch;
 mod bell;
 mod connection;
 mod error;
@@ -29,6 +31,7 @@ mod tx;
 mod value;
 mod writer;
 
+pub use batch::Batcher;
 pub use bell::Bell;
 pub use connection::Backend;
 pub use error::{Cause, Constraint, Error, Result};

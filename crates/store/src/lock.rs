@@ -6,6 +6,7 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -21,13 +22,7 @@ impl FileLock {
             std::io::ErrorKind::StorageFull => Error::DiskFull,
             _ => Error::Open { database: database.display().to_string(), source: Arc::new(error) },
         };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(beside(database, "lock"))
-            .map_err(failed)?;
+        let mut file = private(&beside(database, "lock")).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -40,8 +35,16 @@ impl FileLock {
         }
         file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
         file.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(failed)?;
+        // Only now: closing the file would drop the locks SQLite itself has on it in this process.
+        private(database).map_err(failed)?;
         Ok(Self(file))
     }
+}
+
+/// A file, made for its owner alone if it is missing: SQLite gives the files it keeps beside a database the
+/// database's own mode.
+pub(crate) fn private(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 /// The path of a file kept beside the database.

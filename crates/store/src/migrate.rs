@@ -127,6 +127,8 @@ fn keep_copy(connection: &mut Connection, file: &Path, first: &Migration) -> Res
     if unfinished.exists() {
         std::fs::remove_file(&unfinished).map_err(failed)?;
     }
+    // SQLite writes into an empty file, which keeps the mode it has.
+    crate::lock::private(&unfinished).map_err(failed)?;
     let quoted = unfinished.display().to_string().replace('\'', "''");
     connection.script(&format!("VACUUM INTO '{quoted}'"))?;
     std::fs::rename(&unfinished, &copy).map_err(failed)?;

@@ -16,6 +16,7 @@ use tokio_postgres::{
 use crate::{
     Error, Result, Row, Value,
     address::Server,
+    connection::Rows,
     error::{Cause, Constraint},
     postgres_value::{Parameter, columns_of},
     row::RowSource,
@@ -33,6 +34,8 @@ pub(crate) struct Postgres {
     runtime: Runtime,
     client: Client,
     statements: HashMap<Key, Statement>,
+    /// Those for many rows.
+    manies: HashMap<Key, Statement>,
     inserts: HashMap<(Key, Key), Statement>,
     /// Commands to be sent before the next statement.
     kept_back: String,
@@ -53,6 +56,7 @@ impl Postgres {
             runtime,
             client,
             statements: HashMap::new(),
+            manies: HashMap::new(),
             inserts: HashMap::new(),
             kept_back: String::new(),
             in_transaction: false,
@@ -90,6 +94,7 @@ impl Postgres {
         if self.is_lost() {
             self.client = self.runtime.block_on(connect(&self.server))?;
             self.statements.clear();
+            self.manies.clear();
             self.inserts.clear();
             self.ended = false;
             tracing::info!(database = %self.server.describe(), "reconnected");
@@ -165,7 +170,11 @@ impl Postgres {
     }
 
     pub(crate) fn prepare(&mut self, sql: &'static str) -> Result<()> {
-        self.statement(sql).map(drop)
+        self.statement(sql)?;
+        if statement::has_rows(sql) {
+            self.many_statement(sql)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn execute(&mut self, sql: &'static str, values: &[Value]) -> Result<u64> {
@@ -180,11 +189,63 @@ impl Postgres {
         visit: &mut dyn FnMut(&Row<'_>) -> bool,
     ) -> Result<()> {
         let statement = self.statement(sql)?;
-        check_count(sql, &statement, values.len())?;
+        self.query_prepared(sql, &statement, values.iter().map(Parameter::One), visit)
+    }
+
+    pub(crate) fn execute_many(&mut self, sql: &'static str, rows: Rows<'_>) -> Result<u64> {
+        let mut count = 0;
+        loop {
+            let mut chunk: Vec<Vec<Value>> = rows.take(ROWS_MAX).collect();
+            match chunk.len() {
+                0 => return Ok(count),
+                1 => count += self.execute(sql, &checked(chunk.remove(0))?)?,
+                _ => {
+                    let statement = self.many_statement(sql)?;
+                    let arrays = arrays(sql, &statement, chunk)?;
+                    let parameters = arrays.iter().map(|array| Parameter::Many(array));
+                    count += self.execute_prepared(sql, &statement, parameters)?;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn query_many(
+        &mut self,
+        sql: &'static str,
+        rows: Rows<'_>,
+        visit: &mut dyn FnMut(&Row<'_>) -> bool,
+    ) -> Result<()> {
+        let mut wanted = true;
+        let visit = &mut |row: &Row<'_>| {
+            wanted = wanted && visit(row);
+            wanted
+        };
+        loop {
+            let mut chunk: Vec<Vec<Value>> = rows.take(ROWS_MAX).collect();
+            match chunk.len() {
+                0 => return Ok(()),
+                1 => self.query(sql, &checked(chunk.remove(0))?, visit)?,
+                _ => {
+                    let statement = self.many_statement(sql)?;
+                    let arrays = arrays(sql, &statement, chunk)?;
+                    let parameters = arrays.iter().map(|array| Parameter::Many(array));
+                    self.query_prepared(sql, &statement, parameters, visit)?;
+                }
+            }
+        }
+    }
+
+    fn query_prepared<'a>(
+        &mut self,
+        sql: &str,
+        statement: &Statement,
+        parameters: impl ExactSizeIterator<Item = Parameter<'a>>,
+        visit: &mut dyn FnMut(&Row<'_>) -> bool,
+    ) -> Result<()> {
+        check_count(sql, statement, parameters.len())?;
         let kept_back = self.take_kept_back();
         let answer = async {
-            let parameters = values.iter().map(Parameter::One);
-            let rows = self.client.query_raw(&statement, parameters);
+            let rows = self.client.query_raw(statement, parameters);
             let (before, rows) = join(control(&self.client, &kept_back), rows).await;
             before?;
             let mut rows = pin!(rows?);
@@ -204,7 +265,7 @@ impl Postgres {
         &mut self,
         table: &'static str,
         columns: &'static [&'static str],
-        rows: &mut dyn Iterator<Item = Vec<Value>>,
+        rows: Rows<'_>,
     ) -> Result<u64> {
         let mut count = 0;
         loop {
@@ -253,8 +314,25 @@ impl Postgres {
         if let Some(statement) = self.statements.get(&key) {
             return Ok(statement.clone());
         }
-        let statement = self.prepare_text(sql)?;
+        let statement = if statement::has_rows(sql) {
+            self.prepare_text(&statement::for_postgres(sql))?
+        } else {
+            self.prepare_text(sql)?
+        };
         self.statements.insert(key, statement.clone());
+        Ok(statement)
+    }
+
+    /// The statement for many rows; the one for a single row tells its types.
+    fn many_statement(&mut self, sql: &'static str) -> Result<Statement> {
+        let key = statement::key(sql);
+        if let Some(statement) = self.manies.get(&key) {
+            return Ok(statement.clone());
+        }
+        let probe = self.statement(sql)?;
+        let types = probe.params().iter().map(|kind| base(kind).name());
+        let statement = self.prepare_text(&statement::for_postgres_rows(sql, types))?;
+        self.manies.insert(key, statement.clone());
         Ok(statement)
     }
 
@@ -317,6 +395,19 @@ fn base(kind: &tokio_postgres::types::Type) -> &tokio_postgres::types::Type {
         tokio_postgres::types::Kind::Domain(inner) => base(inner),
         _ => kind,
     }
+}
+
+fn checked(values: Vec<Value>) -> Result<Vec<Value>> {
+    Value::check(&values).map(|()| values)
+}
+
+/// The rows as one list for each parameter.
+fn arrays(sql: &str, statement: &Statement, rows: Vec<Vec<Value>>) -> Result<Vec<Vec<Value>>> {
+    for row in &rows {
+        check_count(sql, statement, row.len())?;
+        Value::check(row)?;
+    }
+    Ok(columns_of(rows, statement.params().len()))
 }
 
 /// The driver panics if the count is wrong.

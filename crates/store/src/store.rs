@@ -1,6 +1,7 @@
 //! The store: threads that own connections, and the handle callers clone.
 
 use std::{
+    collections::VecDeque,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
@@ -10,7 +11,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{
-    Backend, Bell, Error, Migration, Result, Tx,
+    Backend, Batcher, Bell, Error, Migration, Result, Tx,
     address::{Address, Server},
     bell::Bells,
     connection::Connection,
@@ -110,11 +111,41 @@ impl Store {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let writes = self.senders()?.writes;
+        let writes = self.writes()?;
         let (job, answer) = job::write(f);
         writes.send(job).await.map_err(|_| Error::Closed)?;
         drop(writes);
         answer.await.unwrap_or_else(|_| Err(Error::Closed.into()))
+    }
+
+    /// Writes of one kind from many callers: whatever operations wait when the writer turns to them are applied by one call
+    /// of `apply`, in the same commit as everything else that waits. A caller alone waits for nobody.
+    ///
+    /// `apply` answers one value for each operation, in order. It may run more than once, as the closure of
+    /// [`write`](Self::write). If it fails for several operations, it runs again for fewer of them, so that in the end only
+    /// the one that fails alone is refused.
+    ///
+    /// ```
+    /// # use tutti_store::{Batcher, Error, Store};
+    /// const DONE: &str = "UPDATE task SET done = TRUE {rows} WHERE flow = $1 AND number = $2";
+    ///
+    /// fn dones(store: &Store) -> Batcher<(String, i64), ()> {
+    ///     store.batcher(|tx, tasks: &[(String, i64)]| {
+    ///         tx.exec_many(DONE, tasks.iter().map(|(flow, number)| (flow, number)))?;
+    ///         Ok::<_, Error>(vec![(); tasks.len()])
+    ///     })
+    /// }
+    /// ```
+    pub fn batcher<Op, Answer, E>(
+        &self,
+        apply: impl Fn(&mut Tx<'_>, &[Op]) -> Result<Vec<Answer>, E> + Send + Sync + 'static,
+    ) -> Batcher<Op, Answer, E>
+    where
+        Op: Send + 'static,
+        Answer: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        Batcher::new(self.clone(), Box::new(apply))
     }
 
     /// A bell for `topic`, rung by [`Tx::ring`]. On PostgreSQL it also rings, some 10 ms later, for other controllers.
@@ -168,6 +199,11 @@ impl Store {
             return Ok(());
         }
         Err(Error::Damaged { findings: findings.join("\n") })
+    }
+
+    pub(crate) fn writes(&self) -> Result<mpsc::Sender<Box<dyn Job>>> {
+        let senders = self.0.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        senders.as_ref().map(|senders| senders.writes.clone()).ok_or(Error::Closed)
     }
 
     fn senders(&self) -> Result<Senders> {
@@ -237,7 +273,8 @@ fn start(
             (None, Some(spawn_notifier(*server, Arc::clone(&bells), alive.clone())?))
         }
     };
-    let writer = Writer { connection, jobs, bells: Arc::clone(&bells), announcer };
+    let writer =
+        Writer { connection, jobs, rest: VecDeque::new(), bells: Arc::clone(&bells), announcer };
     spawn("store-write", move || {
         writer.run();
         drop((lock, alive));

@@ -131,6 +131,59 @@ impl<'a> Tx<'a> {
         self.guarded(|connection| connection.insert_many(table, columns, &mut rows))
     }
 
+    /// Runs one statement for many rows of parameters, in the way that is fast on the engine; answers how many rows of the
+    /// table it touched. The statement is written for one row, with `{rows}` between the table (and what is set) and
+    /// `WHERE`, where PostgreSQL takes the rows from; it can be run for one row by [`exec`](Self::exec), too:
+    ///
+    /// ```sql
+    /// UPDATE task SET state = $3 {rows} WHERE flow = $1 AND number = $2
+    /// DELETE FROM task {rows} WHERE flow = $1 AND number = $2
+    /// INSERT INTO task (flow, number) SELECT $1, $2 {rows} WHERE TRUE ON CONFLICT (flow, number) DO NOTHING
+    /// SELECT flow, number, state FROM task {rows} WHERE flow = $1 AND number = $2
+    /// ```
+    ///
+    /// The rows must concern different rows of the table: SQLite runs the statement for one after the other, PostgreSQL
+    /// runs it once for up to 1000 of them, and none sees what another did. `RETURNING` and `SELECT` name their columns, as
+    /// `*` would show the parameters.
+    ///
+    /// # Errors
+    /// As [`exec`](Self::exec); [`Error::Statement`] if `{rows}` is missing or a row has not one value for each parameter.
+    pub fn exec_many(
+        &mut self,
+        sql: &'static str,
+        rows: impl IntoIterator<Item = impl Params>,
+    ) -> Result<u64> {
+        let mut rows = rows.into_iter().map(Params::into_values);
+        self.guarded(|connection| connection.execute_many(sql, &mut rows))
+    }
+
+    /// As [`exec_many`](Self::exec_many), for statements that answer: all rows of all answers, in no order that could be
+    /// relied on.
+    ///
+    /// # Errors
+    /// As [`exec_many`](Self::exec_many); [`Error::Column`].
+    pub fn all_many<R: FromRow>(
+        &mut self,
+        sql: &'static str,
+        rows: impl IntoIterator<Item = impl Params>,
+    ) -> Result<Vec<R>> {
+        let mut rows = rows.into_iter().map(Params::into_values);
+        let mut found = Vec::new();
+        let mut failed = None;
+        let mut visit = |row: &crate::Row<'_>| match R::from_row(row) {
+            Ok(row) => {
+                found.push(row);
+                true
+            }
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        };
+        self.guarded(|connection| connection.query_many(sql, &mut rows, &mut visit))?;
+        failed.map_or(Ok(found), Err)
+    }
+
     /// Rings the topic's [`Bell`](crate::Bell)s once this transaction is committed. In a reading transaction nothing
     /// changes, so nothing rings.
     pub fn ring(&mut self, topic: &'static str) {

@@ -4,6 +4,7 @@
 //! flush to disk thereby serves many callers, without any delay added when there is only one.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -40,6 +41,8 @@ crate::sql! {
 pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) jobs: mpsc::Receiver<Box<dyn Job>>,
+    /// What jobs left over, to be done before anything else.
+    pub(crate) rest: VecDeque<Box<dyn Job>>,
     pub(crate) bells: Arc<Bells>,
     /// Tells other controllers.
     pub(crate) announcer: Option<Announcer>,
@@ -58,27 +61,29 @@ enum Failure {
 impl Writer {
     /// Serves until every sender is gone and the queue is empty.
     pub(crate) fn run(mut self) {
-        while let Some(first) = self.jobs.blocking_recv() {
+        while let Some(first) = self.next() {
             self.serve(first);
         }
     }
 
+    fn next(&mut self) -> Option<Box<dyn Job>> {
+        self.next_waiting().or_else(|| {
+            let mut job = self.jobs.blocking_recv()?;
+            self.rest.extend(job.take_up());
+            Some(job)
+        })
+    }
+
     fn serve(&mut self, first: Box<dyn Job>) {
-        let mut batch = Vec::new();
+        let mut batch = vec![first];
         let started = Instant::now();
-        let mut waiting = Some(first);
         let outcome = self.attempt(&mut batch, |writer, taken| {
-            if waiting.is_some() {
-                return waiting.take();
-            }
             let room = taken < BATCH_JOBS_MAX && started.elapsed() < BATCH_TIME_MAX;
-            if room { writer.jobs.try_recv().ok() } else { None }
+            if room { writer.next_waiting() } else { None }
         });
         match outcome {
             Ok(()) => batch.into_iter().for_each(Job::answer),
-            Err(Failure::Lost(error @ Error::CommitUnknown { .. })) => give_up(batch, &error),
-            Err(Failure::Lost(error)) if batch.len() == 1 => give_up(batch, &error),
-            // One of them spoiled it for all, so each gets a transaction of its own.
+            Err(Failure::Lost(error)) => self.separate(batch, &error),
             Err(_) => batch.into_iter().for_each(|job| self.serve_alone(job)),
         }
     }
@@ -98,40 +103,45 @@ impl Writer {
                 }
                 Err(Failure::Conflict(_)) => std::thread::sleep(pause(attempt)),
                 Err(Failure::Disconnected(_)) => std::thread::sleep(RECONNECT),
-                Err(Failure::Lost(error)) => return give_up(batch, &error),
+                Err(Failure::Lost(error)) => return self.separate(batch, &error),
             }
         }
         batch.into_iter().for_each(Job::answer);
+    }
+
+    /// One of them spoiled it for all, so each gets a transaction of its own, and what can be divided is.
+    fn separate(&mut self, mut batch: Vec<Box<dyn Job>>, error: &Error) {
+        if matches!(error, Error::CommitUnknown { .. }) {
+            return give_up(batch, error);
+        }
+        if let [job] = batch.as_mut_slice() {
+            let parts = job.split();
+            if parts.is_empty() {
+                return give_up(batch, error);
+            }
+            batch = parts;
+        }
+        batch.into_iter().for_each(|job| self.serve_alone(job));
+    }
+
+    /// What nobody has turned to yet, if anything waits.
+    fn next_waiting(&mut self) -> Option<Box<dyn Job>> {
+        let mut job = self.rest.pop_front().or_else(|| self.jobs.try_recv().ok())?;
+        self.rest.extend(job.take_up());
+        Some(job)
     }
 
     /// Runs `batch`, then what `next` adds to it, in one transaction.
     fn attempt(
         &mut self,
         batch: &mut Vec<Box<dyn Job>>,
-        mut next: impl FnMut(&mut Self, usize) -> Option<Box<dyn Job>>,
+        next: impl FnMut(&mut Self, usize) -> Option<Box<dyn Job>>,
     ) -> Result<(), Failure> {
         let mut announcements = Announcements::default();
-        let mut outcome = self.connection.begin_write().map_err(|error| match error {
-            Error::Open { .. } => Failure::Disconnected(error),
-            error => Failure::Lost(error),
-        });
-        let mut at = 0;
-        loop {
-            if at == batch.len() {
-                match next(self, at) {
-                    Some(job) => batch.push(job),
-                    None => break,
-                }
-            }
-            if outcome.is_ok() {
-                outcome = self.run_job(&mut batch[at], &mut announcements);
-            }
-            at += 1;
-            if outcome.is_err() && at == batch.len() {
-                break;
-            }
-        }
-        let outcome = outcome.and_then(|()| self.finish(&announcements.events));
+        let outcome = self
+            .begin()
+            .and_then(|()| self.run_jobs(batch, next, &mut announcements))
+            .and_then(|()| self.finish(&announcements.events));
         match &outcome {
             Ok(()) => self.ring(&announcements.rings),
             Err(_) => self.connection.rollback(),
@@ -139,16 +149,86 @@ impl Writer {
         outcome
     }
 
-    /// Runs one job under a savepoint.
+    fn begin(&mut self) -> Result<(), Failure> {
+        self.connection.begin_write().map_err(|error| match error {
+            Error::Open { .. } => Failure::Disconnected(error),
+            error => Failure::Lost(error),
+        })
+    }
+
+    fn run_jobs(
+        &mut self,
+        batch: &mut Vec<Box<dyn Job>>,
+        mut next: impl FnMut(&mut Self, usize) -> Option<Box<dyn Job>>,
+        announcements: &mut Announcements,
+    ) -> Result<(), Failure> {
+        let mut at = 0;
+        loop {
+            if at == batch.len() {
+                let Some(job) = next(self, at) else { return Ok(()) };
+                batch.push(job);
+            }
+            let parts = self.run_or_split(&mut batch[at], at == 0, announcements)?;
+            if parts.is_empty() {
+                at += 1;
+            } else {
+                batch.splice(at..=at, parts);
+            }
+        }
+    }
+
+    /// Runs one job; answers the jobs to run in its place if it failed and can be divided.
+    fn run_or_split(
+        &mut self,
+        job: &mut Box<dyn Job>,
+        first: bool,
+        announcements: &mut Announcements,
+    ) -> Result<Vec<Box<dyn Job>>, Failure> {
+        if first && job.is_batch() {
+            if self.run_first(job, announcements)? {
+                return Ok(Vec::new());
+            }
+            let parts = job.split();
+            if !parts.is_empty() {
+                return Ok(parts);
+            }
+            // A refusal shall rest on what was committed: again, in the transaction that will be.
+        }
+        let kept = self.run_job(job, announcements)?;
+        Ok(if kept { Vec::new() } else { job.split() })
+    }
+
+    /// Runs a batch that is the first of its transaction: there is nothing else to be rolled back, so that the savepoint
+    /// can be saved. Answers whether it was kept; otherwise it is as if it had not run.
+    fn run_first(
+        &mut self,
+        job: &mut Box<dyn Job>,
+        announcements: &mut Announcements,
+    ) -> Result<bool, Failure> {
+        match job.run(Tx::writing(&mut self.connection, announcements)) {
+            Verdict::Keep => Ok(true),
+            Verdict::Again(error) => Err(Failure::Conflict(error)),
+            Verdict::RollBack if self.connection.is_lost() => {
+                Err(Failure::Disconnected(Error::Aborted))
+            }
+            Verdict::RollBack => {
+                *announcements = Announcements::default();
+                self.connection.rollback();
+                self.begin().map(|()| false)
+            }
+        }
+    }
+
+    /// Runs one job under a savepoint; answers whether it was kept.
     fn run_job(
         &mut self,
         job: &mut Box<dyn Job>,
         announcements: &mut Announcements,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let (rings, events) = (announcements.rings.len(), announcements.events.len());
         self.connection.control("SAVEPOINT job").map_err(Failure::Lost)?;
-        match job.run(Tx::writing(&mut self.connection, announcements)) {
-            Verdict::Keep => {}
+        let kept = match job.run(Tx::writing(&mut self.connection, announcements)) {
+            Verdict::Keep => true,
             Verdict::RollBack => {
                 announcements.rings.truncate(rings);
                 announcements.events.truncate(events);
@@ -159,10 +239,12 @@ impl Writer {
                     return Err(Failure::Lost(Error::Aborted));
                 }
                 self.connection.control("ROLLBACK TO job").map_err(Failure::Lost)?;
+                false
             }
             Verdict::Again(error) => return Err(Failure::Conflict(error)),
-        }
-        self.connection.control("RELEASE job").map_err(Failure::Lost)
+        };
+        self.connection.control("RELEASE job").map_err(Failure::Lost)?;
+        Ok(kept)
     }
 
     fn ring(&self, topics: &[&'static str]) {

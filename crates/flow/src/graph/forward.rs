@@ -70,8 +70,7 @@ impl Graph {
     }
 
     fn begin_run(&mut self, number: usize) {
-        if self.hands == Hands::Free {
-            self.startable = true;
+        if !self.can_start(number) {
             return;
         }
         self.disarm(number);
@@ -83,6 +82,20 @@ impl Graph {
         let attempt = node.attempt;
         self.active.insert(number);
         self.starts.push(Start { number, attempt, revert: None });
+    }
+
+    /// Whether a worker is here that knows the task's handler; if not, the flow is to be let go for another.
+    pub(super) fn can_start(&mut self, number: usize) -> bool {
+        let name = &self.nodes[number].name;
+        let free = self.hands == Hands::Free;
+        if free || !self.known.contains(name) {
+            self.startable = true;
+            if !free {
+                self.head.lacks = Some(name.clone());
+            }
+            return false;
+        }
+        true
     }
 
     pub(super) fn begin_waiting(&mut self, number: usize, timeout: Option<Duration>) {

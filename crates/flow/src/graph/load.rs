@@ -1,6 +1,9 @@
 //! A flow from its rows.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use uuid::Uuid;
 
@@ -44,6 +47,7 @@ impl Graph {
             head,
             nodes,
             hands: Hands::Free,
+            known: Arc::default(),
             now: 0,
             random: 0,
             active: BTreeSet::new(),

@@ -14,7 +14,10 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use uuid::Uuid;
 
@@ -36,6 +39,9 @@ pub(crate) enum Hands {
     Free,
 }
 
+/// The names of the handlers a worker has.
+pub(crate) type Known = Arc<BTreeSet<String>>;
+
 /// The flow's own row, as far as it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -51,6 +57,8 @@ pub(crate) struct Head {
     pub(crate) wake_at: Option<i64>,
     pub(crate) started: Option<i64>,
     pub(crate) finished: Option<i64>,
+    /// The handler its worker does not know.
+    pub(crate) lacks: Option<String>,
 }
 
 /// An attempt to be made.
@@ -115,6 +123,8 @@ pub(crate) struct Graph {
     pub(crate) head: Head,
     pub(crate) nodes: Vec<Node>,
     hands: Hands,
+    /// The handlers of the worker that has it.
+    known: Known,
     now: i64,
     random: u32,
     /// As last written, if that is known.
@@ -157,6 +167,16 @@ impl Graph {
             Event::Due => self.due(),
         }
         self.advance();
+    }
+
+    /// A worker that knows these handlers has it now.
+    pub(crate) fn taken(&mut self, known: Known) {
+        self.known = known;
+    }
+
+    /// Sets it aside as poison.
+    pub(crate) fn park(&mut self, message: &str) {
+        self.end_with(FlowState::Parked, message);
     }
 
     /// Begins what can be begun, after a take or for the first time.

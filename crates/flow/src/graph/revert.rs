@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Graph, Hands, Left, Start};
+use super::{Graph, Left, Start};
 use crate::{
     FlowState, TaskState, Work,
     policy::{self, Next, Trouble},
@@ -147,8 +147,7 @@ impl Graph {
         if node.state == TaskState::Reverting && node.next_at.is_some_and(|at| at > self.now) {
             return false;
         }
-        if self.hands == Hands::Free {
-            self.startable = true;
+        if !self.can_start(number) {
             return false;
         }
         self.disarm(number);

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use tutti_flow::{FlowState, NewTask, Retry, TaskState, cancel, retry};
 
-use crate::world::{Log, Place, Plan, ended, engine, flow, named, reaches, step, submit, tasks};
+use crate::world::{
+    Log, Place, Plan, ended, engine, flow, named, reaches, sees, step, submit, tasks,
+};
 
 fn states(rows: &[tutti_flow::TaskRow]) -> Vec<TaskState> {
     rows.iter().map(|task| task.state).collect()
@@ -56,9 +58,11 @@ async fn a_retryable_failure_is_tried_again_and_shows() {
         let engine = engine(&store, &log).start().await.unwrap();
         let plan = vec![step(Plan { failures: 2, ..named("a") }, &[]), step(named("b"), &[0])];
         let flow = submit(&store, flow(&["app/db"], plan)).await;
-        reaches(&store, flow.id, FlowState::Waiting).await;
-        let rows = tasks(&store, flow.id).await;
-        assert_eq!(rows[0].state, TaskState::RetryWait);
+        let rows = sees("a task that is tried again", || async {
+            let rows = tasks(&store, flow.id).await;
+            (rows[0].state == TaskState::RetryWait).then_some(rows)
+        });
+        let rows = rows.await;
         assert_eq!(rows[0].error.as_deref(), Some("a busy"));
         assert!(rows[0].next_at.is_some());
         let flow = ended(&store, flow.id).await;
@@ -207,12 +211,12 @@ async fn stopping_finishes_the_task_and_leaves_the_rest_for_later() {
     for place in Place::all() {
         let (store, log) = (place.open().await, Log::default());
         let first = engine(&store, &log).start().await.unwrap();
-        let slow = Plan { millis: 100, ..named("a") };
+        let slow = Plan { until: "stopping".into(), ..named("a") };
         let flow =
             submit(&store, flow(&["x"], vec![step(slow, &[]), step(named("b"), &[0])])).await;
-        reaches(&store, flow.id, FlowState::Running).await;
-        first.stop().await;
-        assert_eq!(log.lines(), ["+a", "-a"]);
+        log.has("+a").await;
+        tokio::join!(first.stop(), async { log.add("stopping") });
+        assert_eq!(log.lines(), ["+a", "stopping", "-a"]);
         let rows = tasks(&store, flow.id).await;
         assert_eq!(states(&rows), [TaskState::Succeeded, TaskState::Pending]);
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tutti_flow::{Access, Error, FlowState, NewFlow, SyncState, WaitingFor, query, sync_state};
 
-use crate::world::{Log, Place, Plan, ended, engine, flow, named, state, step, submit};
+use crate::world::{Log, Place, Plan, ended, engine, flow, named, sees, state, step, submit};
 
 #[tokio::test]
 async fn flows_on_one_resource_run_one_by_one_in_order() {
@@ -58,17 +58,15 @@ async fn shared_flows_run_together_and_a_writer_is_not_overtaken() {
 async fn a_newer_converging_flow_takes_the_place_of_unstarted_ones() {
     for place in Place::all() {
         let (store, log) = (place.open().await, Log::default());
-        // The first one runs long enough for all that is submitted meanwhile, also on a busy machine.
-        let converge = |name: &str, generation| NewFlow {
-            converge: true,
-            generation: Some(generation),
-            ..flow(
-                &["app/db"],
-                vec![step(
-                    Plan { millis: if generation == 1 { 2_000 } else { 10 }, ..named(name) },
-                    &[],
-                )],
-            )
+        // The first one runs until all others are submitted.
+        let converge = |name: &str, generation| {
+            let until = if generation == 1 { "submitted" } else { "" };
+            let plan = Plan { until: until.into(), ..named(name) };
+            NewFlow {
+                converge: true,
+                generation: Some(generation),
+                ..flow(&["app/db"], vec![step(plan, &[])])
+            }
         };
         let engine = engine(&store, &log).start().await.unwrap();
         let running = submit(&store, converge("1", 1)).await.id;
@@ -81,6 +79,7 @@ async fn a_newer_converging_flow_takes_the_place_of_unstarted_ones() {
         let newest = submit(&store, converge("4", 4)).await.id;
         // Another flow stands between them, and may rely on what the older one does.
         assert_eq!(state(&store, middle).await, FlowState::Blocked);
+        log.add("submitted");
         for id in [running, middle, other, newest] {
             assert_eq!(ended(&store, id).await.state, FlowState::Succeeded);
         }
@@ -108,9 +107,12 @@ async fn sync_state_follows_the_flows() {
         ended(&store, good).await;
         assert_eq!(sync().await.unwrap().state, SyncState::InSync);
         let bad = submit(&store, converge(Plan { failures: 1, ..named("b") })).await.id;
-        crate::world::reaches(&store, bad, FlowState::Waiting).await;
-        let found = sync().await.unwrap();
-        assert_eq!((found.state, found.reason), (SyncState::Retrying, "retrying"));
+        let found = sees("a retry", || async {
+            let sync = sync().await.unwrap();
+            (sync.state == SyncState::Retrying).then_some(sync)
+        });
+        let found = found.await;
+        assert_eq!(found.reason, "retrying");
         assert_eq!(
             (found.message.as_str(), found.task),
             ("b busy", Some(tutti_flow::task_id(bad, 0)))

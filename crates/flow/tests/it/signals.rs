@@ -56,7 +56,7 @@ async fn waits_and_work_mix() {
     for place in Place::all() {
         let (store, log) = (place.open().await, Log::default());
         let engine = engine(&store, &log).start().await.unwrap();
-        let slow = crate::world::Plan { millis: 150, ..named("slow") };
+        let slow = crate::world::Plan { until: "-b".into(), ..named("slow") };
         let plan = vec![
             step(named("a"), &[]),
             wait("k", 1, &[0]),
@@ -65,9 +65,7 @@ async fn waits_and_work_mix() {
             step(named("c"), &[2, 3]),
         ];
         let id = submit(&store, flow(&["x"], plan)).await.id;
-        while !log.lines().contains(&"+slow".to_owned()) {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        log.has("+slow").await;
         // The worker has the flow and learns of the signal meanwhile.
         send(&store, "k", 1).await;
         assert_eq!(ended(&store, id).await.state, FlowState::Succeeded);

@@ -66,6 +66,9 @@ impl Drop for Place {
     }
 }
 
+/// How long anything in these tests may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What happened, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
@@ -78,6 +81,16 @@ impl Log {
     pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
+
+    /// Waits until a line is there.
+    pub(crate) async fn has(&self, line: &str) {
+        let wait = async {
+            while !self.lines().iter().any(|one| one == line) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("no line {line}"));
+    }
 }
 
 /// Logs `+name` when it begins and `-name` when it ends, fails as told, and logs `~name` when undone.
@@ -88,6 +101,8 @@ pub(crate) struct Step(pub(crate) Log);
 pub(crate) struct Plan {
     pub(crate) name: String,
     pub(crate) millis: u64,
+    /// Runs until this line is in the log.
+    pub(crate) until: String,
     /// Fails this often before it succeeds.
     pub(crate) failures: u32,
     pub(crate) terminal: bool,
@@ -105,6 +120,9 @@ impl Task for Step {
         self.0.add(format!("+{}", plan.name));
         if plan.until_cancelled {
             context.cancelled().await;
+        }
+        if !plan.until.is_empty() {
+            self.0.has(&plan.until).await;
         }
         tokio::time::sleep(Duration::from_millis(plan.millis)).await;
         if plan.panics {
@@ -173,7 +191,7 @@ pub(crate) async fn submit(store: &Store, flow: NewFlow) -> FlowRow {
 }
 
 pub(crate) async fn ended(store: &Store, id: Uuid) -> FlowRow {
-    tokio::time::timeout(Duration::from_secs(20), tutti_flow::ended(store, id))
+    tokio::time::timeout(PATIENCE, tutti_flow::ended(store, id))
         .await
         .expect("the flow ends in time")
         .unwrap()
@@ -190,13 +208,24 @@ pub(crate) async fn tasks(store: &Store, flow: Uuid) -> Vec<TaskRow> {
 
 /// Waits until a flow is in a state.
 pub(crate) async fn reaches(store: &Store, id: Uuid, wanted: FlowState) {
-    for _ in 0..2000 {
-        if state(store, id).await == wanted {
-            return;
+    sees("the state", || async { (state(store, id).await == wanted).then_some(()) }).await;
+}
+
+/// Looks again and again until something is there; answers what was seen, so that nothing can
+/// change between seeing and looking closer.
+pub(crate) async fn sees<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let wait = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("flow is {}, not {wanted}", state(store, id).await);
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never there: {what}"))
 }
 
 pub(crate) fn engine(store: &Store, log: &Log) -> Builder {

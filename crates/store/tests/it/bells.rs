@@ -3,20 +3,29 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tutti_store::{Error, OUTBOX};
+use tutti_store::{Backend, Bell, Error, OUTBOX};
 
 use crate::{basics::MIGRATIONS, engine::Engine};
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_millis(60);
 
 #[tokio::test]
 async fn a_bell_misses_no_ring_and_hears_no_ghost() {
     for engine in Engine::all() {
         let store = engine.open(MIGRATIONS).await;
-        // A fresh store on PostgreSQL rings once when it begins to listen.
-        tokio::time::sleep(SILENCE).await;
         let mut bell = store.bell("news");
+        // A fresh store on PostgreSQL rings once, whenever it begins to listen.
+        let mut own_rings = u32::from(store.backend() == Backend::Postgres);
+        let mut is_silent = async |bell: &mut Bell| {
+            while timeout(SILENCE, bell.wait()).await.is_ok() {
+                if own_rings == 0 {
+                    return false;
+                }
+                own_rings -= 1;
+            }
+            true
+        };
         let ring = || {
             store.write(|tx| {
                 tx.ring("news");
@@ -26,13 +35,13 @@ async fn a_bell_misses_no_ring_and_hears_no_ghost() {
         ring().await.unwrap();
         ring().await.unwrap();
         timeout(SOON, bell.wait()).await.unwrap();
-        assert!(timeout(SILENCE, bell.wait()).await.is_err(), "two rings are one");
+        assert!(is_silent(&mut bell).await, "two rings are one");
         let undone = store.write(|tx| {
             tx.ring("news");
             Err::<(), _>(Error::Closed)
         });
         undone.await.unwrap_err();
-        assert!(timeout(SILENCE, bell.wait()).await.is_err(), "rolled back");
+        assert!(is_silent(&mut bell).await, "rolled back");
         ring().await.unwrap();
         timeout(SOON, bell.wait()).await.unwrap();
         store.close().await;
@@ -44,14 +53,19 @@ async fn a_bell_rings_in_other_controllers() {
     let Some(engine) = Engine::postgres() else { return };
     let (one, two) = (engine.open(MIGRATIONS).await, engine.open(MIGRATIONS).await);
     let mut bell = two.bell("news");
-    // Until the second listens, each ring may be missed but for the one it gives itself.
-    timeout(SOON, bell.wait()).await.unwrap();
-    let rung = one.write(|tx| {
-        tx.ring("news");
-        Ok::<_, Error>(())
-    });
-    rung.await.unwrap();
-    timeout(SOON, bell.wait()).await.unwrap();
+    // Until the second listens, rings are missed; then it rings once itself. So of two it hears, one came from the first.
+    let mut heard = 0;
+    let hear_two = async {
+        while heard < 2 {
+            let rung = one.write(|tx| {
+                tx.ring("news");
+                Ok::<_, Error>(())
+            });
+            rung.await.unwrap();
+            heard += u32::from(timeout(SILENCE, bell.wait()).await.is_ok());
+        }
+    };
+    timeout(SOON, hear_two).await.unwrap();
     one.close().await;
     two.close().await;
 }

@@ -26,7 +26,7 @@ async fn what_waits_joins_one_commit_and_is_durable_when_answered() {
     let released = std::sync::Mutex::new(released);
     let first = store.write(move |tx| {
         // The writer waits here until the others are in its queue.
-        let _ = released.lock().unwrap().recv_timeout(Duration::from_secs(5));
+        let _ = released.lock().unwrap().recv_timeout(Duration::from_secs(60));
         tx.exec(sql::NUMBER, (0,))
     });
     let others = join_all((1..=60_i64).map(|n| store.write(move |tx| tx.exec(sql::NUMBER, (n,)))));
@@ -50,7 +50,8 @@ async fn what_waits_joins_one_commit_and_is_durable_when_answered() {
     let count: i64 = outside.query_row(sql::COUNT, (), |row| row.get(0)).unwrap();
     assert_eq!(count, 61, "answered means committed");
     let seen = watch.join().unwrap();
-    assert!(seen.len() <= 4, "61 transactions became visible in steps: {seen:?}");
+    // Two batches, or a few more where the machine pauses the writer; never one for each.
+    assert!(seen.len() <= 10, "61 transactions became visible in steps: {seen:?}");
     store.close().await;
 }
 
@@ -100,19 +101,19 @@ async fn a_lost_connection_is_made_again() {
     let store = Store::open(&url, COUNTER).await.unwrap();
     let other = engine.open(COUNTER).await;
     for round in 1..=3_i64 {
+        // Answers once each has ended: one that is only about to end would break what is under way.
         let killed: Vec<bool> = other
             .write(|tx| {
                 tx.all(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
                      WHERE application_name = 'store_test_lost'",
                     (),
                 )
             })
             .await
             .unwrap();
-        assert!(!killed.is_empty());
+        assert!(!killed.is_empty() && killed.iter().all(|ended| *ended));
         store.write(|tx| tx.exec("UPDATE counter SET n = n + 1 WHERE id = 1", ())).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(20)).await;
         for _reader in 0..6 {
             let n = store.read(|tx| tx.one::<i64>("SELECT n FROM counter WHERE id = 1", ())).await;
             assert_eq!(n.unwrap(), round);
