@@ -19,7 +19,7 @@ use crate::reports::Reports;
 /// How often a file that is still open for writing somewhere is tried again. That happens when
 /// another process was started while a charm was being unpacked: it holds the file until its own
 /// program is in place.
-const BUSY: u32 = 50;
+const BUSY: u32 = 500;
 
 /// A program to run.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@
 //!   tools -> <data>/tools      hook tools, links to one binary
 //!   resources/ storage/        what the charm asked for
 //!   running/                   marks of running processes
+//!   deferred.json              what the charm has deferred, as last shown
 //!   agent.socket               where hook tools call
 //! <data>/agents/unit-db-0 -> ../models/<model uuid>/agents/unit-db-0
 //! ```

@@ -12,12 +12,14 @@
 mod ignore;
 mod pack;
 mod path;
+mod reader;
 mod unpack;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zip::read::{OwnedZipFileEntry, ZipReadOptions};
@@ -28,6 +30,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result, io};
 
 pub(crate) use path::check_link;
+use reader::Reader;
 
 pub use ignore::Ignore;
 pub use pack::{Packed, pack, pack_prepared};
@@ -198,7 +201,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Archive {
     path: PathBuf,
-    reader: BufReader<File>,
+    reader: Reader,
     packed_bytes: u64,
     limits: Limits,
     entries: Vec<Entry>,
@@ -216,7 +219,7 @@ impl Archive {
     pub fn open_with(path: &Path, limits: Limits) -> Result<Archive> {
         let file = File::open(path).map_err(io("open", path))?;
         let packed_bytes = file.metadata().map_err(io("read", path))?.len();
-        let reader = BufReader::with_capacity(64 << 10, file);
+        let reader = Reader::new(Arc::new(file));
         let (entries, sources) = (Vec::new(), Vec::new());
         let path = path.to_owned();
         let mut archive = Archive { path, reader, packed_bytes, limits, entries, sources };
@@ -304,7 +307,7 @@ impl Archive {
     /// The entry at a position, once its name, type and target are known to be safe.
     fn check_entry(&mut self, position: usize) -> Result<Entry, Fault> {
         let source = &self.sources[position];
-        let shown = String::from_utf8_lossy(source.name_raw()).into_owned();
+        let shown = shown_name(source);
         let name = source
             .name()
             .map_err(|_| Fault::Name { entry: shown.clone(), reason: "it is not text" })?;
@@ -345,27 +348,15 @@ impl Archive {
 
     fn read_entry(&mut self, position: usize, bytes_max: u64) -> Result<Vec<u8>, Fault> {
         let mut content = Vec::new();
-        let entry = self.name_of(position);
-        let reader = self.content(position)?;
+        let source = &self.sources[position];
+        let entry = shown_name(source);
+        let reader = unpacked_content(source, &mut self.reader)?;
         let read = reader.take(bytes_max + 1).read_to_end(&mut content);
         read.map_err(|source| Fault::Content { entry: entry.clone(), source })?;
         if content.len() as u64 > bytes_max {
             return Err(Fault::FileTooLarge { entry, max: bytes_max });
         }
         Ok(content)
-    }
-
-    fn name_of(&self, position: usize) -> String {
-        String::from_utf8_lossy(self.sources[position].name_raw()).into_owned()
-    }
-
-    /// The unpacked content of the entry at a position; its checksum is compared at the end.
-    fn content(&mut self, position: usize) -> Result<impl Read, Fault> {
-        let entry = self.name_of(position);
-        self.sources[position]
-            .as_ref()
-            .with_reader(&mut self.reader, ZipReadOptions::new())
-            .map_err(|error| Fault::Content { entry, source: error.into() })
     }
 
     /// Why a file has no directory of a zip: it is something else, or its end is missing.
@@ -382,6 +373,19 @@ impl Archive {
             _ => Fault::NotAZip,
         }
     }
+}
+
+/// The unpacked content of an entry; its checksum is compared at the end.
+fn unpacked_content<'a>(
+    source: &'a OwnedZipFileEntry,
+    reader: &'a mut Reader,
+) -> Result<impl Read + 'a, Fault> {
+    let content = source.as_ref().with_reader(reader, ZipReadOptions::new());
+    content.map_err(|error| Fault::Content { entry: shown_name(source), source: error.into() })
+}
+
+fn shown_name(source: &OwnedZipFileEntry) -> String {
+    String::from_utf8_lossy(source.name_raw()).into_owned()
 }
 
 /// Counts what comes out of an archive against its limits.

@@ -89,7 +89,7 @@ fn unpack_as(archive: &Path, unit_dir: &Path, digest: Digest, revision: u32) -> 
     let charms = unit_dir.join(CHARMS);
     let staging = charms.join(format!("{STAGING}{digest}"));
     remove_tree(&staging)?;
-    let mut archive = Archive::open(archive)?;
+    let archive = Archive::open(archive)?;
     archive.unpack(&staging)?;
     // No name in an archive has a line break, so a line holds exactly one.
     let mut paths = archive.paths();

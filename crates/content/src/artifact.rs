@@ -8,6 +8,7 @@
 
 use std::{
     collections::BTreeSet,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
@@ -57,7 +58,10 @@ impl Artifacts {
     /// [`Error::File`] if the directory cannot be made or read.
     pub fn open(directory: &Path) -> Result<Self, Error> {
         let incoming = directory.join("incoming");
-        std::fs::create_dir_all(&incoming).map_err(Error::file("make", &incoming))?;
+        // For the owner alone: resources may hold what is nobody else's business.
+        let mut private = std::fs::DirBuilder::new();
+        private.recursive(true).mode(0o700);
+        private.create(&incoming).map_err(Error::file("make", &incoming))?;
         clear_leftovers(&incoming).map_err(Error::file("clear", &incoming))?;
         Ok(Self { directory: directory.into(), names: Arc::default() })
     }

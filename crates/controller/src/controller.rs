@@ -1,6 +1,9 @@
 //! Starting and stopping the controller.
 
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +19,7 @@ use uuid::Uuid;
 
 use crate::host::Host;
 use crate::http::Listeners;
+use crate::poll::Waiting;
 use crate::state::State;
 use crate::status::Surroundings;
 use crate::{Error, clock, http, keeper, tasks};
@@ -43,6 +47,8 @@ pub struct Options {
     pub default_cloud: String,
     /// How long `--force` waits for agents before it removes records itself.
     pub force_wait: Duration,
+    /// How many requests may wait for news at a time, agents' included; more are refused with 503.
+    pub waiting_max: usize,
 }
 
 impl Options {
@@ -57,6 +63,7 @@ impl Options {
             name: "local".into(),
             default_cloud: "localhost".into(),
             force_wait: Duration::from_mins(1),
+            waiting_max: 512,
         }
     }
 
@@ -90,7 +97,7 @@ impl Controller {
     /// database cannot be opened, e.g. because another controller has it.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let failed = |what: String| move |source| Error::Start { what, source };
-        std::fs::create_dir_all(&options.data)
+        create_data_directory(&options.data)
             .map_err(failed(format!("create {}", options.data.display())))?;
         let store = Store::open(&options.database(), &migrations()).await?;
         match Self::serve(&store, options).await {
@@ -113,6 +120,7 @@ impl Controller {
             store: store.clone(),
             artifacts: artifacts.clone(),
             deadlines: Notify::new(),
+            waiting: Waiting::new(options.waiting_max),
             around: Surroundings {
                 controller: options.name.clone(),
                 started: clock::now(),
@@ -151,6 +159,22 @@ impl Controller {
         }
         self.engine.stop().await;
         self.store.close().await;
+    }
+}
+
+/// Makes a data directory. Others may pass through it, as workloads that run as users of their own
+/// must to reach their charm and storage, but not look around; what is private in it (database,
+/// socket, artifacts, log) is for its owner alone.
+///
+/// # Errors
+/// The directory, or one above it, cannot be made.
+pub fn create_data_directory(path: &Path) -> std::io::Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(0o711).create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        made => made,
     }
 }
 

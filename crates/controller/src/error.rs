@@ -26,6 +26,9 @@ pub enum Error {
     /// 413: the request holds more than it may.
     #[error("{0}")]
     TooLarge(String),
+    /// 503 with code `busy`: as many requests wait for news as may.
+    #[error("{0} requests wait for news already, as many as may; try again in a moment")]
+    Busy(usize),
     /// 403: the unit or user may not do this.
     #[error("{0}")]
     Forbidden(String),

@@ -5,7 +5,8 @@
 //! routes.
 //!
 //! Every mutation is one transaction: lock the model ([`sequence::lock_model`]), write desired
-//! state, submit the flow, and last [`sequence::touch`] the units it concerns.
+//! state, submit the flow, and last [`sequence::touch`] the units it concerns; a flow that waits until
+//! they have seen the change needs its number, and comes after that.
 //!
 //! - [`Controller`] starts and stops it all, [`Options`] say where and how;
 //! - `http`: listeners, router, problems; `openapi`: the API's document; `state`: what every handler
@@ -47,7 +48,7 @@ mod status;
 mod storage;
 mod units;
 
-pub use controller::{Controller, Options};
+pub use controller::{Controller, Options, create_data_directory};
 pub use error::Error;
 pub use openapi::openapi;
 pub use schema::{MIGRATIONS, STATEMENTS};

@@ -3,12 +3,20 @@
 use tutti_store::Migration;
 
 /// Migrations of the model's tables, in order.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    owner: "controller",
-    number: 1,
-    name: "model",
-    sql: include_str!("schema/0001-model.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        owner: "controller",
+        number: 1,
+        name: "model",
+        sql: include_str!("schema/0001-model.sql"),
+    },
+    Migration {
+        owner: "controller",
+        number: 2,
+        name: "task messages",
+        sql: include_str!("schema/0002-task-messages.sql"),
+    },
+];
 
 /// Every statement of this crate by name, for a test that prepares them on both engines.
 pub const STATEMENTS: &[&[(&str, &str)]] = &[

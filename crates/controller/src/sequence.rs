@@ -36,9 +36,10 @@ pub fn next_counter(tx: &mut Tx<'_>, model: &str, name: &str) -> Result<i64, Err
     Ok(next - 1)
 }
 
-/// Gives these units (by id) a new desired generation and wakes their agents. Last statement of
-/// every mutation: the number is drawn under a lock that is held until the commit, so generations
-/// become visible in order. Returns the generation.
+/// Gives these units (by id) a new desired generation and wakes their agents. The number is drawn
+/// under a lock that is held until the commit, so generations become visible in order; every writer
+/// waits for that lock, so only the flow that needs the number comes after it. Returns the
+/// generation.
 pub fn touch<'u>(tx: &mut Tx<'_>, units: impl IntoIterator<Item = &'u str>) -> Result<i64, Error> {
     let generation = next(tx, "generation", 1)?;
     let units: Vec<&str> = units.into_iter().collect();

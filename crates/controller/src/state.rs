@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tutti_content::Artifacts;
 use tutti_store::{Store, Tx};
 
+use crate::poll::Waiting;
 use crate::status::Surroundings;
 use crate::{Error, Options};
 
@@ -19,6 +20,8 @@ pub(crate) struct State {
     pub(crate) artifacts: Artifacts,
     /// Wakes the keeper of deadlines when one was set.
     pub(crate) deadlines: Notify,
+    /// Requests that wait for news.
+    pub(crate) waiting: Waiting,
     /// What status shows of the controller itself.
     pub(crate) around: Surroundings,
     /// How the controller was started.

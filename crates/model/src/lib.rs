@@ -30,6 +30,7 @@ pub mod error;
 pub mod leader;
 pub mod model_config;
 pub mod operation;
+mod redacted;
 pub mod refresh;
 pub mod relation;
 pub mod status;

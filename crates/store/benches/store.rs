@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tutti_store::{Backend, Error, Migration, Store, ToValue, Value, row, sql};
+use tutti_store::{Backend, Batcher, Error, Migration, Store, ToValue, Value, row, sql};
 use uuid::Uuid;
 
 const MIGRATIONS: &[Migration] = &[Migration {
@@ -25,6 +25,7 @@ sql! {
     GET = "SELECT id, name, state, at, body FROM item WHERE id = $1";
     SCAN = "SELECT id, name, state, at, body FROM item";
     CLEAR = "DELETE FROM item";
+    STEP = "UPDATE item SET state = state + $2, at = $3 {rows} WHERE id = $1 RETURNING id, state";
 }
 
 row! {
@@ -80,6 +81,42 @@ async fn write_together(store: &Store, count: i64) {
     join_all(callers).await;
 }
 
+/// A small durable step: two rows change.
+fn stepper(store: &Store) -> Batcher<i64, i64> {
+    store.batcher(|tx, steps: &[i64]| {
+        let rows = steps.iter().flat_map(|step| [(2 * step, 1, *step), (2 * step + 1, 1, *step)]);
+        let states: Vec<(i64, i64)> = tx.all_many(STEP, rows)?;
+        Ok::<_, Error>(states.into_iter().step_by(2).map(|(_, state)| state).collect())
+    })
+}
+
+/// Each caller steps rows of its own, so that no batch has a row twice.
+async fn steps(store: &Store, count: i64, callers: i64) {
+    let batcher = stepper(store);
+    clear(store).await;
+    let rows = 128 * callers;
+    store.write(move |tx| tx.insert_many("item", COLUMNS, (0..rows).map(item))).await.unwrap();
+    let callers = (0..callers).map(|caller| {
+        let batcher = batcher.clone();
+        tokio::spawn(async move {
+            for n in 0..count / callers {
+                batcher.write(caller * 64 + n % 64).await.unwrap();
+            }
+        })
+    });
+    for caller in join_all(callers).await {
+        caller.unwrap();
+    }
+}
+
+async fn steps_of_8(store: &Store, count: i64) {
+    steps(store, count, 8).await;
+}
+
+async fn steps_of_64(store: &Store, count: i64) {
+    steps(store, count, CALLERS).await;
+}
+
 async fn read_alone(store: &Store, count: i64) {
     for id in 0..count {
         read_one(store, id).await;
@@ -115,16 +152,23 @@ async fn scan(store: &Store, count: i64) {
     assert!(bytes.await.unwrap() > count as usize * 180);
 }
 
+/// `cargo bench -p tutti-store -- step` measures the rows whose title has the word.
+fn wanted(title: &str) -> bool {
+    std::env::args().skip(1).filter(|word| !word.starts_with('-')).all(|word| title.contains(&word))
+}
+
 macro_rules! measure {
     ($store:expr, $title:literal, $run:ident, $count:expr, $before:expr) => {{
-        let mut best = Duration::MAX;
-        for _ in 0..3 {
-            $before.await;
-            let started = Instant::now();
-            $run($store, $count).await;
-            best = best.min(started.elapsed());
+        if wanted($title) {
+            let mut best = Duration::MAX;
+            for _ in 0..3 {
+                $before.await;
+                let started = Instant::now();
+                $run($store, $count).await;
+                best = best.min(started.elapsed());
+            }
+            println!("{:<44} {:>10.0} /s", $title, $count as f64 / best.as_secs_f64());
         }
-        println!("{:<44} {:>10.0} /s", $title, $count as f64 / best.as_secs_f64());
     }};
 }
 
@@ -137,6 +181,8 @@ async fn measure(store: &Store) {
     measure!(store, "insert_many, 1 transaction", insert_many, bulk, clear(store));
     measure!(store, "one row a transaction, 1 caller", write_alone, single, clear(store));
     measure!(store, "one row a transaction, 64 callers", write_together, bulk, clear(store));
+    measure!(store, "two-row step through a batcher, 8 callers", steps_of_8, single, async {});
+    measure!(store, "two-row step through a batcher, 64 callers", steps_of_64, bulk, async {});
     measure!(store, "point read, 1 caller", read_alone, single, async {});
     measure!(store, "point read, 64 callers", read_together, bulk, async {});
     measure!(store, "scan into structs", scan, bulk, async {});

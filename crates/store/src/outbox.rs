@@ -8,6 +8,7 @@ const PRUNE_ROWS_MAX: u64 = 1000;
 crate::sql! {
     AFTER = "SELECT seq, at, topic, body FROM outbox WHERE seq > $1 ORDER BY seq LIMIT $2";
     LAST = "SELECT seq FROM outbox_last WHERE id = 1";
+    OLDEST = "SELECT min(seq) FROM outbox";
     PRUNE = "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE at < $1 ORDER BY at LIMIT $2)";
 }
 
@@ -43,6 +44,20 @@ impl Store {
     /// As [`read`](Self::read).
     pub async fn outbox_last(&self) -> Result<i64> {
         self.read(|tx| tx.one(LAST, ())).await
+    }
+
+    /// What [`outbox_after`](Self::outbox_after) can still start from: with any number from the first of these to the second
+    /// nothing is missed. The second is [`outbox_last`](Self::outbox_last).
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn outbox_kept(&self) -> Result<(i64, i64)> {
+        self.read(|tx| {
+            let last: i64 = tx.one(LAST, ())?;
+            let oldest: Option<i64> = tx.one(OLDEST, ())?;
+            Ok((oldest.map_or(last, |oldest| oldest - 1), last))
+        })
+        .await
     }
 
     /// Forgets events written before `before`, in microseconds since 1970; answers how many.

@@ -26,6 +26,13 @@ use crate::{
 /// Rows of one `UNNEST`: large enough to forget the round trip, small enough to bound memory.
 const ROWS_MAX: usize = 1000;
 
+/// A statement for many rows looks each of them up. A plan made while the table was small would go on reading all of it,
+/// and by that meet every other controller's transaction.
+const ROWS_BY_INDEX: &str = "SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off";
+
+/// After a failure, rolling back does the same.
+const ROWS_ANYHOW: &str = "SET LOCAL enable_hashjoin TO on; SET LOCAL enable_mergejoin TO on";
+
 /// Makes the two dialects one (`blob`, lists as a parameter by `json_each`), and serializes whoever sets up a schema.
 const PRELUDE: &str = include_str!("prelude.sql");
 
@@ -123,6 +130,10 @@ impl Postgres {
         }
         self.in_transaction = false;
         let mut sql = std::mem::take(&mut self.kept_back);
+        if !sql.contains("ROLLBACK") {
+            // Savepoints and settings end with the transaction.
+            sql.clear();
+        }
         sql.push_str("COMMIT");
         self.runtime.block_on(self.client.batch_execute(&sql)).map_err(|error| {
             let answered = error.as_db_error().is_some();
@@ -203,7 +214,9 @@ impl Postgres {
                     let statement = self.many_statement(sql)?;
                     let arrays = arrays(sql, &statement, chunk)?;
                     let parameters = arrays.iter().map(|array| Parameter::Many(array));
+                    self.control(ROWS_BY_INDEX);
                     count += self.execute_prepared(sql, &statement, parameters)?;
+                    self.control(ROWS_ANYHOW);
                 }
             }
         }
@@ -229,7 +242,9 @@ impl Postgres {
                     let statement = self.many_statement(sql)?;
                     let arrays = arrays(sql, &statement, chunk)?;
                     let parameters = arrays.iter().map(|array| Parameter::Many(array));
+                    self.control(ROWS_BY_INDEX);
                     self.query_prepared(sql, &statement, parameters, visit)?;
+                    self.control(ROWS_ANYHOW);
                 }
             }
         }

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -58,7 +59,7 @@ pub(crate) async fn start(name: &str, options: &[String]) -> Outcome<Started> {
     let log = directories::log(&data);
     let address = Address::Unix(directories::socket(&data));
     let attempt = || format!("cannot start a controller in {}", data.display());
-    fs::create_dir_all(&data).attempt(attempt)?;
+    tutti_controller::create_data_directory(&data).attempt(attempt)?;
     let said_before = fs::metadata(&log).map(|log| log.len()).unwrap_or(0);
     let mut process = spawn(&data, &log, name, options).attempt(attempt)?;
     let mut deadline = Instant::now() + START;
@@ -105,7 +106,7 @@ async fn give_way(process: &mut Child, client: &Client) -> Outcome {
 }
 
 fn spawn(data: &Path, log: &Path, name: &str, options: &[String]) -> io::Result<Child> {
-    let log = File::options().create(true).append(true).open(log)?;
+    let log = File::options().create(true).append(true).mode(0o600).open(log)?;
     let program = std::env::current_exe()?;
     Command::new(program)
         .arg("serve")

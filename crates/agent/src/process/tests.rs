@@ -114,7 +114,7 @@ async fn a_daemon_left_in_the_background_is_not_waited_for() {
     let began = Instant::now();
     let finished = place.script("setsid sleep 60 & echo $!").await;
     assert_eq!(finished.ending, Ending::Exited(0));
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(began.elapsed() < Duration::from_secs(50));
     let pid = finished.stdout.text().trim().to_owned();
     // It lives on, if perhaps not yet as what it is going to be.
     while !fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap().starts_with("sleep") {

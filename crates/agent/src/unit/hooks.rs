@@ -1,12 +1,12 @@
 //! Running hooks.
 
-use tutti_model::agent::{Hook, Report};
+use tutti_model::agent::{DeferredNotice, Hook, Report};
 use tutti_model::operation::{begin_hook, commit_hook, fail_hook, kill_hook, pass_hook};
 
 use super::run::Outcome;
 use super::stop::Stop;
 use super::turns::Turns;
-use crate::deferral::pending;
+use crate::deferral::{Deferrals, keep_shown, last_shown, pending};
 use crate::environment::Event;
 use crate::{Error, Result};
 
@@ -98,6 +98,18 @@ impl Turns<'_> {
 
     /// After a process of the charm: looks what it has deferred.
     pub(super) async fn dispatched(&mut self) {
+        self.look_for_deferred(true).await;
+    }
+
+    /// Before the first process of this agent: what an agent before has left.
+    pub(super) async fn resume_deferred(&mut self) {
+        let directory = self.unit.directory.path().to_owned();
+        let shown = tokio::task::spawn_blocking(move || last_shown(&directory)).await;
+        self.deferrals = Deferrals::resume(shown.unwrap_or_default());
+        self.look_for_deferred(false).await;
+    }
+
+    async fn look_for_deferred(&mut self, dispatched: bool) {
         let charm = self.unit.directory.charm();
         let pending = match charm.join(".unit-state.db").exists() {
             true => tokio::task::spawn_blocking(move || pending(&charm)).await.unwrap_or_default(),
@@ -105,8 +117,23 @@ impl Turns<'_> {
         };
         let retries = self.unit.steps.snapshot().deferral_retries;
         let pace = self.unit.agent.timing.pace;
-        if let Some(notices) = self.deferrals.seen(pending, retries, pace) {
-            self.unit.reports.send(Report::Deferred { notices }).await;
+        if let Some(notices) = self.deferrals.seen(pending, dispatched, retries, pace) {
+            self.show_deferred(notices).await;
         }
+    }
+
+    /// Follows the application's setting: without retries nothing is scheduled any more.
+    pub(super) async fn allow_deferred(&mut self, retries: bool) {
+        let pace = self.unit.agent.timing.pace;
+        if let Some(notices) = self.deferrals.allow(retries, pace) {
+            self.show_deferred(notices).await;
+        }
+    }
+
+    async fn show_deferred(&self, notices: Vec<DeferredNotice>) {
+        let (directory, kept) = (self.unit.directory.path().to_owned(), notices.clone());
+        // It cannot fail but by a panic.
+        let _ = tokio::task::spawn_blocking(move || keep_shown(&directory, &kept)).await;
+        self.unit.reports.send(Report::Deferred { notices }).await;
     }
 }

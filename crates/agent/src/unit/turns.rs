@@ -46,7 +46,7 @@ impl<'a> Turns<'a> {
     /// Carries out one operation after the other, until one of them ends the loop.
     pub(super) async fn run(mut self) -> Error {
         if self.unit.directory.charm().exists() {
-            self.dispatched().await;
+            self.resume_deferred().await;
         }
         loop {
             let error = match self.turn().await {
@@ -77,6 +77,7 @@ impl<'a> Turns<'a> {
         }
         unit.start_beside();
         let snapshot = unit.steps.snapshot();
+        self.allow_deferred(snapshot.deferral_retries).await;
         self.look(&snapshot);
         let next = next_operation(&snapshot, &self.local);
         tracing::debug!(unit = unit.name, ?next, "next operation");

@@ -36,7 +36,7 @@ async fn a_stopped_agent_lets_a_short_hook_end_and_kills_a_long_one() {
         let charm = fake.publish(Charm::new(&script), 1);
         let id = fake.add("app/0", &charm);
         let mut options = fake.options();
-        options.timing.stop_grace = Duration::from_millis(if committed { 5000 } else { 50 });
+        options.timing.stop_grace = Duration::from_millis(if committed { 60_000 } else { 50 });
         let agent = Agent::start(options).unwrap();
         fake.until_file(&id, "begun").await;
         agent.stop().await.unwrap();
@@ -68,7 +68,7 @@ async fn a_newer_agent_takes_over() {
     let mut options = fake.options();
     options.data = fake.directory.path().join("data");
     let newer = Agent::start(options).unwrap();
-    let ended = tokio::time::timeout(Duration::from_secs(10), older.ended()).await;
+    let ended = tokio::time::timeout(Duration::from_secs(60), older.ended()).await;
     assert!(matches!(ended, Ok(Err(Error::Fenced))), "{ended:?}");
     fake.until_idle(&id).await;
     newer.stop().await.unwrap();
@@ -133,7 +133,7 @@ async fn a_stopped_agent_ends_although_its_controller_is_away_and_a_hook_talks()
     fake.until_file(&id, "begun").await;
     fake.break_down();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    tokio::time::timeout(Duration::from_secs(5), agent.stop()).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), agent.stop()).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ use tutti_model::api::Life;
 use crate::charms::Charm;
 
 /// How long anything in these tests may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A fake controller, its directory, and everything the agents told it.
 pub(crate) struct Fake {
@@ -75,6 +75,15 @@ impl Unit {
     /// Whether the agent has handled everything.
     pub(crate) fn is_idle(&self) -> bool {
         self.agent_status.status == "idle" && self.observed >= self.snapshot.generation
+    }
+
+    /// Every deferred notice that was shown, the newest last.
+    pub(crate) fn deferred(&self) -> Vec<DeferredNotice> {
+        let shown = self.reports.iter().flat_map(|report| match report {
+            Report::Deferred { notices } => notices.clone(),
+            _ => Vec::new(),
+        });
+        shown.collect()
     }
 
     /// The log lines at a level.

@@ -120,6 +120,36 @@ fn honest_archives_come_out_whole() {
 }
 
 #[test]
+fn of_many_files_all_come_out_and_the_first_damaged_one_is_named() {
+    let scratch = Scratch::new();
+    // Enough for several threads.
+    let files: Vec<(String, Vec<u8>)> = (0..400)
+        .map(|number| {
+            (format!("d{}/e/f{number}", number % 7), format!("<{number}>").repeat(number).into())
+        })
+        .collect();
+    let raw: Vec<Raw<'_>> =
+        files.iter().map(|(name, content)| (name.as_str(), FILE, content.as_slice())).collect();
+    let mut bytes = zip_of(&raw);
+    unpack(&scratch.archive(&bytes), &scratch.path("whole")).unwrap();
+    for (name, content) in &files {
+        assert_eq!(&fs::read(scratch.path("whole").join(name)).unwrap(), content, "{name}");
+    }
+    for damaged in ["<301><301>", "<300><300>", "<399><399>"] {
+        let at = bytes.windows(damaged.len()).position(|found| found == damaged.as_bytes());
+        bytes[at.unwrap()] ^= 1;
+    }
+    let archive = scratch.archive(&bytes);
+    for attempt in 0..10 {
+        let error = unpack(&archive, &scratch.path(&attempt.to_string())).unwrap_err();
+        let Error::Archive { source: Fault::Content { entry, .. }, .. } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(entry, "d6/e/f300");
+    }
+}
+
+#[test]
 fn hostile_archives_are_refused_by_name() {
     let scratch = Scratch::new();
     let cases: &[(&[Raw<'_>], &str)] = &[

@@ -1,16 +1,28 @@
 //! Writing an archive's content into a directory.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self as std_io, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::{panic, thread};
 
-use super::{Archive, Entry, Fault, Kind, Unpacked};
+use super::{Archive, Entry, Fault, Kind, Reader, Unpacked, unpacked_content};
 use crate::error::{Error, Result, io};
+
+/// Threads that write files at the same time, at most.
+const THREADS_MAX: usize = 4;
+
+/// For fewer files another thread is not worth starting.
+const FILES_PER_THREAD_MIN: usize = 50;
+
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// Unpacks an archive into a directory; see [`Archive::unpack`]. Answers the entries.
 pub fn unpack(archive: &Path, directory: &Path) -> Result<Vec<Entry>> {
-    let mut archive = Archive::open(archive)?;
+    let archive = Archive::open(archive)?;
     archive.unpack(directory)?;
     Ok(archive.entries)
 }
@@ -21,60 +33,119 @@ impl Archive {
     ///
     /// Permissions are restored, except that the owner can always read what there is, and that `dispatch`, `hooks/*`
     /// and `actions/*` are executable. Special bits (setuid and the like) are left out.
-    pub fn unpack(&mut self, directory: &Path) -> Result<()> {
+    pub fn unpack(&self, directory: &Path) -> Result<()> {
         fs::create_dir_all(directory).map_err(io("create", directory))?;
         let mut present = fs::read_dir(directory).map_err(io("read", directory))?;
         if present.next().is_some() {
             let not_empty = std_io::Error::from(std_io::ErrorKind::DirectoryNotEmpty);
             return Err(io("unpack into", directory)(not_empty));
         }
-        let mut unpacked = Unpacked::new(self.packed_bytes, self.limits);
-        let mut directories = Vec::new();
-        for position in 0..self.entries.len() {
-            let entry = self.entries[position].clone();
-            let target = directory.join(&entry.path);
-            if let Some(parent) = target.parent() {
-                fs::create_dir_all(parent).map_err(io("create", parent))?;
-            }
+        self.make_directories(directory)?;
+        Files::new(self, directory).write_all()?;
+        for entry in &self.entries {
+            let path = directory.join(&entry.path);
             match &entry.kind {
                 Kind::Directory => {
-                    fs::create_dir_all(&target).map_err(io("create", &target))?;
-                    directories.push((target, entry.mode | 0o700));
+                    let permissions = Permissions::from_mode(entry.mode | 0o700);
+                    let set = fs::set_permissions(&path, permissions);
+                    set.map_err(io("set permissions of", &path))?;
                 }
-                Kind::Link { target: points_to } => {
-                    symlink(points_to, &target).map_err(io("create link", &target))?;
+                Kind::Link { target } => {
+                    symlink(target, &path).map_err(io("create link", &path))?;
                 }
-                Kind::File { .. } => self.unpack_file(position, &entry, &target, &mut unpacked)?,
+                Kind::File { .. } => {}
             }
-        }
-        for (path, mode) in directories {
-            let permissions = Permissions::from_mode(mode);
-            fs::set_permissions(&path, permissions).map_err(io("set permissions of", &path))?;
         }
         Ok(())
     }
 
-    fn unpack_file(
-        &mut self,
-        position: usize,
-        entry: &Entry,
-        target: &Path,
-        unpacked: &mut Unpacked,
-    ) -> Result<()> {
+    /// Makes the directories, also those that are no entries but have some.
+    fn make_directories(&self, directory: &Path) -> Result<()> {
+        let mut made = HashSet::new();
+        for entry in &self.entries {
+            let parent = || entry.path.rsplit_once('/').map(|(parent, _)| parent);
+            let path = match entry.kind {
+                Kind::Directory => Some(entry.path.as_str()),
+                Kind::File { .. } | Kind::Link { .. } => parent(),
+            };
+            if let Some(path) = path.filter(|path| made.insert(*path)) {
+                let path = directory.join(path);
+                fs::create_dir_all(&path).map_err(io("create", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The files of an archive, while several threads write them. Inflating takes as long as creating, so this is worth it
+/// even on one disk.
+struct Files<'a> {
+    archive: &'a Archive,
+    directory: &'a Path,
+    /// Positions of entries that are files; the threads take them in order.
+    positions: Vec<usize>,
+    taken: AtomicUsize,
+    unpacked: Mutex<Unpacked>,
+}
+
+impl<'a> Files<'a> {
+    fn new(archive: &'a Archive, directory: &'a Path) -> Files<'a> {
+        let is_file =
+            |position: &usize| matches!(archive.entries[*position].kind, Kind::File { .. });
+        let positions = (0..archive.entries.len()).filter(is_file).collect();
+        let unpacked = Mutex::new(Unpacked::new(archive.packed_bytes, archive.limits));
+        Files { archive, directory, positions, taken: AtomicUsize::new(0), unpacked }
+    }
+
+    /// Writes all of them. Of several errors it answers that of the first file, whichever thread is faster.
+    fn write_all(&self) -> Result<()> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let useful = self.positions.len() / FILES_PER_THREAD_MIN;
+        let others = cores.min(THREADS_MAX).min(useful).saturating_sub(1);
+        let failed = thread::scope(|scope| {
+            // A thread that is not to be had is done without.
+            let spawn = |_| thread::Builder::new().spawn_scoped(scope, || self.write_some()).ok();
+            let others: Vec<_> = (0..others).filter_map(spawn).collect();
+            let own = self.write_some();
+            let join = |other: thread::ScopedJoinHandle<'_, _>| {
+                other.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
+            };
+            others.into_iter().map(join).chain([own]).flatten().min_by_key(|(index, _)| *index)
+        });
+        failed.map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// Writes one file after the other until none is left, or until one fails, which it answers; then nobody begins
+    /// another. All before the one that fails are taken by then, and will be finished.
+    fn write_some(&self) -> Option<(usize, Error)> {
+        let mut reader = self.archive.reader.another();
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            let index = self.taken.fetch_add(1, Ordering::Relaxed);
+            let position = *self.positions.get(index)?;
+            if let Err(error) = self.write(position, &mut reader, &mut buffer) {
+                self.taken.store(self.positions.len(), Ordering::Relaxed);
+                return Some((index, error));
+            }
+        }
+    }
+
+    fn write(&self, position: usize, reader: &mut Reader, buffer: &mut [u8]) -> Result<()> {
+        let entry = &self.archive.entries[position];
+        let target = self.directory.join(&entry.path);
         let mode = permissions(entry);
         // `create_new` never follows a link, whatever stands there.
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(mode)
-            .open(target)
-            .map_err(io("create", target))?;
-        let path = self.path.clone();
-        let refuse = |source| Error::Archive { archive: path.clone(), source };
-        let mut buffer = vec![0; 64 << 10];
-        let mut content = self.content(position).map_err(refuse)?;
+            .open(&target)
+            .map_err(io("create", &target))?;
+        let refuse = |source| self.archive.refuse(source);
+        let mut content =
+            unpacked_content(&self.archive.sources[position], reader).map_err(refuse)?;
         loop {
-            let length = match content.read(&mut buffer) {
+            let length = match content.read(buffer) {
                 Ok(0) => break,
                 Ok(length) => length,
                 Err(error) if error.kind() == std_io::ErrorKind::Interrupted => continue,
@@ -82,12 +153,24 @@ impl Archive {
                     return Err(refuse(Fault::Content { entry: entry.path.clone(), source }));
                 }
             };
-            unpacked.add(&entry.path, length as u64).map_err(refuse)?;
-            file.write_all(&buffer[..length]).map_err(io("write", target))?;
+            self.count(entry, length as u64).map_err(refuse)?;
+            file.write_all(&buffer[..length]).map_err(io("write", &target))?;
         }
-        // The umask took bits away when the file was created.
-        file.set_permissions(Permissions::from_mode(mode)).map_err(io("set permissions of", target))
+        restore(&file, mode).map_err(io("set permissions of", &target))
     }
+
+    fn count(&self, entry: &Entry, bytes: u64) -> Result<(), Fault> {
+        let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
+        unpacked.add(&entry.path, bytes)
+    }
+}
+
+/// Gives a file the permissions back that the umask took away when it was created, if it did.
+fn restore(file: &File, mode: u32) -> std_io::Result<()> {
+    if file.metadata()?.permissions().mode() & 0o7777 == mode {
+        return Ok(());
+    }
+    file.set_permissions(Permissions::from_mode(mode))
 }
 
 fn permissions(entry: &Entry) -> u32 {

@@ -33,7 +33,6 @@ pub(super) fn request(
     flows::retire(tx, model, &format!("application/{name}"))?;
     let mut touched = Touched::new();
     remove(tx, model, &application, removal, &mut touched)?;
-    sequence::touch(tx, touched.iter().map(String::as_str))?;
     let change = Change {
         kind: "remove-application",
         title: format!("Remove {name}"),
@@ -42,6 +41,7 @@ pub(super) fn request(
         tasks,
     };
     let flow = flows::submit(tx, model, change, removal.now)?;
+    sequence::touch(tx, touched.iter().map(String::as_str))?;
     Ok(Accepted { flow: Some(flow), resource: json!({ "application": name }), messages })
 }
 
@@ -66,9 +66,6 @@ pub(crate) fn remove(
         }
     }
     relations::remove_all_of_application(tx, &application.id, removal.force_at, now, touched)?;
-    if removal.force_at.is_some_and(|at| at <= now) {
-        relations::force_due(tx, now, touched)?;
-    }
     finish_if_done(tx, &application.id, now, touched)
 }
 

@@ -88,7 +88,6 @@ pub(crate) fn remove(
         tasks = tasks.gone("unit", &unit.id, &unit.name);
         units::remove(tx, model, unit, removal, &mut touched)?;
     }
-    sequence::touch(tx, touched.iter().map(String::as_str))?;
     let names: Vec<_> = units.iter().map(|unit| unit.name.as_str()).collect();
     let change = Change {
         kind: "remove-units",
@@ -97,8 +96,10 @@ pub(crate) fn remove(
         generation: None,
         tasks,
     };
+    let flow = flows::submit(tx, model, change, removal.now)?;
+    sequence::touch(tx, touched.iter().map(String::as_str))?;
     Ok(Accepted {
-        flow: Some(flows::submit(tx, model, change, removal.now)?),
+        flow: Some(flow),
         resource: json!({ "units": names }),
         messages: names.iter().map(|name| format!("will remove unit {name}")).collect(),
     })

@@ -41,10 +41,12 @@ pub(super) async fn follow(
         Some(after) => after,
         None => state.store.outbox_last().await?,
     };
+    let place = state.waiting.enter()?;
     // The bell is taken before the first look, so that nothing is missed between the two.
     let bell = state.store.bell(OUTBOX);
     let stopping = state.stopping.clone();
-    let pages = stream::unfold((state, bell, after), |(state, mut bell, after)| async move {
+    let begin = (state, bell, after, place);
+    let pages = stream::unfold(begin, |(state, mut bell, after, place)| async move {
         loop {
             let page = match state.store.outbox_after(after, PAGE).await {
                 Ok(page) => page,
@@ -55,7 +57,7 @@ pub(super) async fn follow(
             };
             if let Some(last) = page.last() {
                 let after = last.seq;
-                return Some((page, (state, bell, after)));
+                return Some((page, (state, bell, after, place)));
             }
             bell.wait().await;
         }

@@ -34,6 +34,7 @@ impl Error {
             Self::Refused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
+            Self::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Self::StaleSession(_) => (StatusCode::CONFLICT, "stale-session"),
             Self::StaleJournal { .. } => (StatusCode::CONFLICT, "stale-journal"),

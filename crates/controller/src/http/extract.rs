@@ -1,5 +1,7 @@
 //! Path, query and body of a request, with refusals as problem documents.
 
+use std::time::Duration;
+
 use axum::body::BodyDataStream;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
@@ -10,6 +12,12 @@ use crate::Error;
 
 /// The most a JSON request may hold, bytes. Uploads are streams and have limits of their own.
 const BODY: usize = 32 * 1024 * 1024;
+
+/// The most that is read of a request that is refused, bytes: of nearly every charm the whole.
+const DRAINED: usize = 256 * 1024 * 1024;
+
+/// How long a request that is refused is read.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 /// The JSON body; an empty one reads as `{}`.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -69,8 +77,53 @@ async fn read(body: axum::body::Body) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Reads what a client is still sending before it is refused: it would not see the refusal while it
-/// cannot go on writing.
+/// Reads what a client is still sending before it is refused: many would not see the refusal while
+/// they cannot go on writing. Whoever sends more than [`DRAINED`] or for longer than [`DRAIN_TIME`]
+/// finds the connection closed behind the refusal.
 pub(crate) async fn drain(mut chunks: BodyDataStream) {
-    while let Some(Ok(_)) = chunks.next().await {}
+    let mut read = 0;
+    let drained = async {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            read += chunk.len();
+            if read > DRAINED {
+                break;
+            }
+        }
+    };
+    // Over in time or not: the refusal follows.
+    let _ = tokio::time::timeout(DRAIN_TIME, drained).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::body::{Body, Bytes};
+    use futures_util::stream;
+
+    use super::{DRAIN_TIME, DRAINED, drain};
+
+    #[tokio::test]
+    async fn an_endless_request_is_read_no_further_than_the_bound() {
+        const CHUNK: usize = 1024 * 1024;
+        let chunk = Bytes::from(vec![0; CHUNK]);
+        let read = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&read);
+        let endless = stream::repeat_with(move || {
+            counted.fetch_add(CHUNK, Ordering::Relaxed);
+            Ok::<_, Infallible>(chunk.clone())
+        });
+        drain(Body::from_stream(endless).into_data_stream()).await;
+        assert_eq!(read.load(Ordering::Relaxed), DRAINED + CHUNK);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_stands_still_is_given_up() {
+        let begun = tokio::time::Instant::now();
+        let silent = stream::pending::<Result<Bytes, Infallible>>();
+        drain(Body::from_stream(silent).into_data_stream()).await;
+        assert_eq!(begun.elapsed(), DRAIN_TIME);
+    }
 }

@@ -1,11 +1,13 @@
 //! Binding, serving and ending the listeners.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::Router;
+use rustix::fs::{Mode, fchmod};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +16,9 @@ use crate::{Error, Options};
 
 /// How long requests under way may take to finish when the controller stops.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
 
 /// Sockets that are bound and not served yet.
 pub(crate) struct Bound {
@@ -59,9 +64,18 @@ async fn bind_unix(socket: &Path) -> std::io::Result<UnixListener> {
         }
         std::fs::remove_file(socket)?;
     }
-    let listener = UnixListener::bind(socket)?;
-    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    private_unix(socket)
+}
+
+/// A socket that only its owner can ever connect to: Linux gives the path the mode the socket has
+/// when it is bound, so there is no moment between bind and `chmod`.
+fn private_unix(path: &Path) -> std::io::Result<UnixListener> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    UnixListener::from_std(StdUnixListener::from(socket))
 }
 
 impl Bound {
@@ -102,5 +116,27 @@ impl Listeners {
 fn report(ended: std::io::Result<()>) {
     if let Err(error) = ended {
         tracing::error!(%error, "listener ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use rustix::fs::Mode;
+    use rustix::process::umask;
+
+    #[tokio::test]
+    async fn the_socket_is_private_from_the_first_moment() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let before = umask(Mode::empty());
+        let listener = super::private_unix(&path).unwrap();
+        umask(before);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let (accepted, connected) =
+            tokio::join!(listener.accept(), tokio::net::UnixStream::connect(&path));
+        accepted.unwrap();
+        connected.unwrap();
     }
 }

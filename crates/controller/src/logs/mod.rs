@@ -9,7 +9,7 @@ mod sql;
 
 use tutti_model::agent::LogLine;
 use tutti_model::api::{LogEntry, LogPage};
-use tutti_store::{ToValue, Tx};
+use tutti_store::{Params, ToValue, Tx};
 
 use crate::{Error, clock, sequence};
 
@@ -33,6 +33,12 @@ const LONGEST: usize = 256 * 1024;
 
 /// The most lines one page holds: all that are kept, in between two looks for old ones.
 const PAGE: u32 = 110_000;
+
+/// The most text one page holds, bytes; a reader goes on where the page ends.
+const PAGE_BYTES: usize = 32 * 1024 * 1024;
+
+/// What a line costs besides its text, bytes.
+const LINE_BYTES: usize = 128;
 
 /// Which lines a reader wants.
 #[derive(Clone, Debug, Default)]
@@ -85,16 +91,51 @@ pub(crate) fn append(
 pub(crate) fn page(tx: &mut Tx<'_>, model: &str, filter: &Filter) -> Result<LogPage, Error> {
     let limit = if filter.limit == 0 { PAGE } else { filter.limit.min(PAGE) };
     let (entity, level) = (filter.entity.as_str(), rank(&filter.level));
-    let rows: Vec<sql::Line> = match filter.after {
-        Some(after) => tx.all(sql::AFTER, (model, entity, level, limit, after))?,
+    let (rows, more) = match filter.after {
+        Some(after) => within_bytes(tx, sql::AFTER, (model, entity, level, limit, after))?,
         None => {
-            let mut rows = tx.all(sql::NEWEST, (model, entity, level, limit))?;
+            let (mut rows, more) = within_bytes(tx, sql::NEWEST, (model, entity, level, limit))?;
             rows.reverse();
-            rows
+            (rows, more)
         }
     };
     let after = rows.last().map(|line| line.sequence).or(filter.after).unwrap_or_default();
-    Ok(LogPage { lines: rows.into_iter().map(entry).collect(), after })
+    Ok(LogPage { lines: rows.into_iter().map(entry).collect(), after, more })
+}
+
+/// The first of the rows, as many as [`PAGE_BYTES`] hold and one at least; and whether there are
+/// more.
+fn within_bytes(
+    tx: &mut Tx<'_>,
+    sql: &'static str,
+    params: impl Params,
+) -> Result<(Vec<sql::Line>, bool), Error> {
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    let read = tx.each(sql, params, |line: sql::Line| {
+        bytes += LINE_BYTES + line.entity.len() + line.logger.len() + line.message.len();
+        if bytes > PAGE_BYTES && !rows.is_empty() {
+            return Err(Full::Page);
+        }
+        rows.push(line);
+        Ok(())
+    });
+    match read {
+        Ok(()) => Ok((rows, false)),
+        Err(Full::Page) => Ok((rows, true)),
+        Err(Full::Store(error)) => Err(error.into()),
+    }
+}
+
+/// Why reading rows ended early.
+enum Full {
+    Page,
+    Store(tutti_store::Error),
+}
+
+impl From<tutti_store::Error> for Full {
+    fn from(error: tutti_store::Error) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// Forgets a model's lines.

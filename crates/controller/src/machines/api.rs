@@ -129,7 +129,6 @@ fn remove(
         }
     }
     dying(tx, model, machine.number)?;
-    sequence::touch(tx, touched.iter().map(String::as_str))?;
     let change = Change {
         kind: "remove-machine",
         title: format!("Remove machine {number}"),
@@ -138,5 +137,6 @@ fn remove(
         tasks,
     };
     let flow = Some(flows::submit(tx, model, change, removal.now)?);
+    sequence::touch(tx, touched.iter().map(String::as_str))?;
     Ok(Accepted { flow, resource: json!({ "machine": number }), messages })
 }

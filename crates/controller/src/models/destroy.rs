@@ -47,10 +47,10 @@ pub(super) fn destroy(tx: &mut Tx<'_>, model: &str, removal: Removal) -> Result<
     for machine in machines::list(tx, &model)? {
         machines::dying(tx, &model, machine.number)?;
     }
-    sequence::touch(tx, touched.iter().map(String::as_str))?;
     gone_if_empty(tx, &model.id, now)?;
     // Read last: a model without units is gone by now, and its flow has ended.
     let flow = flows::by_id(tx, &id)?;
+    sequence::touch(tx, touched.iter().map(String::as_str))?;
     Ok(Accepted { flow, resource: json!({ "model": model.name }), messages: Vec::new() })
 }
 

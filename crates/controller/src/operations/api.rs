@@ -100,7 +100,7 @@ async fn read(state: &State, model: &str, number: i64) -> Result<OperationTask, 
     state
         .read(move |tx| {
             let model = models::find(tx, &model)?;
-            Ok(info::task(&info::find(tx, &model, number)?))
+            info::task(tx, &model, number)
         })
         .await
 }
@@ -116,7 +116,7 @@ async fn cancel(
         if let Some(unit) = task.unit.as_deref().filter(|_| react) {
             sequence::touch(tx, [unit])?;
         }
-        Ok(info::task(&info::find(tx, &model, number)?))
+        info::task(tx, &model, number)
     });
     Ok(Json(task.await?))
 }

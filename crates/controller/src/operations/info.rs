@@ -1,5 +1,7 @@
 //! Operations and tasks as the API shows them.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use tutti_model::api::{OperationInfo, OperationTask};
 use tutti_store::Tx;
@@ -22,7 +24,8 @@ pub(super) fn operation(
     let operation =
         found.ok_or_else(|| Error::NotFound(format!("operation \"{number}\" not found")))?;
     let tasks: Vec<sql::Task> = tx.all(sql::TASKS_OF, (&model.id, number))?;
-    Ok(info(operation, tasks.iter()))
+    let messages = by_task(tx.all(sql::MESSAGES_OF, (&model.id, number))?);
+    Ok(info(operation, tasks.iter(), &messages))
 }
 
 /// The newest operations, oldest first; 0 = as many as there may be in one answer.
@@ -36,12 +39,24 @@ pub(super) fn list(
     operations.reverse();
     let Some(first) = operations.first() else { return Ok(Vec::new()) };
     let tasks: Vec<sql::Task> = tx.all(sql::TASKS_FROM, (&model.id, first.number))?;
+    let messages = by_task(tx.all(sql::MESSAGES_FROM, (&model.id, first.number))?);
     let of = |number: i64| tasks.iter().filter(move |task| task.operation == number);
     Ok(operations
         .into_iter()
         .map(|one| (one.number, one))
-        .map(|(n, one)| info(one, of(n)))
+        .map(|(n, one)| info(one, of(n), &messages))
         .collect())
+}
+
+/// What each task said.
+type Messages = BTreeMap<i64, Vec<String>>;
+
+fn by_task(rows: Vec<sql::Message>) -> Messages {
+    let mut messages = Messages::new();
+    for row in rows {
+        messages.entry(row.task).or_default().push(row.text);
+    }
+    messages
 }
 
 /// The task of that number.
@@ -53,6 +68,7 @@ pub(super) fn find(tx: &mut Tx<'_>, model: &Model, number: i64) -> Result<sql::T
 fn info<'t>(
     operation: sql::Operation,
     tasks: impl Iterator<Item = &'t sql::Task>,
+    messages: &Messages,
 ) -> OperationInfo {
     let tasks: Vec<_> = tasks.collect();
     let ended = tasks.iter().all(|task| is_final(&task.status));
@@ -65,12 +81,18 @@ fn info<'t>(
         flow: operation.flow,
         enqueued: time::operation_time(operation.enqueued),
         completed: completed.filter(|_| ended).map(time::operation_time).unwrap_or_default(),
-        tasks: tasks.into_iter().map(task).collect(),
+        tasks: tasks.into_iter().map(|one| show(one, messages)).collect(),
     }
 }
 
-/// A task as the API shows it.
-pub(super) fn task(task: &sql::Task) -> OperationTask {
+/// The task of that number as the API shows it.
+pub(super) fn task(tx: &mut Tx<'_>, model: &Model, number: i64) -> Result<OperationTask, Error> {
+    let row = find(tx, model, number)?;
+    let messages = by_task(tx.all(sql::MESSAGES_OF_TASK, (&model.id, number))?);
+    Ok(show(&row, &messages))
+}
+
+fn show(task: &sql::Task, messages: &Messages) -> OperationTask {
     OperationTask {
         id: task.number.to_string(),
         operation: task.operation.to_string(),
@@ -82,7 +104,13 @@ pub(super) fn task(task: &sql::Task) -> OperationTask {
             Value::Null => Value::Object(serde_json::Map::new()),
             results => results.clone(),
         },
-        log: task.log.0.clone(),
+        log: task
+            .log
+            .0
+            .iter()
+            .chain(messages.get(&task.number).into_iter().flatten())
+            .cloned()
+            .collect(),
         enqueued: time::operation_time(task.enqueued),
         started: task.started.map(time::operation_time).unwrap_or_default(),
         completed: task.completed.map(time::operation_time).unwrap_or_default(),

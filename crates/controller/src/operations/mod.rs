@@ -62,12 +62,14 @@ pub(crate) fn action(
 pub(crate) fn forget(tx: &mut Tx<'_>, before: i64) -> Result<(), Error> {
     if tx.exec(sql::FORGET, (before,))? > 0 {
         tx.exec(sql::FORGET_TASKS, ())?;
+        tx.exec(sql::FORGET_MESSAGES, ())?;
     }
     Ok(())
 }
 
 /// Forgets a model's operations; commands that still run on its machines are killed.
 pub(crate) fn remove_all_of_model(tx: &mut Tx<'_>, model: &str) -> Result<(), Error> {
+    tx.exec(sql::REMOVE_MESSAGES, (model,))?;
     tx.exec(sql::REMOVE_TASKS, (model,))?;
     tx.exec(sql::REMOVE_OPERATIONS, (model,))?;
     tx.ring(BELL);

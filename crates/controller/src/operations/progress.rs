@@ -13,7 +13,7 @@ use crate::logs::printable;
 use crate::{Error, time};
 
 /// Messages kept of one task.
-const MESSAGES: usize = 4096;
+const MESSAGES: i64 = 4096;
 
 /// An agent says that a task of its unit began, or how it ended.
 pub(crate) fn report(
@@ -72,10 +72,10 @@ pub(crate) fn log(
     let Some(task) = tx.maybe::<sql::Task>(sql::OF_UNIT, (unit, number))? else {
         return Ok(());
     };
-    let mut log = task.log.0;
-    if log.len() < MESSAGES {
-        log.push(format!("{} {message}", time::operation_time(now)));
-        tx.exec(sql::SET_LOG, (&task.model, number, Json(log)))?;
+    let last: i64 = tx.one(sql::LAST_POSITION, (&task.model, number))?;
+    if last < MESSAGES {
+        let text = format!("{} {message}", time::operation_time(now));
+        tx.exec(sql::ADD_MESSAGE, (&task.model, number, last + 1, text))?;
         tx.ring(BELL);
     }
     Ok(())

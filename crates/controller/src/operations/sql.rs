@@ -1,4 +1,4 @@
-//! The tables `operation` and `operation_task`.
+//! The tables `operation`, `operation_task` and `operation_message`.
 
 use serde_json::Value;
 use tutti_store::Json;
@@ -42,10 +42,17 @@ tutti_store::row! {
         pub(super) status: String,
         pub(super) message: String,
         pub(super) results: Json<Value>,
+        /// Messages from before they had a table.
         pub(super) log: Json<Vec<String>>,
         pub(super) enqueued: i64,
         pub(super) started: Option<i64>,
         pub(super) completed: Option<i64>,
+    }
+
+    /// What a task said.
+    pub(super) struct Message {
+        pub(super) task: i64,
+        pub(super) text: String,
     }
 }
 
@@ -78,7 +85,19 @@ tutti_store::sql! {
         WHERE model = $1 AND number = $2";
     pub(super) END = "UPDATE operation_task SET status = $3, message = $4, results = $5, \
         completed = $6 WHERE model = $1 AND number = $2";
-    pub(super) SET_LOG = "UPDATE operation_task SET log = $3 WHERE model = $1 AND number = $2";
+    pub(super) LAST_POSITION = "SELECT COALESCE(MAX(position), 0) FROM operation_message \
+        WHERE model = $1 AND task = $2";
+    pub(super) ADD_MESSAGE = "INSERT INTO operation_message (model, task, position, text) \
+        VALUES ($1, $2, $3, $4)";
+    pub(super) MESSAGES_OF_TASK = "SELECT task, text FROM operation_message \
+        WHERE model = $1 AND task = $2 ORDER BY position";
+    pub(super) MESSAGES_OF = "SELECT m.task, m.text FROM operation_message m \
+        JOIN operation_task t ON t.model = m.model AND t.number = m.task \
+        WHERE t.model = $1 AND t.operation = $2 ORDER BY m.task, m.position";
+    pub(super) MESSAGES_FROM = "SELECT m.task, m.text FROM operation_message m \
+        JOIN operation_task t ON t.model = m.model AND t.number = m.task \
+        WHERE t.model = $1 AND t.operation >= $2 ORDER BY m.task, m.position";
+    pub(super) REMOVE_MESSAGES = "DELETE FROM operation_message WHERE model = $1";
     pub(super) REMOVE_TASKS = "DELETE FROM operation_task WHERE model = $1";
     pub(super) REMOVE_OPERATIONS = "DELETE FROM operation WHERE model = $1";
     pub(super) FORGET = "DELETE FROM operation WHERE enqueued < $1 AND NOT EXISTS ( \
@@ -87,6 +106,9 @@ tutti_store::sql! {
     pub(super) FORGET_TASKS = "DELETE FROM operation_task WHERE NOT EXISTS ( \
         SELECT 1 FROM operation o \
         WHERE o.model = operation_task.model AND o.number = operation_task.operation)";
+    pub(super) FORGET_MESSAGES = "DELETE FROM operation_message WHERE NOT EXISTS ( \
+        SELECT 1 FROM operation_task t \
+        WHERE t.model = operation_message.model AND t.number = operation_message.task)";
     pub(super) LEADER_OF = "SELECT u.name FROM application a JOIN unit u ON u.id = a.leader \
         WHERE a.model = $1 AND a.name = $2";
 }

@@ -67,7 +67,6 @@ pub(super) fn remove(
     flows::retire(tx, model, &resource)?;
     let mut touched = Touched::new();
     lifecycle::remove(tx, &found, force_at, now, &mut touched)?;
-    sequence::touch(tx, touched.iter().map(String::as_str))?;
     let tasks = Tasks::new().gone("relation", &found.id, &found.key);
     let change = Change {
         kind: "remove-relation",
@@ -78,6 +77,7 @@ pub(super) fn remove(
         tasks,
     };
     let flow = Some(flows::submit(tx, model, change, now)?);
+    sequence::touch(tx, touched.iter().map(String::as_str))?;
     let resource = json!({"relation": found.number, "key": found.key});
     Ok(Accepted { flow, resource, messages: Vec::new() })
 }

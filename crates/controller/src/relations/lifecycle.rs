@@ -108,8 +108,8 @@ pub(crate) fn sync_peers(
     Ok(())
 }
 
-/// Begins the removal of a relation; answers whether it is gone already because no unit was in it.
-/// With `force_at` it is removed at that time although units have not left.
+/// Begins the removal of a relation; answers whether it is gone already, because no unit was in it
+/// or because `force_at` has come, the time when it goes although units have not left.
 pub(crate) fn remove(
     tx: &mut Tx<'_>,
     relation: &Relation,
@@ -124,6 +124,10 @@ pub(crate) fn remove(
     touched.extend(tx.all::<String>(sql::UNITS_OF_SIDES, (&relation.id,))?);
     if relation.scope == "container" {
         remove_lost_subordinates(tx, &relation, now, touched)?;
+    }
+    if relation.force_at.is_some_and(|at| at <= now) {
+        gone_and_applications(tx, &relation, now, touched)?;
+        return Ok(true);
     }
     gone_if_empty(tx, &relation, now, touched)
 }

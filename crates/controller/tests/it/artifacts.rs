@@ -1,5 +1,7 @@
 //! Uploads and downloads.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tutti_model::api::{ArtifactInfo, CharmInfo};
 
 use crate::charm::charm;
@@ -82,4 +84,25 @@ async fn what_nothing_refers_to_goes_when_it_is_old() {
         assert!(used.exists());
         world.end().await;
     }
+}
+
+#[tokio::test]
+async fn a_refused_upload_that_does_not_end_is_closed_behind_the_refusal() {
+    let world = World::sqlite().await;
+    let mut socket = UnixStream::connect(world.options.socket()).await.unwrap();
+    let head =
+        "POST /v1/models/nope/charms HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let chunk = vec![0; 1024 * 1024];
+    // Bounded: this is more than the controller reads.
+    for _ in 0..1024 {
+        if socket.write_all(&chunk).await.is_err() {
+            break;
+        }
+    }
+    assert!(socket.write_all(&chunk).await.is_err(), "the connection is still open");
+    let mut answer = vec![0; 12];
+    socket.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 404");
+    world.end().await;
 }

@@ -1,10 +1,11 @@
 //! Starting, stopping, refusing.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 use tutti_client::Client;
 use tutti_controller::{Controller, Options, STATEMENTS};
-use tutti_model::api::{ControllerInfo, FlowInfo, ModelInfo};
+use tutti_model::api::{ControllerInfo, FlowInfo, LogPage, ModelCreate, ModelInfo};
 use tutti_store::Store;
 
 use crate::world::{World, refusal};
@@ -55,6 +56,20 @@ async fn tcp_serves_loopback_only() {
 }
 
 #[tokio::test]
+async fn what_is_private_is_for_its_owner_alone() {
+    let world = World::sqlite().await;
+    let mode = |name: &str| {
+        let path = world.options.data.join(name);
+        path.metadata().unwrap().permissions().mode() & 0o077
+    };
+    assert_eq!(mode(""), 0o011, "workloads of other users must reach their charm and storage");
+    for name in ["tutti.sock", "tutti.db", "tutti.db-wal", "tutti.db.lock", "artifacts"] {
+        assert_eq!(mode(name), 0, "{name}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
 async fn one_controller_per_database_file() {
     let world = World::sqlite().await;
     let mut options = world.options.clone();
@@ -84,6 +99,40 @@ async fn bad_requests_get_problem_documents() {
     let huge = refusal(world.client.post::<_, ModelInfo>("/v1/models", &huge).await);
     assert_eq!(huge.status, 413);
     world.end().await;
+}
+
+#[tokio::test]
+async fn so_many_requests_may_wait_and_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { waiting_max: 1, ..Options::new(directory.path()) };
+    let socket = format!("unix:{}", options.socket().display()).parse().unwrap();
+    let controller = Controller::start(options).await.unwrap();
+    let client = Client::connect(&socket).await.unwrap();
+    let model = ModelCreate { name: "m".into(), ..ModelCreate::default() };
+    client.post::<_, ModelInfo>("/v1/models", &model).await.unwrap();
+    let log = async |follow_ms: u32| -> Result<LogPage, tutti_client::Error> {
+        client.get(&format!("/v1/models/m/log?after=0&follow_ms={follow_ms}")).await
+    };
+    let follower = client.clone();
+    let waiting = tokio::spawn(async move {
+        follower.get::<LogPage>("/v1/models/m/log?after=0&follow_ms=60000").await
+    });
+    let begun = Instant::now();
+    let busy = loop {
+        match log(1).await {
+            Err(tutti_client::Error::Problem(problem)) => break problem,
+            // The other one does not wait yet.
+            other => assert!(other.is_ok() && begun.elapsed().as_secs() < 10, "{other:?}"),
+        }
+    };
+    assert_eq!((busy.status, busy.code.as_str()), (503, "busy"));
+    log(0).await.unwrap();
+    waiting.abort();
+    while log(1).await.is_err() {
+        assert!(begun.elapsed().as_secs() < 10, "the place of who went is not free again");
+    }
+    drop(client);
+    controller.stop().await;
 }
 
 #[tokio::test]

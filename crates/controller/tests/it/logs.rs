@@ -61,6 +61,29 @@ async fn lines_are_kept_in_order_and_paged() {
 }
 
 #[tokio::test]
+async fn a_page_is_bounded_by_its_bytes_too() {
+    for world in World::all().await {
+        world.model().await;
+        world.deploy(&charm("db"), 1).await;
+        let agent = Player::start(&world).await;
+        let long = "x".repeat(256 * 1024);
+        // 40 MiB.
+        for _ in 0..4 {
+            agent.report("db/0", &[lines(&[("INFO", long.as_str()); 40])]).await;
+        }
+        let newest: LogPage = world.get(&format!("{LOG}?limit=0")).await;
+        assert!(newest.more && (100..140).contains(&newest.lines.len()), "{}", newest.lines.len());
+        let first: LogPage = world.get(&format!("{LOG}?limit=0&after=0")).await;
+        assert!(first.more && first.lines[0].sequence < newest.lines[0].sequence);
+        let rest: LogPage = world.get(&format!("{LOG}?limit=0&after={}", first.after)).await;
+        assert!(!rest.more);
+        assert_eq!(first.lines.len() + rest.lines.len(), 160);
+        assert_eq!(rest.after, newest.after);
+        world.end().await;
+    }
+}
+
+#[tokio::test]
 async fn old_lines_go_when_there_are_too_many() {
     let world = World::sqlite().await;
     world.model().await;

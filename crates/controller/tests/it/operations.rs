@@ -65,8 +65,9 @@ async fn an_action_from_request_to_result() {
         let action = answer.context.unwrap().action.unwrap();
         assert_eq!(action.parameters, json!({"level": 3, "target": "/srv"}));
         assert!(answer.snapshot.unwrap().tasks.is_empty(), "it runs already");
-        let message = Report::TaskLog { task: 2, message: "step one".into() };
-        agent.report("db/0", &[message]).await;
+        let message = |text: &str| Report::TaskLog { task: 2, message: text.into() };
+        agent.report("db/0", &[message("step one"), message("step two")]).await;
+        agent.report("db/0", &[message("step three")]).await;
         let results = json!({"return-code": 0, "stdout": "hello\n"});
         let ended = async {
             agent.task("db/0", report(2, "completed", results.clone())).await;
@@ -74,7 +75,10 @@ async fn an_action_from_request_to_result() {
         let waited = world.get("/v1/models/m/operation-tasks/2?wait_ms=20000");
         let (ended, ()): (OperationTask, ()) = tokio::join!(waited, ended);
         assert_eq!((ended.status.as_str(), &ended.results), ("completed", &results));
-        assert!(ended.log[0].ends_with("+0000 UTC step one"), "{:?}", ended.log);
+        for (line, said) in ended.log.iter().zip(["step one", "step two", "step three"]) {
+            assert!(line.ends_with(&format!("+0000 UTC {said}")), "{:?}", ended.log);
+        }
+        assert_eq!(ended.log.len(), 3);
         assert!(!ended.started.is_empty() && !ended.completed.is_empty());
         assert_eq!(flow(&world, &operation).await.state, "succeeded");
         // Said again, it changes nothing.

@@ -30,6 +30,7 @@ const TABLES: &[&str] = &[
     "secret_consumer",
     "operation",
     "operation_task",
+    "operation_message",
     "log",
     "status_log",
     "repository",

@@ -1,10 +1,12 @@
 //! What a hook changed: buffered while it runs, applied in one transaction when it exits 0.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::{OpenPort, RelationId};
+use crate::redacted::Keys;
 
 /// Everything the hook tools of one hook run collected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +56,7 @@ pub struct RelationSettings {
 }
 
 /// A new secret. The id is made by the agent so that the hook can use it at once.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SecretCreate {
     /// Bare 20-character id.
@@ -73,8 +75,24 @@ pub struct SecretCreate {
     pub content: BTreeMap<String, String>,
 }
 
+impl fmt::Debug for SecretCreate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, application, label, description, rotation, expiry, content } = self;
+        formatter
+            .debug_struct("SecretCreate")
+            .field("id", id)
+            .field("application", application)
+            .field("label", label)
+            .field("description", description)
+            .field("rotation", rotation)
+            .field("expiry", expiry)
+            .field("content", &Keys(content))
+            .finish()
+    }
+}
+
 /// A change of an owned secret: absent fields stay.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SecretUpdate {
     /// Bare id.
@@ -89,6 +107,21 @@ pub struct SecretUpdate {
     pub expiry: Option<String>,
     /// New content: a new revision if it differs.
     pub content: Option<BTreeMap<String, String>>,
+}
+
+impl fmt::Debug for SecretUpdate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, label, description, rotation, expiry, content } = self;
+        formatter
+            .debug_struct("SecretUpdate")
+            .field("id", id)
+            .field("label", label)
+            .field("description", description)
+            .field("rotation", rotation)
+            .field("expiry", expiry)
+            .field("content", &content.as_ref().map(Keys))
+            .finish()
+    }
 }
 
 /// A removal of a secret or one of its revisions.

@@ -1,11 +1,13 @@
 //! What a hook can read: a stable picture taken when the hook begins.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::RelationId;
+use crate::redacted::Keys;
 
 /// A databag: strings by key.
 pub type Databag = BTreeMap<String, String>;
@@ -126,7 +128,7 @@ pub struct ContextResource {
 }
 
 /// A secret as one unit sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ContextSecret {
     /// `application` or `unit` for secrets of this application or unit; `model` for a user's; the
@@ -150,6 +152,42 @@ pub struct ContextSecret {
     pub revisions: BTreeMap<i64, BTreeMap<String, String>>,
     /// Grants, for owners.
     pub access: Vec<SecretAccess>,
+}
+
+impl fmt::Debug for ContextSecret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            owner,
+            owned,
+            label,
+            description,
+            rotation,
+            expiry,
+            latest,
+            tracked,
+            revisions,
+            access,
+        } = self;
+        formatter
+            .debug_struct("ContextSecret")
+            .field("owner", owner)
+            .field("owned", owned)
+            .field("label", label)
+            .field("description", description)
+            .field("rotation", rotation)
+            .field("expiry", expiry)
+            .field("latest", latest)
+            .field("tracked", tracked)
+            .field(
+                "revisions",
+                &revisions
+                    .iter()
+                    .map(|(number, content)| (number, Keys(content)))
+                    .collect::<BTreeMap<_, _>>(),
+            )
+            .field("access", access)
+            .finish()
+    }
 }
 
 /// A grant on a secret.

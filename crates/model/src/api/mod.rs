@@ -4,6 +4,10 @@
 //! Mutations answer 202 with [`Accepted`] and a `Location` header naming the flow, or 200 with
 //! `flow: null` when nothing changes. Errors are [`Problem`] documents (RFC 9457).
 //!
+//! A request may wait for news with `wait_ms` or `follow_ms`, five minutes at most, or follow
+//! `GET /v1/events`. 512 may wait at a time, agents' included; one more is refused with 503 and code
+//! `busy`. A page of a log holds 32 MiB of text at most; `more` says that there would be more.
+//!
 //! | method and path | request → answer |
 //! |---|---|
 //! | `GET /v1` | → [`ControllerInfo`] |

@@ -154,6 +154,9 @@ pub struct LogPage {
     pub lines: Vec<LogEntry>,
     /// Cursor for the next page.
     pub after: i64,
+    /// Whether the page is full before it holds what was asked for: go on after it, or, of the
+    /// newest lines, ask for fewer.
+    pub more: bool,
 }
 
 /// One log line.

@@ -1,12 +1,15 @@
 //! Secrets.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::redacted::Keys;
+
 /// A new user secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct SecretAdd {
     /// Name, unique in the model.
@@ -17,8 +20,20 @@ pub struct SecretAdd {
     pub content: BTreeMap<String, String>,
 }
 
+impl fmt::Debug for SecretAdd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, description, content } = self;
+        formatter
+            .debug_struct("SecretAdd")
+            .field("name", name)
+            .field("description", description)
+            .field("content", &Keys(content))
+            .finish()
+    }
+}
+
 /// A change of a user secret.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct SecretChange {
     /// New name.
@@ -29,6 +44,19 @@ pub struct SecretChange {
     pub content: Option<BTreeMap<String, String>>,
     /// Remove revisions nobody tracks.
     pub auto_prune: Option<bool>,
+}
+
+impl fmt::Debug for SecretChange {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, description, content, auto_prune } = self;
+        formatter
+            .debug_struct("SecretChange")
+            .field("name", name)
+            .field("description", description)
+            .field("content", &content.as_ref().map(Keys))
+            .field("auto_prune", auto_prune)
+            .finish()
+    }
 }
 
 /// Grant or revoke.
@@ -112,9 +140,16 @@ pub struct SecretInfoAccess {
 }
 
 /// Revealed content. The capital letter is Juju's.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SecretContent {
     /// Values by key.
     #[serde(rename = "Data")]
     pub data: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for SecretContent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { data } = self;
+        formatter.debug_struct("SecretContent").field("data", &Keys(data)).finish()
+    }
 }

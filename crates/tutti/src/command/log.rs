@@ -1,5 +1,6 @@
 //! `debug-log`: the log of a model, its end or as it grows.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tutti_charm::name::split_unit;
 use tutti_model::api::{LogEntry, LogPage};
 
 use crate::arguments::{ModelArgument, OutputArguments, value};
-use crate::context::{Context, query};
+use crate::context::{Context, Model, query};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Format, json, style};
 use crate::status::time::Clock;
@@ -97,14 +98,7 @@ impl DebugLog {
             None => self.lines,
         };
         let model = context.model(&self.model).await?;
-        // Lines the filter drops must not count, so with one everything is read.
-        let asked = if filter.is_open() { wanted } else { 0 };
-        let first = query([("limit", asked.to_string()), ("level", level.into())]);
-        let page: LogPage = model.get(&format!("/log{first}")).await?;
-        let mut after = page.after;
-        let kept: Vec<&LogEntry> = page.lines.iter().filter(|line| filter.keeps(line)).collect();
-        let skipped = if wanted == 0 { 0 } else { kept.len().saturating_sub(wanted as usize) };
-        self.print(kept[skipped..].iter().copied())?;
+        let mut after = self.present(&model, level, &filter, wanted as usize).await?;
         if !follow {
             return Ok(());
         }
@@ -121,6 +115,38 @@ impl DebugLog {
             }
             after = page.after;
             self.print(page.lines.iter().filter(|line| filter.keeps(line)))?;
+        }
+    }
+
+    /// Shows what is there: the last `wanted` of the lines the filter keeps, or with 0 all of them.
+    /// Answers where the log goes on.
+    async fn present(
+        &self,
+        model: &Model,
+        level: &str,
+        filter: &Filter,
+        wanted: usize,
+    ) -> Outcome<i64> {
+        // Lines the filter drops must not count, so with one everything is read.
+        let everything = wanted == 0 || !filter.is_open();
+        let (limit, mut after) =
+            if everything { (0, "0".to_owned()) } else { (wanted, String::new()) };
+        let mut kept: VecDeque<LogEntry> = VecDeque::new();
+        loop {
+            let limit = ("limit", limit.to_string());
+            let asked = query([limit, ("level", level.into()), ("after", after)]);
+            let page: LogPage = model.get(&format!("/log{asked}")).await?;
+            kept.extend(page.lines.into_iter().filter(|line| filter.keeps(line)));
+            if wanted == 0 {
+                self.print(kept.drain(..).collect::<Vec<_>>().iter())?;
+            } else {
+                kept.drain(..kept.len().saturating_sub(wanted));
+            }
+            if !(page.more && everything) {
+                self.print(kept.iter())?;
+                return Ok(page.after);
+            }
+            after = page.after.to_string();
         }
     }
 

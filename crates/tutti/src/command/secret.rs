@@ -1,6 +1,7 @@
 //! User secrets: add, update, grant, revoke, remove, list, show.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -61,7 +62,7 @@ impl SecretCommand {
     }
 }
 
-#[derive(Args, Debug)]
+#[derive(Args)]
 pub(crate) struct AddSecret {
     #[command(flatten)]
     model: ModelArgument,
@@ -79,6 +80,13 @@ pub(crate) struct AddSecret {
     file: Option<PathBuf>,
 }
 
+impl fmt::Debug for AddSecret {
+    /// Without the values.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("AddSecret").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl AddSecret {
     async fn run(self, context: &Context) -> Outcome {
         let content = content(&self.values, self.file.as_deref())?;
@@ -92,7 +100,7 @@ impl AddSecret {
     }
 }
 
-#[derive(Args, Debug)]
+#[derive(Args)]
 pub(crate) struct UpdateSecret {
     #[command(flatten)]
     model: ModelArgument,
@@ -114,6 +122,13 @@ pub(crate) struct UpdateSecret {
     /// YAML file with keys and values
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+}
+
+impl fmt::Debug for UpdateSecret {
+    /// Without the values.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("UpdateSecret").field("secret", &self.secret).finish_non_exhaustive()
+    }
 }
 
 impl UpdateSecret {

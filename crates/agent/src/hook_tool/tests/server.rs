@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
 use tutti_charm::hook_tool::{Call, MESSAGE_BYTES_MAX, Request, Response, decode, encode};
 
 use super::*;
@@ -19,11 +20,14 @@ pub(super) struct Sink {
     pub(super) effects: Mutex<Vec<Effect>>,
     pub(super) trouble: Option<&'static str>,
     pub(super) delay: Duration,
+    /// Told when an effect begins.
+    pub(super) begun: Notify,
 }
 
 impl EffectSink for Sink {
     fn perform(&self, effect: Effect) -> BoxFuture<'_, Result<Option<PathBuf>, String>> {
         async move {
+            self.begun.notify_one();
             tokio::time::sleep(self.delay).await;
             if let Some(trouble) = self.trouble {
                 return Err(trouble.to_owned());
@@ -180,7 +184,7 @@ async fn the_end_waits_for_the_call_in_progress() {
     let id = "web/0-start-1";
     let log = Call::JujuLog { level: "INFO".into(), message: "x".into() };
     let (response, outcome) = tokio::join!(fixture.call(id, log), async {
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        sink.begun.notified().await;
         fixture.server.end(id).await
     });
     assert_eq!(response, Response::Done);
