@@ -32,7 +32,7 @@ pub(crate) struct Boundary {
     parent: Option<(Uuid, i64, Fate)>,
     output: Option<String>,
     /// The last news read from the flow's inbox.
-    pub(crate) heard: Option<Uuid>,
+    heard: Option<Uuid>,
 }
 
 #[derive(Debug)]
@@ -74,8 +74,8 @@ impl From<Arrival> for Event {
 }
 
 impl Boundary {
-    /// What is to be written of a change that was settled.
-    pub(crate) fn of(graph: &Graph, settled: &Settled) -> Self {
+    /// What is to be written of a change that was settled; `heard` is the last of the news it took in.
+    pub(crate) fn of(graph: &Graph, settled: &Settled, heard: Option<Uuid>) -> Self {
         let mut boundary = Self {
             flow: graph.id,
             epoch: graph.epoch,
@@ -91,7 +91,7 @@ impl Boundary {
             cancel_children: false,
             parent: graph.parent,
             output: None,
-            heard: None,
+            heard,
         };
         for number in &settled.touched {
             let node = &graph.nodes[*number];

@@ -13,50 +13,62 @@
 //! `claim` holds a worker's transactions, and `worker` runs them. Every write of a worker names the flow's epoch, so one
 //! that lost its lease without knowing changes nothing.
 
-mod claim;
+mod attempt;
+mod boundary;
+mod change;
 mod control;
 mod ended;
 mod engine;
 mod error;
+mod graph;
 mod plan;
-mod state;
-mod progress;
+mod policy;
 pub mod query;
 mod queue;
 mod retention;
+mod runner;
 mod signal;
 mod sql;
-mod step;
+mod state;
 mod submit;
 mod sync;
+mod take;
 mod task;
 mod worker;
 
 use tutti_store::Migration;
 
-pub use control::{cancel, retry};
+pub use control::{abandon, cancel, resume, retry, revert, skip, suspend};
 pub use ended::ended;
 pub use engine::{Builder, Engine};
 pub use error::{Error, Result};
 pub use plan::{
-    Access, Binding, Child, Condition, Controller, Depth, Each, Failure, Fate, NewFlow, NewTask,
-    Retry, Then, Timeouts, Wait, When, Work, task_id,
+    Access, Binding, Child, Condition, Controller, Depth, Each, Failure, NewFlow, NewTask,
+    Retry, Then, Timeouts, Wait, When, Work, child_id, task_id,
 };
 pub use query::{FlowFilter, FlowRow, TaskFilter, TaskRow, WaitingFor};
 pub use retention::{prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
 pub use submit::submit;
-pub use state::{FlowState, TaskState, UnknownState};
+pub use state::{Fate, FlowState, TaskState, UnknownState};
 pub use sync::{Sync, SyncState, sync_state};
 pub use task::{Outcome, Task, TaskContext};
 
 /// The engine's tables; hand them to [`Store::open`](tutti_store::Store::open) with your own.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    owner: "tutti-flow",
-    number: 1,
-    name: "flow",
-    sql: include_str!("../migrations/1_flow.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        owner: "tutti-flow",
+        number: 1,
+        name: "flow",
+        sql: include_str!("../migrations/1_flow.sql"),
+    },
+    Migration {
+        owner: "tutti-flow",
+        number: 2,
+        name: "plans",
+        sql: include_str!("../migrations/2_plans.sql"),
+    },
+];
 
 /// The topic that rings when there is work for a worker.
 pub const TOPIC: &str = "flow";

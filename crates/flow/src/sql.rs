@@ -4,7 +4,7 @@ use tutti_store::{row, sql};
 use uuid::Uuid;
 
 use crate::{
-    Fate, FlowState, TaskState,
+    Fate, FlowState,
     graph::{Head, Whose},
 };
 
@@ -104,11 +104,6 @@ sql! {
     pub(crate) FLOW = concat!("SELECT ", flow_columns!(), " FROM flow WHERE id = $1");
 
     pub(crate) FLOW_EPOCH = "SELECT epoch FROM flow WHERE id = $1";
-
-    pub(crate) FLOW_INSERT = "INSERT INTO flow (id, ticket, kind, title, model, state, reverting, revertible, converge,
-        generation, resources, ungranted, tasks, epoch, losses, nudged, created, priority, pass, passive, parent,
-        parent_task, fate)
-        VALUES ($1, $2, $3, $4, $5, $6, FALSE, $7, $8, $9, $10, $11, $12, 0, 0, FALSE, $13, $14, $15, $16, $17, $18, $19)";
 
     /// What a change makes of a flow: `$7` whether its worker keeps it. A flow somebody wants something of is not let go
     /// before that is heard.
@@ -245,6 +240,11 @@ sql! {
         WHERE id = $1 AND epoch = $2";
 
     pub(crate) CHILDREN = "SELECT id FROM flow WHERE parent = $1 AND finished IS NULL AND fate <> 'free' ORDER BY ticket";
+
+    pub(crate) TASK_PROGRESS = "UPDATE flow_task SET progress = $4 WHERE flow = $1 AND number = $2
+        AND EXISTS (SELECT 1 FROM flow AS own WHERE own.id = $1 AND own.epoch = $3)";
+
+    pub(crate) LOG_ADD = "INSERT INTO flow_log (flow, number, id, at, line) VALUES ($1, $2, $3, $4, $5)";
 
     pub(crate) WORKER_JOIN = "INSERT INTO flow_worker (id, instance, lease_until, started, handlers)
         VALUES ($1, $2, $3, $4, $5)";

@@ -17,6 +17,33 @@ use crate::{
 /// Tasks of one flow; more belong into flows of their own.
 const TASKS_MAX: usize = 100_000;
 
+/// The columns of a new flow's row.
+const FLOW_COLUMNS: &[&str] = &[
+    "id",
+    "ticket",
+    "kind",
+    "title",
+    "model",
+    "state",
+    "reverting",
+    "revertible",
+    "converge",
+    "generation",
+    "resources",
+    "ungranted",
+    "tasks",
+    "epoch",
+    "losses",
+    "nudged",
+    "created",
+    "priority",
+    "pass",
+    "passive",
+    "parent",
+    "parent_task",
+    "fate",
+];
+
 /// The columns of a new task's row.
 pub(crate) const TASK_COLUMNS: &[&str] = &[
     "flow",
@@ -180,30 +207,32 @@ fn insert(tx: &mut Tx<'_>, new: &New<'_>, reached: i64, now: i64) -> Result<()> 
         Some((parent, task, fate)) => (Some(parent), Some(task), Some(fate)),
         None => (None, None, None),
     };
-    tx.exec(
-        sql::FLOW_INSERT,
-        (
-            flow.id,
-            new.ticket,
-            &flow.kind,
-            &flow.title,
-            &flow.model,
-            state,
-            revertible,
-            flow.converge,
-            flow.generation,
-            new.names,
-            new.ungranted,
-            flow.tasks.len(),
-            now,
-            flow.priority,
-            pass,
-            new.passive,
-            parent,
-            task,
-            fate,
-        ),
-    )?;
+    let row = vec![
+        flow.id.to_value(),
+        new.ticket.to_value(),
+        flow.kind.to_value(),
+        flow.title.to_value(),
+        flow.model.to_value(),
+        state.to_value(),
+        false.to_value(),
+        revertible.to_value(),
+        flow.converge.to_value(),
+        flow.generation.to_value(),
+        new.names.to_value(),
+        new.ungranted.to_value(),
+        flow.tasks.len().to_value(),
+        0.to_value(),
+        0.to_value(),
+        false.to_value(),
+        now.to_value(),
+        flow.priority.to_value(),
+        pass.to_value(),
+        new.passive.to_value(),
+        parent.to_value(),
+        task.to_value(),
+        fate.to_value(),
+    ];
+    tx.insert_many("flow", FLOW_COLUMNS, [row])?;
     Ok(())
 }
 

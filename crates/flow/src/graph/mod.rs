@@ -11,8 +11,6 @@ mod load;
 mod node;
 mod revert;
 mod settle;
-#[cfg(test)]
-mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -187,19 +185,9 @@ impl Graph {
         self.advance();
     }
 
-    /// Whether a task begun in this direction is still to be told that the flow is cancelled.
-    pub(crate) fn is_cancelling(&self) -> bool {
-        self.head.ending.is_some() && !self.head.reverting
-    }
-
     /// When something is due at the latest.
     pub(crate) fn next_at(&self) -> Option<i64> {
         self.timers.first().map(|(at, _)| *at)
-    }
-
-    /// Attempts under way.
-    pub(crate) fn active(&self) -> usize {
-        self.active.len()
     }
 
     fn cancel(&mut self) {

@@ -57,6 +57,19 @@ impl Graph {
         self.written = None;
     }
 
+    /// Nothing of a settled change was written.
+    pub(crate) fn unsettle(&mut self, settled: Settled) {
+        self.written = None;
+        self.touched.extend(settled.touched);
+        self.effects.extend(settled.effects);
+        self.starts.extend(settled.starts);
+    }
+
+    /// These attempts are to be made once the next change is written.
+    pub(crate) fn starting(&mut self, starts: Vec<Start>) {
+        self.starts.extend(starts);
+    }
+
     fn stand(&mut self) -> FlowState {
         if self.head.ending.is_some() && !self.children.is_empty() && !self.children_told {
             self.children_told = true;

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::Fate;
+
 pub use condition::{Condition, Depth, When};
 pub use retry::{Controller, Failure, Retry, Then};
 pub(crate) use spec::Spec;
@@ -143,19 +145,6 @@ impl PartialEq for Child {
     fn eq(&self, other: &Self) -> bool {
         self.fate == other.fate && self.flow.id == other.flow.id && self.flow.kind == other.flow.kind
     }
-}
-
-/// What a child is to its parent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fate {
-    /// The parent's task waits for it and ends as it does; if the parent is cancelled or fails, so is the child.
-    #[default]
-    Joined,
-    /// The parent does not wait, but when it ends unsuccessfully, the child is cancelled.
-    Bound,
-    /// The parent does not wait; the child outlives it.
-    Free,
 }
 
 /// How long a task may take; `None` means as long as it likes. Measured by the worker's monotonic clock.
