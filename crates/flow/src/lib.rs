@@ -5,6 +5,7 @@
 //! process dies, what is recorded stays and what was running runs again.
 //!
 //! - [`submit`] queues a [`NewFlow`] of [`NewTask`]s; [`cancel`] and [`retry`] change its course.
+//! - [`pattern`] puts a flow together from typed tasks; [`draw`](draw()) makes a picture of it.
 //! - [`Engine`] runs tasks by their handlers, which implement [`Task`].
 //! - [`signal`], [`signal_gone`], [`trouble`] and [`complete`] bring news from outside to tasks that [`Wait`].
 //! - [`query`] lists flows and tasks; [`sync_state`] sums up a resource; [`ended`] waits for a flow.
@@ -15,17 +16,19 @@
 
 mod claim;
 mod control;
+mod draw;
 mod ended;
 mod engine;
 mod error;
+pub mod pattern;
 mod plan;
-mod state;
 mod progress;
 pub mod query;
 mod queue;
 mod retention;
 mod signal;
 mod sql;
+mod state;
 mod step;
 mod submit;
 mod sync;
@@ -35,6 +38,7 @@ mod worker;
 use tutti_store::Migration;
 
 pub use control::{cancel, retry};
+pub use draw::{Format, draw};
 pub use ended::ended;
 pub use engine::{Builder, Engine};
 pub use error::{Error, Result};
@@ -45,8 +49,8 @@ pub use plan::{
 pub use query::{FlowFilter, FlowRow, TaskFilter, TaskRow, WaitingFor};
 pub use retention::{prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
-pub use submit::submit;
 pub use state::{FlowState, TaskState, UnknownState};
+pub use submit::submit;
 pub use sync::{Sync, SyncState, sync_state};
 pub use task::{Outcome, Task, TaskContext};
 

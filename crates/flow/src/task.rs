@@ -14,6 +14,10 @@ pub trait Task: Send + Sync + 'static {
     /// The name flows call it by, such as `charm.fetch`.
     const NAME: &'static str;
 
+    /// Members of a struct as input that may be absent, for [patterns](crate::pattern): those with `#[serde(default)]`. An
+    /// `Option` is known to be.
+    const OPTIONAL: &'static [&'static str] = &[];
+
     /// What it is given. Input of an older version must still be understood: give new fields defaults.
     type Input: DeserializeOwned + Send;
 
