@@ -165,6 +165,7 @@ impl Pattern {
     }
 
     /// Adds a task or a pattern.
+    #[expect(clippy::should_implement_trait, reason = "TaskFlow's word; `+` would say less")]
     pub fn add(mut self, member: impl Into<Member>) -> Self {
         self.members.push(member.into());
         self

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use super::shape::Shape;
+use super::{Member, Order, Pattern, shape::Shape, step::Step};
+use crate::Work;
 
 /// What stands behind a name.
 #[derive(Clone, Debug)]
@@ -109,8 +110,68 @@ impl Offer {
     }
 }
 
+impl Member {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Step(step) => &step.label,
+            Self::Pattern(pattern) => &pattern.name,
+        }
+    }
+
+    pub(crate) fn offers(&self) -> Offers {
+        match self {
+            Self::Step(step) => step.offers(),
+            Self::Pattern(pattern) => pattern.offers(),
+        }
+    }
+}
+
+impl Step {
+    pub(crate) fn offers(&self) -> Offers {
+        let offer = |pointer: String, shape: &Shape| {
+            let (node, producer, shape) = (self.node, self.label.clone(), shape.clone());
+            Offer::Task(Part { node, producer, pointer, shape })
+        };
+        match &self.provides {
+            Some(name) if matches!(self.task.work, Work::Retry(_)) => {
+                Offers::from([(name.clone(), offer("/value".into(), &Shape::Any))])
+            }
+            Some(name) => Offers::from([(name.clone(), offer(String::new(), &self.gives))]),
+            None => (self.gives.members().iter())
+                .map(|member| {
+                    let pointer = pointer_to(member.name);
+                    (member.name.to_owned(), offer(pointer, &member.shape))
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Pattern {
+    /// What it offers to those that follow: the last of a name if its members are in order.
+    pub(crate) fn offers(&self) -> Offers {
+        let mut offers = Offers::new();
+        for member in &self.members {
+            match self.order {
+                Order::Linear => offers.extend(member.offers()),
+                Order::Unordered | Order::Graph => merge(&mut offers, member.offers()),
+            }
+        }
+        for (name, offer) in self.controller.iter().flat_map(|controller| controller.offers()) {
+            offers.entry(name).or_insert(offer);
+        }
+        offers
+    }
+
+    /// What it offers to its members and to its controller.
+    pub(crate) fn given(&self) -> Offers {
+        let values = self.injected.iter();
+        values.map(|(name, value)| (name.clone(), Offer::Value(value.clone()))).collect()
+    }
+}
+
 /// Puts the offers of members together of which none is nearer than another.
-pub(crate) fn merge(all: &mut Offers, more: Offers) {
+fn merge(all: &mut Offers, more: Offers) {
     for (name, offer) in more {
         match all.get_mut(&name) {
             None => {

@@ -262,3 +262,99 @@ impl<'de> MapAccess<'de> for OnlyMember<'_> {
         seed.deserialize(Probe { seen: self.seen, member: None, wrappers: 0 })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use serde::Deserialize;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn shapes_are_seen_without_macros() {
+        #[derive(Deserialize)]
+        struct Wrapped(#[expect(dead_code, reason = "only its shape is looked at")] Option<Inner>);
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Inner {
+            number: f32,
+            #[serde(rename = "type")]
+            kind: Option<Kind>,
+            id: Uuid,
+            list: (u8, u8),
+            rest: HashMap<String, char>,
+        }
+        #[derive(Deserialize)]
+        enum Kind {
+            One(#[expect(dead_code, reason = "only its shape is looked at")] u8),
+        }
+        #[derive(Deserialize)]
+        struct Endless(
+            #[expect(dead_code, reason = "only its shape is looked at")] Option<Box<Endless>>,
+        );
+        #[derive(Deserialize)]
+        #[expect(dead_code, reason = "only its shape is looked at")]
+        struct Mixed {
+            told: String,
+            not: Option<String>,
+        }
+        fn of<T: DeserializeOwned>() -> Shape {
+            Shape::of::<T>()
+        }
+        let option = |inner| Shape::Option(Box::new(inner));
+        let seen: Vec<_> = of::<Inner>()
+            .members()
+            .iter()
+            .map(|member| (member.name, member.shape.clone(), member.optional))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("number", Shape::Float, true),
+                ("type", option(Shape::Enum), true),
+                ("id", Shape::Text, true),
+                ("list", Shape::List, true),
+                ("rest", Shape::Map, true),
+            ]
+        );
+        assert!(matches!(of::<Wrapped>(), Shape::Option(inner) if inner.members().len() == 5));
+        let optional =
+            |shape: Shape| shape.members().iter().map(|one| one.optional).collect::<Vec<_>>();
+        assert_eq!(optional(of::<Mixed>()), [false, true]);
+        for (shape, expected) in [
+            (of::<()>(), Shape::Unit),
+            (of::<bool>(), Shape::Bool),
+            (of::<i128>(), Shape::Integer),
+            (of::<Vec<u8>>(), Shape::List),
+            (of::<serde_json::Value>(), Shape::Any),
+            (of::<Option<String>>(), option(Shape::Text)),
+            (of::<Endless>(), option(Shape::Any)),
+        ] {
+            assert_eq!(shape, expected);
+        }
+    }
+
+    #[test]
+    fn shapes_fit_or_do_not() {
+        let option = |inner| Shape::Option(Box::new(inner));
+        for (from, into, expected) in [
+            (Shape::Text, Shape::Text, true),
+            (Shape::Text, Shape::Integer, false),
+            (Shape::Any, Shape::Integer, true),
+            (Shape::Integer, Shape::Float, true),
+            (Shape::Float, Shape::Integer, false),
+            (Shape::Text, option(Shape::Text), true),
+            (option(Shape::Text), Shape::Text, true),
+            (option(Shape::Text), option(Shape::Bool), false),
+            (Shape::Unit, option(Shape::Bool), true),
+            (Shape::Unit, Shape::Bool, false),
+            (Shape::Enum, Shape::Text, true),
+            (Shape::Map, Shape::Struct(vec![]), true),
+            (Shape::List, Shape::Map, false),
+        ] {
+            assert_eq!(from.fits(&into), expected, "{from:?} into {into:?}");
+        }
+    }
+}

@@ -164,7 +164,7 @@ impl Step {
 
     /// All of its input; nothing is bound by name.
     pub fn input(mut self, input: impl Serialize) -> Self {
-        let value = self.to_value("its input", input);
+        let value = self.json("its input", input);
         self.source = Source::Value(value);
         self
     }
@@ -178,7 +178,7 @@ impl Step {
     /// The value of a member of its input.
     pub fn inject(mut self, member: impl Into<String>, value: impl Serialize) -> Self {
         let member = member.into();
-        let value = self.to_value(&format!("`{member}`"), value);
+        let value = self.json(&format!("`{member}`"), value);
         self.injected.push((member, value));
         self
     }
@@ -246,7 +246,7 @@ impl Step {
         self
     }
 
-    fn to_value(&mut self, what: &str, value: impl Serialize) -> Value {
+    fn json(&mut self, what: &str, value: impl Serialize) -> Value {
         serde_json::to_value(value).unwrap_or_else(|error| {
             self.problems.push(format!("{what} for task `{}` is not JSON: {error}", self.label));
             Value::Null
