@@ -200,15 +200,12 @@ fn look(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<Vec<Arrival>> {
     Ok(arrived)
 }
 
-fn write_heads(
-    tx: &mut Tx<'_>,
-    boundaries: &[&Boundary],
-    written: &mut [Written],
-) -> Result<()> {
+fn write_heads(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written]) -> Result<()> {
     let to_write = |boundary: &Boundary, what: &Written| {
         boundary.head.is_some() && *what == Written::Done(Vec::new())
     };
-    let heads = boundaries.iter().zip(&*written).filter(|(boundary, what)| to_write(boundary, what));
+    let heads =
+        boundaries.iter().zip(&*written).filter(|(boundary, what)| to_write(boundary, what));
     let heads: Vec<Vec<Value>> = heads
         .filter_map(|(boundary, _)| {
             let head = boundary.head.as_ref()?;
@@ -245,11 +242,7 @@ fn write_heads(
     Ok(())
 }
 
-fn write_tasks(
-    tx: &mut Tx<'_>,
-    boundaries: &[&Boundary],
-    written: &mut [Written],
-) -> Result<()> {
+fn write_tasks(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written]) -> Result<()> {
     let mut rows = Vec::new();
     for (boundary, _) in
         boundaries.iter().zip(&*written).filter(|(_, what)| matches!(what, Written::Done(_)))
@@ -304,7 +297,13 @@ fn end(tx: &mut Tx<'_>, done: &[&Boundary], now: i64) -> Result<()> {
     let flows = ended.iter().map(|(boundary, _)| (boundary.flow,));
     let released: Vec<String> = tx.all_many(sql::QUEUE_LEAVE, flows)?;
     for (boundary, head) in &ended {
-        announce_end(tx, boundary.flow, boundary.model.as_deref(), head.state, head.error.as_deref())?;
+        announce_end(
+            tx,
+            boundary.flow,
+            boundary.model.as_deref(),
+            head.state,
+            head.error.as_deref(),
+        )?;
         if head.state != FlowState::Succeeded {
             change::cancel_children(tx, boundary.flow, now)?;
         }
@@ -342,7 +341,10 @@ pub(crate) fn announce_end(
 ) -> Result<()> {
     let (kind, title): (String, String) = tx.one(sql::FLOW_LABELS, (flow,))?;
     tx.ring(ENDED);
-    Ok(tx.outbox("flow.ended", &FlowEnded { flow, kind: &kind, title: &title, model, state, error })?)
+    Ok(tx.outbox(
+        "flow.ended",
+        &FlowEnded { flow, kind: &kind, title: &title, model, state, error },
+    )?)
 }
 
 /// The outbox event of a flow's end. Readers ignore members they do not know.
@@ -376,4 +378,3 @@ pub(crate) fn counted(flows: Vec<Uuid>) -> BTreeMap<Uuid, i64> {
     }
     counts
 }
-

@@ -145,7 +145,8 @@ pub(crate) fn child_ended(
 ) -> Result<()> {
     let Ok(number) = usize::try_from(task) else { return Ok(()) };
     let news = if head.state == FlowState::Succeeded {
-        let output: Value = output.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let output: Value =
+            output.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         News::Arrived(number, json!({ "flow": child, "output": output }).to_string())
     } else {
         let why = head.error.as_deref().unwrap_or("no reason given");

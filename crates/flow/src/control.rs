@@ -142,7 +142,8 @@ pub fn revert(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
 /// [`Error::NoTask`]; [`Error::NotFailed`]; [`Error::NotRetryable`]; storage errors.
 pub fn skip(tx: &mut Tx<'_>, task: Uuid) -> Result<()> {
     let now = tx.now()?;
-    let found: Option<(Uuid, i64, TaskState, Option<String>)> = tx.maybe(sql::TASK_OF_ID, (task,))?;
+    let found: Option<(Uuid, i64, TaskState, Option<String>)> =
+        tx.maybe(sql::TASK_OF_ID, (task,))?;
     let (id, number, state, _) = found.ok_or(Error::NoTask { id: task })?;
     let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
     match (flow.state, state) {
@@ -177,7 +178,13 @@ pub fn abandon(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     }
     tx.exec(sql::TASKS_LEFT, (id, TaskState::Skipped, now))?;
     tx.exec(sql::FLOW_ABANDON, (id, now))?;
-    boundary::announce_end(tx, id, flow.model.as_deref(), FlowState::Abandoned, flow.error.as_deref())?;
+    boundary::announce_end(
+        tx,
+        id,
+        flow.model.as_deref(),
+        FlowState::Abandoned,
+        flow.error.as_deref(),
+    )?;
     change::cancel_children(tx, id, now)?;
     // Its worker shall stop what it runs.
     tx.ring(TOPIC);

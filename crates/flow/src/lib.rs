@@ -5,6 +5,7 @@
 //! process dies, what is recorded stays and what was running runs again.
 //!
 //! - [`submit`] queues a [`NewFlow`] of [`NewTask`]s; [`cancel`] and [`retry`] change its course.
+//! - [`pattern`] puts a flow together from typed tasks; [`draw`](draw()) makes a picture of it.
 //! - [`Engine`] runs tasks by their handlers, which implement [`Task`].
 //! - [`signal`], [`signal_gone`], [`trouble`] and [`complete`] bring news from outside to tasks that [`Wait`].
 //! - [`query`] lists flows and tasks; [`sync_state`] sums up a resource; [`ended`] waits for a flow.
@@ -17,10 +18,12 @@ mod attempt;
 mod boundary;
 mod change;
 mod control;
+mod draw;
 mod ended;
 mod engine;
 mod error;
 mod graph;
+pub mod pattern;
 mod plan;
 mod policy;
 pub mod query;
@@ -39,18 +42,19 @@ mod worker;
 use tutti_store::Migration;
 
 pub use control::{abandon, cancel, resume, retry, revert, skip, suspend};
+pub use draw::{Format, draw};
 pub use ended::ended;
 pub use engine::{Builder, Engine};
 pub use error::{Error, Result};
 pub use plan::{
-    Access, Binding, Child, Condition, Controller, Depth, Each, Failure, NewFlow, NewTask,
-    Retry, Then, Timeouts, Wait, When, Work, child_id, task_id,
+    Access, Binding, Child, Condition, Controller, Depth, Each, Failure, NewFlow, NewTask, Retry,
+    Then, Timeouts, Wait, When, Work, child_id, task_id,
 };
 pub use query::{FlowFilter, FlowRow, TaskFilter, TaskRow, WaitingFor};
 pub use retention::{prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
-pub use submit::submit;
 pub use state::{Fate, FlowState, TaskState, UnknownState};
+pub use submit::submit;
 pub use sync::{Sync, SyncState, sync_state};
 pub use task::{Outcome, Task, TaskContext};
 

@@ -199,8 +199,7 @@ mod tests {
 
     #[test]
     fn a_flow_stands_where_its_tasks_put_it() {
-        let plain =
-            Counts {
+        let plain = Counts {
             open: 1,
             active: 0,
             startable: false,
@@ -212,12 +211,21 @@ mod tests {
         let ending = |ending, revertible| Counts { ending: Some(ending), revertible, ..plain };
         for (counts, expected) in [
             (Counts { active: 1, ..plain }, Standing::In(FlowState::Running)),
-            (Counts { active: 1, ..ending(FlowState::Cancelled, true) }, Standing::In(FlowState::Running)),
+            (
+                Counts { active: 1, ..ending(FlowState::Cancelled, true) },
+                Standing::In(FlowState::Running),
+            ),
             (plain, Standing::In(FlowState::Waiting)),
             (Counts { startable: true, ..plain }, Standing::In(FlowState::Ready)),
             (Counts { open: 0, ..plain }, Standing::In(FlowState::Succeeded)),
-            (Counts { suspended: true, startable: true, ..plain }, Standing::In(FlowState::Suspended)),
-            (Counts { children: true, ..ending(FlowState::Failed, false) }, Standing::In(FlowState::Waiting)),
+            (
+                Counts { suspended: true, startable: true, ..plain },
+                Standing::In(FlowState::Suspended),
+            ),
+            (
+                Counts { children: true, ..ending(FlowState::Failed, false) },
+                Standing::In(FlowState::Waiting),
+            ),
             (ending(FlowState::Failed, true), Standing::In(FlowState::Failed)),
             (ending(FlowState::Parked, true), Standing::In(FlowState::Parked)),
             (ending(FlowState::Cancelled, false), Standing::In(FlowState::Cancelled)),

@@ -54,7 +54,8 @@ pub fn complete(
     result: Result<Value, Failure>,
     now: i64,
 ) -> Result<()> {
-    let found: Option<(Uuid, i64, TaskState, Option<String>)> = tx.maybe(sql::TASK_OF_ID, (task,))?;
+    let found: Option<(Uuid, i64, TaskState, Option<String>)> =
+        tx.maybe(sql::TASK_OF_ID, (task,))?;
     let (flow, number, state, wait) = found.ok_or(Error::NoTask { id: task })?;
     match state {
         TaskState::Waiting | TaskState::Retrying if wait.is_some() => {}

@@ -94,7 +94,12 @@ impl FlowState {
     pub fn is_ended(self) -> bool {
         !matches!(
             self,
-            Self::Blocked | Self::Ready | Self::Running | Self::Waiting | Self::Suspended | Self::Reverting
+            Self::Blocked
+                | Self::Ready
+                | Self::Running
+                | Self::Waiting
+                | Self::Suspended
+                | Self::Reverting
         )
     }
 }

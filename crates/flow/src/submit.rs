@@ -139,7 +139,9 @@ fn check(flow: &NewFlow) -> Result<()> {
         if let Some(guard) = task.guard
             && !matches!(flow.tasks[guard].work, Work::Retry(_))
         {
-            return refused(format!("task {at} is guarded by task {guard}, which is no controller"));
+            return refused(format!(
+                "task {at} is guarded by task {guard}, which is no controller"
+            ));
         }
         if let Work::Flow(child) = &task.work {
             check_child(flow, at, child)?;
@@ -159,7 +161,8 @@ fn check_child(flow: &NewFlow, at: usize, child: &crate::Child) -> Result<()> {
     if child.fate == Fate::Joined
         && let Some((name, _)) = child.flow.resources.iter().find(|one| !covered(one))
     {
-        let reason = format!("task {at} waits for a flow about `{name}`, which this flow does not hold");
+        let reason =
+            format!("task {at} waits for a flow about `{name}`, which this flow does not hold");
         return Err(Error::Plan { kind: flow.kind.clone(), reason });
     }
     check(&child.flow)
@@ -195,9 +198,10 @@ struct New<'a> {
 
 fn insert(tx: &mut Tx<'_>, new: &New<'_>, reached: i64, now: i64) -> Result<()> {
     let flow = new.flow;
-    let revertible = flow.tasks.iter().any(|task| {
-        task.retry.then == Then::Revert || matches!(task.work, Work::Retry(_))
-    });
+    let revertible = flow
+        .tasks
+        .iter()
+        .any(|task| task.retry.then == Then::Revert || matches!(task.work, Work::Retry(_)));
     let pass: i64 = match &flow.model {
         Some(model) => tx.one(sql::SHARE, (model, reached))?,
         None => reached,

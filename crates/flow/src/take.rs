@@ -164,8 +164,7 @@ fn settle(
 ) -> Result<Vec<Taken>> {
     let mut taken = Vec::with_capacity(beginning.len());
     while !beginning.is_empty() {
-        let settled: Vec<Settled> =
-            beginning.iter_mut().map(|(graph, _)| graph.settle()).collect();
+        let settled: Vec<Settled> = beginning.iter_mut().map(|(graph, _)| graph.settle()).collect();
         let boundaries: Vec<Boundary> = beginning
             .iter()
             .zip(&settled)
@@ -173,7 +172,8 @@ fn settle(
             .collect();
         let written = boundary::write(tx, &boundaries.iter().collect::<Vec<_>>(), now)?;
         let mut again = Vec::new();
-        for (((mut graph, _), settled), written) in beginning.into_iter().zip(settled).zip(written) {
+        for (((mut graph, _), settled), written) in beginning.into_iter().zip(settled).zip(written)
+        {
             match written {
                 Written::Done(arrived) if !arrived.is_empty() => {
                     graph.head_unwritten();

@@ -16,6 +16,10 @@ pub trait Task: Send + Sync + 'static {
     /// The name flows call it by, such as `charm.fetch`.
     const NAME: &'static str;
 
+    /// Members of a struct as input that may be absent, for [patterns](crate::pattern): those with `#[serde(default)]`. An
+    /// `Option` is known to be.
+    const OPTIONAL: &'static [&'static str] = &[];
+
     /// What it is given. Input of an older version must still be understood: give new fields defaults.
     type Input: DeserializeOwned + Send;
 
@@ -96,9 +100,9 @@ impl TaskContext {
         self.heartbeat();
         let (flow, number, epoch) = (self.flow, self.number, self.epoch);
         let fraction = fraction.clamp(0.0, 1.0);
-        let write = self.store.write(move |tx| {
-            tx.exec(sql::TASK_PROGRESS, (flow, number, epoch, fraction))
-        });
+        let write = self
+            .store
+            .write(move |tx| tx.exec(sql::TASK_PROGRESS, (flow, number, epoch, fraction)));
         Ok(write.await.map(drop)?)
     }
 

@@ -258,8 +258,7 @@ impl Graph {
 
     pub(super) fn troubled(&mut self, number: usize, message: Option<String>) {
         if self.is_waiting(number) {
-            let state =
-                if message.is_some() { TaskState::Retrying } else { TaskState::Waiting };
+            let state = if message.is_some() { TaskState::Retrying } else { TaskState::Waiting };
             let node = self.change(number);
             node.state = state;
             node.error = message;

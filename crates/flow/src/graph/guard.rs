@@ -122,9 +122,8 @@ impl Graph {
         }
         for number in members {
             let needs = &self.nodes[number].needs;
-            let blockers = needs.iter().filter(|need| {
-                **need == guard || !self.nodes[**need].is_done()
-            });
+            let blockers =
+                needs.iter().filter(|need| **need == guard || !self.nodes[**need].is_done());
             self.nodes[number].blockers = blockers.count();
         }
         let node = self.change(guard);

@@ -33,8 +33,7 @@ impl Graph {
             self.head.started = Some(now);
         }
         self.head.state = state;
-        self.head.wake_at =
-            if state == FlowState::Waiting { self.next_at() } else { None };
+        self.head.wake_at = if state == FlowState::Waiting { self.next_at() } else { None };
         if state.is_ended() {
             self.leave(state);
             self.head.finished = Some(now);

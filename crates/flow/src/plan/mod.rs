@@ -143,7 +143,9 @@ pub struct Child {
 
 impl PartialEq for Child {
     fn eq(&self, other: &Self) -> bool {
-        self.fate == other.fate && self.flow.id == other.flow.id && self.flow.kind == other.flow.kind
+        self.fate == other.fate
+            && self.flow.id == other.flow.id
+            && self.flow.kind == other.flow.kind
     }
 }
 

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use tutti_flow::{
-    Failure, FlowState, NewTask, Retry, TaskState, Wait, Work, cancel, complete, prune_signals, retry,
-    signal, signal_gone, task_id, trouble,
+    Failure, FlowState, NewTask, Retry, TaskState, Wait, Work, cancel, complete, prune_signals,
+    retry, signal, signal_gone, task_id, trouble,
 };
 use tutti_store::Store;
 
