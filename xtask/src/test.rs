@@ -79,7 +79,7 @@ fn unit_and_integration(postgres: &str) -> Result<Totals> {
     run_cargo(&["build", "--workspace", "--bins", "--examples"])?;
     let mut command =
         cargo(&["nextest", "run", "--workspace", "--no-fail-fast", "--color", "never"]);
-    command.args(["--status-level", "retry", "--final-status-level", "flaky"]);
+    command.args(["--status-level", "fail", "--final-status-level", "fail"]);
     command.env("TUTTI_TEST_POSTGRES", postgres).env("TUTTI_TEST_PYPI", "1");
     command.env("PATH", acceptance::path(&[])?);
     command.env("TUTTI_TEST_OPS", acceptance::environment()?.join("bin/python"));

@@ -76,7 +76,7 @@ async fn a_newer_session_fences_off_older_ones() {
         world.deploy(&charm("db"), 1).await;
         let old = Player::start(&world).await;
         let after = old.changes(0, 0).await.after;
-        let path = old.path(&format!("changes?after={after}&wait_ms=20000&"));
+        let path = old.path(&format!("changes?after={after}&wait_ms=120000&"));
         let poll = world.client.get::<UnitChanges>(&path);
         let begun = Instant::now();
         let (poll, new) = tokio::join!(poll, async {
@@ -84,7 +84,7 @@ async fn a_newer_session_fences_off_older_ones() {
             Player::start(&world).await
         });
         assert_eq!(refusal(poll).code, "stale-session");
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_secs(60));
         let id = new.id("db/0").await;
         for refused in [
             refusal(world.client.get::<Snapshot>(&old.path(&format!("units/{id}?"))).await),
@@ -134,12 +134,12 @@ async fn a_long_poll_misses_nothing() {
         let missed = agent.changes(polled, 0).await;
         assert!(polled == last || missed.after == last, "{polled} {last}");
         let begun = Instant::now();
-        let (woken, _) = tokio::join!(agent.changes(last, 20_000), async {
+        let (woken, _) = tokio::join!(agent.changes(last, 120_000), async {
             tokio::time::sleep(Duration::from_millis(30)).await;
             world.patch(CONFIG, configure("banner", "hi")).await
         });
         assert_eq!(woken.units[0].name, "db/0");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
         world.end().await;
     }
 }
