@@ -1,7 +1,7 @@
 //! A controller of a test's own, on each engine there is, and shortcuts to its API.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -156,7 +156,7 @@ impl World {
     /// The flow once it has ended.
     pub(crate) async fn ended(&self, accepted: &Accepted) -> FlowInfo {
         let id = &accepted.flow.as_ref().unwrap().id;
-        let flow: FlowInfo = self.get(&format!("/v1/flows/{id}?wait_ms=20000")).await;
+        let flow: FlowInfo = self.get(&format!("/v1/flows/{id}?wait_ms=60000")).await;
         assert!(!flow.finished.is_empty(), "flow has not ended: {flow:#?}");
         flow
     }
@@ -171,7 +171,8 @@ impl World {
         what: &str,
         mut so: impl FnMut() -> F,
     ) {
-        for _ in 0..1000 {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(60) {
             if so().await {
                 return;
             }
