@@ -11,6 +11,8 @@ mod load;
 mod node;
 mod revert;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
