@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: the figures of `docs/performance.md`, measured on a release build.
+//! `cargo xtask bench`: the figures of `docs/performance.md`, measured on a release build; with `--flow`, the flow engine beside
+//! other engines.
 
 use std::process::Command;
 
@@ -6,6 +7,7 @@ use anyhow::Result;
 
 use crate::{
     acceptance::{environment, link_programs, path},
+    postgresql::Server,
     setup,
     shell::{cargo, execute, root, target},
 };
@@ -13,17 +15,23 @@ use crate::{
 /// What to measure with.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Measure the incremental `quick` build instead of the release build.
+    /// Measure the incremental `quick` build instead of the release build; with `--flow`, fewer flows, once.
     #[arg(long)]
     quick: bool,
     /// Only the measurements whose names contain this.
     #[arg(long)]
     only: Option<String>,
+    /// Measure the flow engine beside other engines (`bench/flow`).
+    #[arg(long)]
+    flow: bool,
 }
 
 /// Builds, then runs `bench/measure.py`.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::packages()?;
+    if options.flow {
+        return run_flow(options);
+    }
     let profile = if options.quick { "quick" } else { "release" };
     execute(&mut cargo(&["build", "--package", "tutti", "--profile", profile]))?;
     let programs = link_programs(&target().join(profile).join("tutti"))?;
@@ -31,6 +39,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     command.arg(root().join("bench/measure.py")).arg(programs.join("tutti"));
     // Charms are packed with `uv`, as in the acceptance tests.
     command.env("PATH", path(&[programs])?);
+    if let Some(only) = &options.only {
+        command.args(["--only", only]);
+    }
+    execute(&mut command)
+}
+
+/// Runs `bench/flow/run.py` with a PostgreSQL server of its own.
+fn run_flow(options: &Options) -> Result<()> {
+    let server = Server::start()?;
+    let mut command = Command::new("python3");
+    command.arg(root().join("bench/flow/run.py")).args(["--database", &server.url()]);
+    if options.quick {
+        command.arg("--quick");
+    }
     if let Some(only) = &options.only {
         command.args(["--only", only]);
     }

@@ -23,6 +23,7 @@ pub mod python;
 pub mod hook_tool;
 
 pub mod digest;
+pub mod duration;
 pub mod name;
 pub mod version;
 pub mod yaml;

@@ -4,7 +4,8 @@
 //! cargo run --release -p tutti-flow --example measure -- SUBCOMMAND --database sqlite:///new.db|postgres://… [OPTION VALUE]…
 //!
 //! throughput  --flows 1000 --tasks 10 --in-flight 8 --shape call|queued
-//! growth      time a task: long chains, a ladder of diamonds, a long history (--history 1000000)
+//! growth      time a task in long chains and in ladders of diamonds
+//! history     time a task with up to --finished 1000000 finished flows in the database
 //! queue       --one 10000 flows on one resource, --distinct 100000 on as many
 //! latency     from the call that submits a flow to the start of its task, otherwise idle (--flows 500)
 //! resume      --flows 1000 interrupted by SIGKILL, until each runs again (--lease-ms 2000)
@@ -39,7 +40,8 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let measured = runtime.block_on(tokio::time::timeout(TIME_MAX, measure(&arguments)))??;
+    let measured =
+        runtime.block_on(async { tokio::time::timeout(TIME_MAX, measure(&arguments)).await })??;
     println!("{measured}");
     Ok(())
 }
@@ -48,6 +50,7 @@ async fn measure(arguments: &Arguments) -> Result<Value> {
     match arguments.subcommand.as_str() {
         "throughput" => throughput::measure(arguments).await,
         "growth" => growth::measure(arguments).await,
+        "history" => growth::measure_history(arguments).await,
         "queue" => queue::measure(arguments).await,
         "latency" => latency::measure(arguments).await,
         "resume" => resume::measure(arguments).await,

@@ -124,12 +124,15 @@ fn take_up(journal: &mut Journal, hook: &Hook) {
         journal.failures = 0;
         journal.kills = 0;
         journal.last_chance = false;
-        if let Some((other, HookStep::Queued)) = current {
-            journal.queue.insert(0, other);
+        if let Some((other, HookStep::Queued)) = &current {
+            journal.queue.insert(0, other.clone());
         }
     }
     if journal.interrupted.as_ref() == Some(hook) {
         journal.interrupted = None;
+    } else if current.is_none() && journal.queue.first() == Some(hook) {
+        // A dying unit takes it from under a switch that it leaves alone.
+        journal.queue.remove(0);
     }
 }
 

@@ -110,7 +110,8 @@ impl<'a> Decision<'a> {
             Operation::RunHook { hook, .. } => Doing::Failed(hook),
             // A dying unit leaves a switch alone and returns to what the switch came between.
             Operation::Deploy { .. } => {
-                journal.interrupted.as_ref().map_or(Doing::Nothing, Doing::Queued)
+                let owed = journal.interrupted.as_ref().or_else(|| journal.queue.first());
+                owed.map_or(Doing::Nothing, Doing::Queued)
             }
             Operation::Continue | Operation::RunAction { .. } => Doing::Nothing,
         };

@@ -45,10 +45,9 @@ impl RemoteCommand {
     }
 }
 
+/// Arguments that mean nothing while every unit is a process of this machine.
 #[derive(Args, Debug)]
-pub(crate) struct Ssh {
-    #[command(flatten)]
-    model: ModelArgument,
+struct AcceptedArguments {
     /// Accepted; a unit's containers share its host so far
     #[arg(hide = true, long, value_name = "CONTAINER")]
     container: Option<String>,
@@ -58,12 +57,20 @@ pub(crate) struct Ssh {
     /// Accepted; there is no proxy
     #[arg(hide = true, long)]
     proxy: bool,
-    /// Accepted; the terminal is passed on as it is
-    #[arg(hide = true, long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pty: Option<bool>,
     /// Accepted
     #[arg(hide = true, long)]
     remote: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Ssh {
+    #[command(flatten)]
+    model: ModelArgument,
+    #[command(flatten)]
+    accepted: AcceptedArguments,
+    /// Accepted; the terminal is passed on as it is
+    #[arg(hide = true, long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pty: Option<bool>,
     /// [user@]target, ssh options, command
     #[arg(
         value_name = "TARGET [SSH OPTIONS] [COMMAND]",
@@ -103,18 +110,8 @@ static EMPTY: String = String::new();
 pub(crate) struct Scp {
     #[command(flatten)]
     model: ModelArgument,
-    /// Accepted; a unit's containers share its host so far
-    #[arg(hide = true, long, value_name = "CONTAINER")]
-    container: Option<String>,
-    /// Accepted; there is no other host
-    #[arg(hide = true, long)]
-    no_host_key_checks: bool,
-    /// Accepted; there is no proxy
-    #[arg(hide = true, long)]
-    proxy: bool,
-    /// Accepted
-    #[arg(hide = true, long)]
-    remote: bool,
+    #[command(flatten)]
+    accepted: AcceptedArguments,
     /// scp options, sources, destination; [user@]unit:path names a file of a unit
     #[arg(
         value_name = "[SCP OPTIONS] SOURCE… DESTINATION",

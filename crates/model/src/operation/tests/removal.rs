@@ -90,6 +90,21 @@ fn a_follow_up_that_is_owed_still_runs() {
 }
 
 #[test]
+fn a_switch_that_was_cut_keeps_what_was_owed_before_it() {
+    let mut unit = Simulation::started();
+    unit.snapshot.charm = charm(2);
+    unit.snapshot.charm_modified = 2;
+    unit.end_hook("upgrade-charm", End::Success);
+    unit.local.charm_missing = true;
+    unit.advance(End::Crash);
+    unit.local.charm_missing = false;
+    unit.task(7);
+    unit.remove();
+    unit.log.clear();
+    assert_eq!(unit.flow(), ["config-changed", "task action-7", "stop", "remove", "dead"]);
+}
+
+#[test]
 fn a_unit_in_error_tries_once_more_and_goes_on() {
     let mut unit = related();
     unit.snapshot.config_hash = "config-2".into();

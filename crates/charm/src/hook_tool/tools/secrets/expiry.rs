@@ -1,16 +1,17 @@
 //! When a secret expires, as charms write it.
 
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use super::super::super::{Expiry, ToolError};
+use crate::duration;
 
 /// A duration such as `24h` or `1h30m`, or a time in RFC 3339; without a zone it is UTC, as the Python
 /// framework may send it.
 pub(super) fn parse(given: &str) -> Result<Expiry, ToolError> {
-    if let Some(duration) = duration(given) {
-        return Ok(Expiry::After(duration));
+    if let Some(duration) = duration::parse(given) {
+        return Ok(Expiry::After(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
     }
     let zoned = given.parse::<Timestamp>().ok();
     let naive = || {
@@ -21,31 +22,6 @@ pub(super) fn parse(given: &str) -> Result<Expiry, ToolError> {
         Some(time) => Ok(Expiry::At(time.to_string())),
         None => Err(ToolError::argument(format!("expire time or duration {given:?} not valid"))),
     }
-}
-
-/// Go's durations, without signs: numbers with a unit each. In milliseconds.
-fn duration(given: &str) -> Option<u64> {
-    let mut rest = given;
-    let mut total = SignedDuration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        let (unit, after) = after.split_at(letters);
-        let seconds = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        let part = SignedDuration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
-        total = total.checked_add(part)?;
-        rest = after;
-    }
-    u64::try_from(total.as_millis()).ok().filter(|_| !given.is_empty())
 }
 
 #[cfg(test)]
