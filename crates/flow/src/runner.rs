@@ -1,9 +1,9 @@
 //! One flow at a worker: its attempts are made, and what each came to is written before what follows begins.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ pub(crate) struct Runner {
     /// Tells its tasks that it is cancelled, or that the worker wants to stop.
     cancelled: CancellationToken,
     /// Rings when there is news for the flow.
-    nudges: mpsc::UnboundedReceiver<()>,
+    nudge: Arc<Notify>,
     /// News read, not yet written down as heard.
     heard: Option<Uuid>,
 }
@@ -48,10 +48,10 @@ impl Runner {
         worker: Worker,
         graph: Graph,
         cancelled: CancellationToken,
-        nudges: mpsc::UnboundedReceiver<()>,
+        nudge: Arc<Notify>,
     ) -> Self {
         let attempts = FuturesUnordered::new();
-        Self { worker, graph, attempts, cancelled, nudges, heard: None }
+        Self { worker, graph, attempts, cancelled, nudge, heard: None }
     }
 
     /// Runs until the flow ends, has to wait, or is another's.
@@ -91,10 +91,7 @@ impl Runner {
                     self.ended(ended);
                 }
             }
-            Some(()) = self.nudges.recv() => {
-                while self.nudges.try_recv().is_ok() {}
-                self.hear().await;
-            }
+            () = self.nudge.notified() => self.hear().await,
             () = sleep => self.tell(Event::Due),
         }
     }
@@ -178,11 +175,11 @@ impl Runner {
 impl Worker {
     /// Runs a flow that was taken until it ends, has to wait, or is another's.
     pub(crate) fn run_flow(&self, taken: Taken, life: &CancellationToken) {
-        let (nudge, nudges) = mpsc::unbounded_channel();
+        let nudge = Arc::new(Notify::new());
         let cancelled = life.child_token();
         let (id, epoch) = (taken.graph.id, taken.graph.epoch);
-        self.hold(id, epoch, cancelled.clone(), nudge);
-        let runner = Runner::new(self.clone(), taken.graph, cancelled, nudges);
+        self.hold(id, epoch, cancelled.clone(), Arc::clone(&nudge));
+        let runner = Runner::new(self.clone(), taken.graph, cancelled, nudge);
         let (worker, life) = (self.clone(), life.clone());
         self.spawn(async move {
             // A flow of a life that is over is dropped wherever it stands: it is another's.

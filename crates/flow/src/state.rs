@@ -138,18 +138,14 @@ states! {
 
 states! {
     /// What the flow of a task is to the flow of that task.
+    #[derive(Default)]
     Fate {
+        #[default]
         /// The task waits for it and ends as it does; if the parent is cancelled or fails, so is the child.
         Joined = "joined",
         /// The task does not wait, but when the parent ends unsuccessfully, the child is cancelled.
         Bound = "bound",
         /// The task does not wait; the child outlives the parent.
         Free = "free",
-    }
-}
-
-impl Default for Fate {
-    fn default() -> Self {
-        Self::Joined
     }
 }

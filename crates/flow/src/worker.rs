@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tutti_store::{Backend, Batcher, Store};
 use uuid::Uuid;
@@ -74,7 +74,8 @@ struct Held {
     /// The take it belongs to: a flow given back can be taken again before its last attempt has noticed.
     epoch: i64,
     cancelled: CancellationToken,
-    nudge: mpsc::UnboundedSender<()>,
+    /// Rings when there is news for it.
+    nudge: Arc<Notify>,
 }
 
 impl Worker {
@@ -240,8 +241,7 @@ impl Worker {
         }
         for flow in work.nudged {
             if let Some(held) = lock(&self.0.held).get(&flow) {
-                // A runner that is gone has heard everything.
-                let _ = held.nudge.send(());
+                held.nudge.notify_one();
             }
         }
         for taken in work.taken {
@@ -254,7 +254,7 @@ impl Worker {
         flow: Uuid,
         epoch: i64,
         cancelled: CancellationToken,
-        nudge: mpsc::UnboundedSender<()>,
+        nudge: Arc<Notify>,
     ) {
         lock(&self.0.held).insert(flow, Held { epoch, cancelled, nudge });
     }

@@ -39,8 +39,13 @@ fn shape() -> impl Strategy<Value = Shape> {
         1 => Just(Fate::FailsForGood),
     ];
     (fate, any::<u16>(), 0..12u8, 0..4u8, 0..8u8, any::<bool>()).prop_map(
-        |(fate, needs, work, guard, condition, reverts)| {
-            Shape { fate, needs, work, guard, condition, reverts }
+        |(fate, needs, work, guard, condition, reverts)| Shape {
+            fate,
+            needs,
+            work,
+            guard,
+            condition,
+            reverts,
         },
     )
 }
@@ -99,7 +104,8 @@ impl World {
             is: Condition::At("/yes".into(), Box::new(Condition::True)),
             depth: [Depth::Atom, Depth::Neighbors, Depth::Flow, Depth::All][number % 4],
         });
-        let input = if matches!(work, Work::Each(_)) { json!({"items": [1, 2]}) } else { json!(null) };
+        let input =
+            if matches!(work, Work::Each(_)) { json!({"items": [1, 2]}) } else { json!(null) };
         let wait = match &work {
             Work::Wait(wait) => Some(wait.clone()),
             _ => None,
@@ -168,7 +174,11 @@ impl World {
     fn outcome(&self, start: &Start) -> Result<String, Trouble> {
         let failed = |message: &str| Err(Trouble::Failed(Failure::Retryable(message.into())));
         if start.revert.is_some() {
-            return if start.attempt == 1 && start.number % 3 == 0 { failed("not yet") } else { Ok("null".into()) };
+            return if start.attempt == 1 && start.number.is_multiple_of(3) {
+                failed("not yet")
+            } else {
+                Ok("null".into())
+            };
         }
         match self.fates[start.number] {
             Fate::FailsFirst(failures) if start.attempt <= failures => failed("busy"),
@@ -323,9 +333,8 @@ fn happen(world: &mut World, owner: Owner, choice: u32) -> Option<Owner> {
 
 /// News for a flow nobody has.
 fn arrive(world: &mut World) {
-    let waiting = world.rows.iter().position(|row| {
-        row.state == TaskState::Waiting && row.wait_key.is_some()
-    });
+    let waiting =
+        world.rows.iter().position(|row| row.state == TaskState::Waiting && row.wait_key.is_some());
     let Some(number) = waiting else { return };
     let mut graph = world.load();
     let event = Event::Arrived(number, json!({"value": 1}).to_string());
