@@ -33,21 +33,18 @@ fn flow(tasks: usize, resources: Vec<(String, Access)>) -> NewFlow {
     let tasks = (0..tasks).map(|number| NewTask {
         name: Nothing::NAME.into(),
         title: "nothing".into(),
-        resource: None,
         input: json!(null),
         needs: number.checked_sub(1).into_iter().collect(),
-        wait: None,
         retry: Retry::default(),
+        ..NewTask::default()
     });
     NewFlow {
         id: Uuid::now_v7(),
         kind: "bench".into(),
         title: "nothing at all".into(),
-        model: None,
         resources,
         tasks: tasks.collect(),
-        converge: false,
-        generation: None,
+        ..NewFlow::default()
     }
 }
 

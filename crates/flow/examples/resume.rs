@@ -91,20 +91,17 @@ fn flow() -> NewFlow {
     let tasks = (0..STEPS).map(|number| NewTask {
         name: Step::NAME.into(),
         title: format!("step {number}"),
-        resource: None,
         input: json!(number),
         needs: number.checked_sub(1).into_iter().collect(),
-        wait: None,
         retry: Retry::default(),
+        ..NewTask::default()
     });
     NewFlow {
         id: Uuid::now_v7(),
         kind: "walk".into(),
         title: format!("{STEPS} steps, one after the other"),
-        model: None,
         resources: vec![("road".into(), Access::Exclusive)],
         tasks: tasks.collect(),
-        converge: false,
-        generation: None,
+        ..NewFlow::default()
     }
 }

@@ -1,11 +1,11 @@
-//! What people do to flows: cancel and retry.
+//! What people do to flows: cancel, suspend, resume, retry, revert, skip, abandon.
 
 use tutti_store::Tx;
 use uuid::Uuid;
 
 use crate::{
-    Error, FlowState, Result,
-    progress::{Hands, Progress},
+    Error, FlowState, Result, TOPIC, TaskState, boundary, change,
+    change::News,
     queue,
     sql::{self, Flow},
 };
@@ -17,21 +17,84 @@ use crate::{
 /// [`Error::NoFlow`]; [`Error::Ended`]; [`Error::Reverting`]; storage errors.
 pub fn cancel(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     let now = tx.now()?;
-    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
-    if flow.state.is_ended() {
-        return Err(Error::Ended { id, state: flow.state });
-    }
+    cancel_at(tx, id, now)
+}
+
+pub(crate) fn cancel_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
+    let flow = unfinished(tx, id)?;
     if flow.ending == Some(FlowState::Cancelled) {
         return Ok(());
     }
     if flow.reverting {
         return Err(Error::Reverting { id });
     }
-    let mut progress = Progress::new(tx, flow, Hands::Free, now);
-    progress.flow.ending = Some(FlowState::Cancelled);
-    progress.flow.nudged = progress.flow.worker.is_some();
-    let settled = progress.settle()?;
-    queue::grant(tx, settled.released, now)
+    if flow.started.is_none() {
+        return end_unstarted(tx, flow, FlowState::Cancelled, None, now);
+    }
+    change::tell(tx, id, vec![News::Cancel], now)
+}
+
+/// Lets nothing of a flow begin until it is resumed; running tasks end. It keeps its resources.
+///
+/// # Errors
+/// [`Error::NoFlow`]; [`Error::Ended`]; [`Error::Reverting`]; storage errors.
+pub fn suspend(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
+    set_suspended(tx, id, true)
+}
+
+/// Lets a suspended flow go on.
+///
+/// # Errors
+/// [`Error::NoFlow`]; [`Error::Ended`]; [`Error::Reverting`]; storage errors.
+pub fn resume(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
+    set_suspended(tx, id, false)
+}
+
+fn set_suspended(tx: &mut Tx<'_>, id: Uuid, suspended: bool) -> Result<()> {
+    let now = tx.now()?;
+    let flow = unfinished(tx, id)?;
+    if flow.reverting {
+        return Err(Error::Reverting { id });
+    }
+    if flow.state == FlowState::Blocked {
+        tx.exec(sql::FLOW_SUSPENDED, (id, suspended))?;
+        return Ok(());
+    }
+    change::tell(tx, id, vec![News::Suspend(suspended)], now)
+}
+
+fn unfinished(tx: &mut Tx<'_>, id: Uuid) -> Result<Flow> {
+    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+    if flow.finished.is_some() {
+        return Err(Error::Ended { id, state: flow.state });
+    }
+    Ok(flow)
+}
+
+/// Ends a flow that has not begun.
+pub(crate) fn end_unstarted(
+    tx: &mut Tx<'_>,
+    flow: Flow,
+    state: FlowState,
+    superseded_by: Option<Uuid>,
+    now: i64,
+) -> Result<()> {
+    let left = match state {
+        FlowState::Cancelled => TaskState::Cancelled,
+        _ => TaskState::Skipped,
+    };
+    tx.exec(sql::TASKS_LEFT, (flow.id, left, now))?;
+    tx.exec(sql::FLOW_END_UNSTARTED, (flow.id, state, superseded_by, now))?;
+    boundary::announce_end(tx, flow.id, flow.model.as_deref(), state, None)?;
+    if let Some((parent, task)) = flow.parent.zip(flow.parent_task) {
+        let (whose, mut head) = flow.parts();
+        head.state = state;
+        change::child_ended(tx, (parent, task), whose.id, &head, None, now)?;
+        let released = tx.all(sql::QUEUE_LEAVE, (whose.id,))?;
+        return queue::grant(tx, released, now);
+    }
+    let released = tx.all(sql::QUEUE_LEAVE, (flow.id,))?;
+    queue::grant(tx, released, now)
 }
 
 /// Runs a flow again from where it failed: what succeeded stays, the rest starts over, at the end of the queues. A stuck flow
@@ -42,37 +105,109 @@ pub fn cancel(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
 pub fn retry(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     let now = tx.now()?;
     let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
-    let stuck = flow.state == FlowState::Stuck;
     match flow.state {
         FlowState::Stuck => {
             tx.exec(sql::TASKS_REVERT_AGAIN, (id,))?;
+            let ending = FlowState::Reverted;
+            requeue(tx, flow, Some(ending), now)
         }
         FlowState::Failed | FlowState::Reverted | FlowState::Cancelled | FlowState::Parked => {
             tx.exec(sql::TASKS_AGAIN, (id,))?;
-            tx.exec(sql::TASKS_AGAIN_BLOCKERS, (id,))?;
+            requeue(tx, flow, None, now)
         }
-        state => return Err(Error::NotRetryable { id, state }),
+        state => Err(Error::NotRetryable { id, state }),
     }
-    let ticket: i64 = tx.one(sql::TICKET, ())?;
-    let ungranted = enqueue_again(tx, id, ticket)?;
-    let open: i64 = tx.one(sql::TASKS_OPEN, (id,))?;
-    let ending = stuck.then_some(FlowState::Reverted);
-    let flow: Flow = tx.one(sql::FLOW_REQUEUE, (id, ticket, ungranted, ending, stuck, open))?;
-    if ungranted == 0 {
-        let released = queue::begin(tx, flow, now)?;
-        queue::grant(tx, released, now)?;
-    }
-    Ok(())
 }
 
-fn enqueue_again(tx: &mut Tx<'_>, id: Uuid, ticket: i64) -> Result<i64> {
+/// Undoes what a flow did that has ended without being reverted, last task first.
+///
+/// # Errors
+/// [`Error::NoFlow`]; [`Error::NotRetryable`]; storage errors.
+pub fn revert(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
+    let now = tx.now()?;
+    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+    match flow.state {
+        FlowState::Succeeded | FlowState::Failed | FlowState::Parked | FlowState::Cancelled => {
+            requeue(tx, flow, Some(FlowState::Reverted), now)
+        }
+        FlowState::Stuck => retry(tx, id),
+        state => Err(Error::NotRetryable { id, state }),
+    }
+}
+
+/// Says that a task of a failed, parked or stuck flow was taken care of by hand, and lets the flow go on: a failed task counts
+/// as skipped, one that could not be undone as reverted.
+///
+/// # Errors
+/// [`Error::NoTask`]; [`Error::NotFailed`]; [`Error::NotRetryable`]; storage errors.
+pub fn skip(tx: &mut Tx<'_>, task: Uuid) -> Result<()> {
+    let now = tx.now()?;
+    let found: Option<(Uuid, i64, TaskState, Option<String>)> =
+        tx.maybe(sql::TASK_OF_ID, (task,))?;
+    let (id, number, state, _) = found.ok_or(Error::NoTask { id: task })?;
+    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+    match (flow.state, state) {
+        (FlowState::Stuck, TaskState::RevertFailed) => {
+            tx.exec(sql::TASKS_REVERT_AGAIN, (id,))?;
+            tx.exec(sql::TASK_OVERRIDE, (id, number, TaskState::Reverted, now))?;
+            requeue(tx, flow, Some(FlowState::Reverted), now)
+        }
+        (FlowState::Failed | FlowState::Parked, TaskState::Failed | TaskState::MaybeRan) => {
+            tx.exec(sql::TASKS_AGAIN, (id,))?;
+            tx.exec(sql::TASK_OVERRIDE, (id, number, TaskState::Skipped, now))?;
+            requeue(tx, flow, None, now)
+        }
+        (FlowState::Stuck | FlowState::Failed | FlowState::Parked, state) => {
+            Err(Error::NotFailed { id: task, state })
+        }
+        (state, _) => Err(Error::NotRetryable { id, state }),
+    }
+}
+
+/// Gives a flow up as it is, whoever has it: its worker can change nothing any more, its resources are released, and its
+/// children that must not outlive it are cancelled.
+///
+/// # Errors
+/// [`Error::NoFlow`]; [`Error::Ended`] unless it is stuck or parked; storage errors.
+pub fn abandon(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
+    let now = tx.now()?;
+    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+    let set_aside = matches!(flow.state, FlowState::Stuck | FlowState::Parked);
+    if flow.finished.is_some() && !set_aside {
+        return Err(Error::Ended { id, state: flow.state });
+    }
+    tx.exec(sql::TASKS_LEFT, (id, TaskState::Skipped, now))?;
+    tx.exec(sql::FLOW_ABANDON, (id, now))?;
+    boundary::announce_end(
+        tx,
+        id,
+        flow.model.as_deref(),
+        FlowState::Abandoned,
+        flow.error.as_deref(),
+    )?;
+    change::cancel_children(tx, id, now)?;
+    // Its worker shall stop what it runs.
+    tx.ring(TOPIC);
+    let released = tx.all(sql::QUEUE_LEAVE, (id,))?;
+    queue::grant(tx, released, now)
+}
+
+/// Puts a flow that has ended to the end of its queues; with an ending, it is reverted there.
+fn requeue(tx: &mut Tx<'_>, flow: Flow, ending: Option<FlowState>, now: i64) -> Result<()> {
+    let id = flow.id;
+    let (ticket, _): (i64, i64) = tx.one(sql::TICKET, ())?;
     let resources: Vec<(String, bool)> = tx.all(sql::RESOURCES, (id,))?;
     tx.exec(sql::RESOURCES_TICKET, (id, ticket))?;
-    let mut ungranted = 0;
+    let mut ungranted = 0_i64;
     for (name, exclusive) in resources {
         let granted = queue::is_free(tx, &name, exclusive)?;
         ungranted += i64::from(!granted);
         tx.exec(sql::QUEUE_ENTER, (name, ticket, id, exclusive, granted))?;
     }
-    Ok(ungranted)
+    // What has no worker's task can go on without one, but undoing starts with a worker's look.
+    let at_once = ungranted == 0 && flow.passive && ending.is_none();
+    let state = if ungranted > 0 || at_once { FlowState::Blocked } else { FlowState::Ready };
+    tx.exec(sql::FLOW_REQUEUE, (id, ticket, state, ungranted, ending, ending.is_some()))?;
+    tx.ring(TOPIC);
+    if at_once { change::begin(tx, id, now) } else { Ok(()) }
 }

@@ -71,7 +71,7 @@ impl Builder {
     /// Adds a handler. Tasks of a name without one park their flow.
     #[must_use]
     pub fn task<T: Task>(mut self, task: T) -> Self {
-        self.handlers.insert(T::NAME, Arc::new(Typed(task)));
+        self.handlers.insert(T::NAME.to_owned(), Arc::new(Typed(task)));
         self
     }
 

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::FlowState;
+use crate::{FlowState, TaskState};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -55,6 +55,22 @@ pub enum Error {
         id: Uuid,
         /// Its state.
         state: FlowState,
+    },
+    /// Only a task that failed for good can be skipped.
+    #[error("task {id} is {state}, only failed ones can be skipped")]
+    NotFailed {
+        /// The task.
+        id: Uuid,
+        /// Its state.
+        state: TaskState,
+    },
+    /// What is stored of a flow cannot be read, such as by a worker of an older version.
+    #[error("flow {id} cannot be read: {reason}")]
+    Stored {
+        /// The flow.
+        id: Uuid,
+        /// What is wrong.
+        reason: String,
     },
     /// A task that does not wait for its completion from outside was completed.
     #[error("task {id} is not waiting")]

@@ -5,6 +5,7 @@
 //! process dies, what is recorded stays and what was running runs again.
 //!
 //! - [`submit`] queues a [`NewFlow`] of [`NewTask`]s; [`cancel`] and [`retry`] change its course.
+//! - [`pattern`] puts a flow together from typed tasks; [`draw`](draw()) makes a picture of it.
 //! - [`Engine`] runs tasks by their handlers, which implement [`Task`].
 //! - [`signal`], [`signal_gone`], [`trouble`] and [`complete`] bring news from outside to tasks that [`Wait`].
 //! - [`query`] lists flows and tasks; [`sync_state`] sums up a resource; [`ended`] waits for a flow.
@@ -13,48 +14,65 @@
 //! `claim` holds a worker's transactions, and `worker` runs them. Every write of a worker names the flow's epoch, so one
 //! that lost its lease without knowing changes nothing.
 
-mod claim;
+mod attempt;
+mod boundary;
+mod change;
 mod control;
+mod draw;
 mod ended;
 mod engine;
 mod error;
-mod flow;
-mod progress;
+mod graph;
+pub mod pattern;
+mod plan;
+mod policy;
 pub mod query;
 mod queue;
 mod retention;
+mod runner;
 mod signal;
 mod sql;
-mod step;
+mod state;
 mod submit;
 mod sync;
+mod take;
 mod task;
 mod worker;
 
 use tutti_store::Migration;
 
-pub use control::{cancel, retry};
+pub use control::{abandon, cancel, resume, retry, revert, skip, suspend};
+pub use draw::{Format, draw};
 pub use ended::ended;
 pub use engine::{Builder, Engine};
 pub use error::{Error, Result};
-pub use flow::{
-    Access, Failure, FlowState, NewFlow, NewTask, Retry, TaskState, Then, UnknownState, Wait,
-    task_id,
+pub use plan::{
+    Access, Binding, Child, Condition, Controller, Depth, Each, Failure, NewFlow, NewTask, Retry,
+    Then, Timeouts, Wait, When, Work, child_id, task_id,
 };
 pub use query::{FlowFilter, FlowRow, TaskFilter, TaskRow, WaitingFor};
 pub use retention::{prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
+pub use state::{Fate, FlowState, TaskState, UnknownState};
 pub use submit::submit;
 pub use sync::{Sync, SyncState, sync_state};
 pub use task::{Outcome, Task, TaskContext};
 
 /// The engine's tables; hand them to [`Store::open`](tutti_store::Store::open) with your own.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    owner: "tutti-flow",
-    number: 1,
-    name: "flow",
-    sql: include_str!("../migrations/1_flow.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        owner: "tutti-flow",
+        number: 1,
+        name: "flow",
+        sql: include_str!("../migrations/1_flow.sql"),
+    },
+    Migration {
+        owner: "tutti-flow",
+        number: 2,
+        name: "plans",
+        sql: include_str!("../migrations/2_plans.sql"),
+    },
+];
 
 /// The topic that rings when there is work for a worker.
 pub const TOPIC: &str = "flow";

@@ -154,8 +154,8 @@ row! {
 macro_rules! flow_columns {
     () => {
         "SELECT flow.id, flow.ticket, flow.kind, flow.title, flow.model, flow.state, flow.ending, flow.converge, \
-         flow.generation, flow.tasks, flow.open, flow.superseded_by, flow.error, flow.created, flow.started, \
-         flow.finished FROM "
+         flow.generation, flow.tasks, (SELECT count(*) FROM flow_task AS open WHERE open.flow = flow.id \
+         AND open.finished IS NULL), flow.superseded_by, flow.error, flow.created, flow.started, flow.finished FROM "
     };
 }
 

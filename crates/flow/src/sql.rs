@@ -1,145 +1,171 @@
-//! Every statement of the engine, and the rows they answer with.
+//! Every statement of the engine that changes something, and the rows they answer with.
 
 use tutti_store::{row, sql};
 use uuid::Uuid;
 
-use crate::{FlowState, TaskState};
+use crate::{
+    Fate, FlowState,
+    graph::{Head, Whose},
+};
 
 row! {
-    /// A flow as the engine changes it.
+    /// A flow as it is loaded.
     #[derive(Clone, Debug)]
     pub(crate) struct Flow {
         pub(crate) id: Uuid,
+        pub(crate) epoch: i64,
         pub(crate) model: Option<String>,
+        pub(crate) revertible: bool,
+        pub(crate) passive: bool,
         pub(crate) state: FlowState,
         pub(crate) ending: Option<FlowState>,
         pub(crate) reverting: bool,
-        pub(crate) revertible: bool,
-        pub(crate) ungranted: i64,
-        pub(crate) open: i64,
-        pub(crate) active: i64,
-        pub(crate) worker: Option<Uuid>,
-        pub(crate) epoch: i64,
+        pub(crate) suspended: bool,
         pub(crate) losses: i64,
-        pub(crate) nudged: bool,
         pub(crate) superseded_by: Option<Uuid>,
         pub(crate) error: Option<String>,
+        pub(crate) wake_at: Option<i64>,
         pub(crate) started: Option<i64>,
+        pub(crate) finished: Option<i64>,
+        pub(crate) worker: Option<Uuid>,
+        pub(crate) nudged: bool,
+        pub(crate) ungranted: i64,
+        pub(crate) parent: Option<Uuid>,
+        pub(crate) parent_task: Option<i64>,
+        pub(crate) fate: Option<Fate>,
+        pub(crate) lacks: Option<String>,
+        pub(crate) pass: i64,
     }
 
-    /// A task as the engine changes it.
+    /// A flow that moved up in a queue.
     #[derive(Clone, Debug)]
-    pub(crate) struct Task {
-        pub(crate) number: i64,
+    pub(crate) struct Granted {
         pub(crate) id: Uuid,
-        pub(crate) name: String,
-        pub(crate) resource: Option<String>,
-        pub(crate) input: String,
-        pub(crate) wait_key: Option<String>,
-        pub(crate) wait_at_least: Option<i64>,
-        pub(crate) attempts_max: u32,
-        pub(crate) or_revert: bool,
-        pub(crate) state: TaskState,
-        pub(crate) blockers: i64,
-        pub(crate) attempt: u32,
-        pub(crate) revert_attempt: u32,
-        pub(crate) before_revert: Option<TaskState>,
-        pub(crate) output: Option<String>,
-        pub(crate) error: Option<String>,
-        pub(crate) next_at: Option<i64>,
+        pub(crate) passive: bool,
+        pub(crate) ungranted: i64,
+        pub(crate) state: FlowState,
     }
+}
 
-    /// What is told about a task that ended.
-    #[derive(Clone, Debug)]
-    pub(crate) struct Ended {
-        pub(crate) id: Uuid,
-        pub(crate) name: String,
-        pub(crate) resource: Option<String>,
-        pub(crate) error: Option<String>,
-    }
-
-    /// An entry in a resource's queue.
-    #[derive(Clone, Debug)]
-    pub(crate) struct Entry {
-        pub(crate) ticket: i64,
-        pub(crate) flow: Uuid,
-        pub(crate) exclusive: bool,
-        pub(crate) granted: bool,
+impl Flow {
+    /// What a graph is made of, beside its tasks.
+    pub(crate) fn parts(self) -> (Whose, Head) {
+        let parent = self.parent.zip(self.parent_task).zip(self.fate);
+        let whose = Whose {
+            id: self.id,
+            epoch: self.epoch,
+            model: self.model,
+            revertible: self.revertible,
+            parent: parent.map(|((flow, task), fate)| (flow, task, fate)),
+        };
+        let head = Head {
+            state: self.state,
+            ending: self.ending,
+            reverting: self.reverting,
+            suspended: self.suspended,
+            losses: self.losses,
+            superseded_by: self.superseded_by,
+            error: self.error,
+            wake_at: self.wake_at,
+            started: self.started,
+            finished: self.finished,
+            lacks: None,
+        };
+        (whose, head)
     }
 }
 
 macro_rules! flow_columns {
     () => {
-        "id, model, state, ending, reverting, revertible, ungranted, open, active, worker, epoch, losses, \
-         nudged, superseded_by, error, started"
+        "id, epoch, model, revertible, passive, state, ending, reverting, suspended, losses, superseded_by, error, \
+         wake_at, started, finished, worker, nudged, ungranted, parent, parent_task, fate, lacks, \
+         pass"
     };
 }
 
-macro_rules! task_columns {
-    () => {
-        "number, id, name, resource, input, wait_key, wait_at_least, attempts_max, or_revert, state, blockers, attempt, \
-         revert_attempt, before_revert, output, error, next_at"
+// Whether this worker knows the handler a flow lacks, or nobody does, so that somebody has to set it aside.
+macro_rules! takeable {
+    ($handlers:literal) => {
+        concat!("lacks IN (SELECT value FROM json_each(", $handlers, "))
+            OR NOT EXISTS (SELECT 1 FROM flow_worker AS other, json_each(other.handlers) AS handler
+                WHERE handler.value = flow.lacks)")
     };
 }
 
 sql! {
-    pub(crate) TICKET = "UPDATE flow_ticket SET last = last + 1 WHERE id = 1 RETURNING last";
+    pub(crate) TICKET = "UPDATE flow_ticket SET last = last + 1 WHERE id = 1 RETURNING last, pass";
+
+    pub(crate) PASS_REACHED = "UPDATE flow_ticket SET pass = $1 WHERE id = 1 AND pass < $1";
+
+    pub(crate) SHARE = "INSERT INTO flow_share (model, pass) VALUES ($1, $2) ON CONFLICT (model) DO UPDATE
+        SET pass = CASE WHEN flow_share.pass + 1 > excluded.pass THEN flow_share.pass + 1 ELSE excluded.pass END
+        RETURNING pass";
 
     pub(crate) FLOW = concat!("SELECT ", flow_columns!(), " FROM flow WHERE id = $1");
 
-    /// The flow if its owner still is who took it with this epoch.
-    pub(crate) FLOW_FENCED = concat!("SELECT ", flow_columns!(), " FROM flow
-        WHERE id = $1 AND epoch = $2 AND worker IS NOT NULL");
+    pub(crate) FLOW_EPOCH = "SELECT epoch FROM flow WHERE id = $1";
 
-    pub(crate) FLOW_INSERT = "INSERT INTO flow (id, ticket, kind, title, model, state, reverting, revertible, converge,
-        generation, resources, ungranted, tasks, open, active, epoch, losses, nudged, created)
-        VALUES ($1, $2, $3, $4, $5, $6, FALSE, $7, $8, $9, $10, $11, $12, $12, 0, 0, 0, FALSE, $13)";
+    /// What a change makes of a flow: `$7` whether its worker keeps it. A flow somebody wants something of is not let go
+    /// before that is heard.
+    pub(crate) HEAD_WRITE = "UPDATE flow SET state = $3, ending = $4, reverting = $5, suspended = $6,
+        worker = CASE WHEN $7 THEN worker ELSE NULL END, losses = $8, superseded_by = $9, error = $10, wake_at = $11,
+        started = $12, finished = $13, lacks = $14 {rows} WHERE id = $1 AND epoch = $2
+        AND (NOT nudged OR $7 OR CAST($13 AS BIGINT) IS NOT NULL) RETURNING id";
 
-    pub(crate) FLOW_WRITE = "UPDATE flow SET state = $2, ending = $3, reverting = $4, open = $5, active = $6,
-        worker = $7, losses = $8, nudged = $9, superseded_by = $10, error = $11, started = $12, finished = $13
-        WHERE id = $1";
+    pub(crate) TASKS_GREW = "UPDATE flow SET tasks = $2 WHERE id = $1";
 
-    /// What changes while a worker goes on: no column of an index is touched.
-    pub(crate) FLOW_COUNTS = "UPDATE flow SET open = $2, active = $3, losses = $4, nudged = $5 WHERE id = $1";
+    /// What a change makes of a task, by an owner that still is one.
+    pub(crate) TASK_WRITE = "UPDATE flow_task SET state = $4, attempt = $5, revert_attempt = $6, before_revert = $7,
+        output = $8, error = $9, next_at = $10, started = $11, finished = $12 {rows}
+        WHERE flow = $1 AND number = $2 AND EXISTS (SELECT 1 FROM flow AS own WHERE own.id = $1 AND own.epoch = $3)
+        RETURNING flow_task.flow";
 
     pub(crate) FLOW_LABELS = "SELECT kind, title FROM flow WHERE id = $1";
 
-    pub(crate) FLOW_GRANTED = concat!("UPDATE flow SET ungranted = ungranted - 1 WHERE id = $1 RETURNING ",
-        flow_columns!());
+    pub(crate) FLOW_GRANTED = "UPDATE flow SET ungranted = ungranted - $2,
+        state = CASE WHEN ungranted = $2 AND state = 'blocked' AND NOT passive THEN 'ready' ELSE state END {rows}
+        WHERE id = $1 RETURNING id, passive, ungranted, state";
 
-    pub(crate) FLOW_REQUEUE = concat!("UPDATE flow SET ticket = $2, state = 'blocked', ungranted = $3, ending = $4,
-        reverting = $5, open = $6, losses = 0, error = NULL, finished = NULL WHERE id = $1 RETURNING ", flow_columns!());
+    pub(crate) FLOW_REQUEUE = "UPDATE flow SET ticket = $2, state = $3, ungranted = $4, ending = $5, reverting = $6,
+        losses = 0, error = NULL, finished = NULL, epoch = epoch + 1, nudged = FALSE, suspended = FALSE WHERE id = $1";
+
+    /// A flow that has not started ends.
+    pub(crate) FLOW_END_UNSTARTED = "UPDATE flow SET state = $2, ending = $2, superseded_by = $3, finished = $4,
+        epoch = epoch + 1 WHERE id = $1";
+
+    /// Gives up a flow, whoever has it.
+    pub(crate) FLOW_ABANDON = "UPDATE flow SET state = 'abandoned', worker = NULL, epoch = epoch + 1, finished = $2,
+        wake_at = NULL, nudged = FALSE WHERE id = $1";
+
+    pub(crate) FLOW_READY = "UPDATE flow SET state = 'ready', wake_at = NULL WHERE id = $1 AND worker IS NULL
+        AND state IN ('waiting', 'suspended')";
+
+    pub(crate) FLOW_NUDGE = "UPDATE flow SET nudged = TRUE WHERE id = $1";
+
+    pub(crate) FLOW_SUSPENDED = "UPDATE flow SET suspended = $2 WHERE id = $1";
 
     /// Unstarted flows a newer one of the same kind may supersede, newest first.
     pub(crate) FLOWS_UNSTARTED = concat!("SELECT ", flow_columns!(), " FROM flow
         WHERE converge AND started IS NULL AND finished IS NULL AND resources = $1 AND kind = $2 ORDER BY ticket DESC");
 
-    /// A worker that was declared dead and does not know yet gets nothing: nobody would take that over again.
-    pub(crate) TAKE = concat!("UPDATE flow SET state = 'running', worker = $1, epoch = epoch + 1, nudged = FALSE,
-        started = coalesce(started, $3)
-        WHERE id IN (SELECT id FROM flow WHERE state = 'ready' ORDER BY ticket LIMIT $2)
+    /// Takes ready flows, but not those that lack a handler only others know. A worker that was declared dead and does not
+    /// know yet gets nothing: nobody would take that over again.
+    pub(crate) TAKE = concat!("UPDATE flow SET state = CASE WHEN reverting THEN 'reverting' ELSE 'running' END,
+        worker = $1, epoch = epoch + 1, started = coalesce(started, $3), wake_at = NULL
+        WHERE id IN (SELECT id FROM flow WHERE state = 'ready' AND (lacks IS NULL OR ", takeable!("$4"), ")
+            ORDER BY priority DESC, pass, ticket LIMIT $2)
         AND EXISTS (SELECT 1 FROM flow_worker WHERE flow_worker.id = $1) RETURNING ", flow_columns!());
 
-    pub(crate) FLOWS_NUDGED = concat!("SELECT ", flow_columns!(), " FROM flow WHERE worker = $1 AND nudged");
+    pub(crate) FLOWS_NUDGED = "SELECT id FROM flow WHERE worker = $1 AND nudged";
 
-    pub(crate) FLOWS_OWNED = concat!("SELECT ", flow_columns!(), " FROM flow WHERE worker = $1");
-
-    /// Wakes the flows without a worker whose retry is due.
-    pub(crate) WAKE_DUE = "UPDATE flow SET state = 'ready' WHERE state = 'waiting'
-        AND id IN (SELECT flow FROM flow_task WHERE next_at <= $1)";
-
-    pub(crate) NUDGE_DUE = "UPDATE flow SET nudged = TRUE WHERE worker = $1
-        AND id IN (SELECT flow FROM flow_task WHERE next_at <= $2)";
-
-    /// What is seen to be due needs no timer any more.
-    pub(crate) CLEAR_DUE = "UPDATE flow_task SET next_at = NULL WHERE next_at <= $2
-        AND flow IN (SELECT id FROM flow WHERE state = 'ready' OR worker = $1)";
+    /// Wakes the flows without a worker of which something is due.
+    pub(crate) WAKE_DUE = "UPDATE flow SET state = 'ready', wake_at = NULL WHERE state = 'waiting' AND wake_at <= $1";
 
     /// Whether a worker has anything to do, and when at the latest it will.
-    pub(crate) WORK = "SELECT
-        EXISTS (SELECT 1 FROM flow WHERE state = 'ready'),
+    pub(crate) WORK = concat!("SELECT
+        EXISTS (SELECT 1 FROM flow WHERE state = 'ready' AND (lacks IS NULL OR ", takeable!("$2"), ")),
         EXISTS (SELECT 1 FROM flow WHERE worker = $1 AND nudged),
-        (SELECT min(next_at) FROM flow_task WHERE next_at IS NOT NULL)";
+        (SELECT min(wake_at) FROM flow WHERE wake_at IS NOT NULL)");
 
     pub(crate) QUEUE_CONFLICT = "SELECT ticket FROM flow_queue WHERE resource = $1 AND (exclusive OR $2) LIMIT 1";
 
@@ -150,83 +176,45 @@ sql! {
     pub(crate) QUEUE_ENTER = "INSERT INTO flow_queue (resource, ticket, flow, exclusive, granted)
         VALUES ($1, $2, $3, $4, $5)";
 
-    pub(crate) QUEUE_HEAD = "SELECT ticket, flow, exclusive, granted FROM flow_queue WHERE resource = $1
-        ORDER BY ticket LIMIT 1";
+    /// Grants what moved up in a queue: its head, or the shared entries before the first exclusive one.
+    pub(crate) QUEUE_GRANT = "UPDATE flow_queue SET granted = TRUE {rows} WHERE resource = $1 AND NOT granted
+        AND ticket <= CASE
+            WHEN exclusive THEN (SELECT min(ticket) FROM flow_queue AS head WHERE head.resource = $1)
+            ELSE coalesce((SELECT min(ticket) FROM flow_queue AS other WHERE other.resource = $1 AND other.exclusive),
+                9223372036854775807) END
+        RETURNING flow_queue.flow";
 
-    pub(crate) QUEUE_GRANT = "UPDATE flow_queue SET granted = TRUE WHERE resource = $1 AND ticket = $2";
-
-    /// Grants the shared entries before the first exclusive one.
-    pub(crate) QUEUE_GRANT_SHARED = "UPDATE flow_queue SET granted = TRUE WHERE resource = $1 AND NOT granted
-        AND NOT exclusive AND ticket < coalesce(
-            (SELECT min(ticket) FROM flow_queue WHERE resource = $1 AND exclusive), 9223372036854775807)
-        RETURNING ticket, flow, exclusive, granted";
-
-    pub(crate) QUEUE_LEAVE = "DELETE FROM flow_queue WHERE flow = $1 RETURNING resource";
+    pub(crate) QUEUE_LEAVE = "DELETE FROM flow_queue {rows} WHERE flow = $1 RETURNING resource";
 
     pub(crate) RESOURCES = "SELECT resource, exclusive FROM flow_resource WHERE flow = $1 ORDER BY resource";
 
     pub(crate) RESOURCES_TICKET = "UPDATE flow_resource SET ticket = $2 WHERE flow = $1";
 
-    pub(crate) TASK = concat!("SELECT ", task_columns!(), " FROM flow_task WHERE flow = $1 AND number = $2");
+    pub(crate) TASKS = "SELECT flow, number, name, resource, input, spec, wait_key, wait_at_least, attempts_max, or_revert,
+        state, attempt, revert_attempt, before_revert, output, error, next_at, started, finished
+        FROM flow_task WHERE flow IN (SELECT value FROM json_each($1)) ORDER BY flow, number";
 
-    pub(crate) TASK_OF_ID = "SELECT flow, number, state FROM flow_task WHERE id = $1";
+    pub(crate) EDGES = "SELECT flow, number, successor FROM flow_edge
+        WHERE flow IN (SELECT value FROM json_each($1)) ORDER BY flow, number, successor";
 
-    /// Tasks that have begun and not ended, or could begin.
-    pub(crate) TASKS_UNBLOCKED = concat!("SELECT ", task_columns!(), " FROM flow_task
-        WHERE flow = $1 AND blockers = 0 AND finished IS NULL ORDER BY number");
-
-    pub(crate) TASK_SUCCEEDED = "UPDATE flow_task SET state = 'succeeded', output = $3, error = NULL, finished = $4
-        WHERE flow = $1 AND number = $2 RETURNING id, name, resource, error";
-
-    pub(crate) TASKS_UNBLOCK = concat!("UPDATE flow_task SET blockers = blockers - 1 WHERE flow = $1 AND number IN
-        (SELECT successor FROM flow_edge WHERE flow = $1 AND number = $2) RETURNING ", task_columns!());
-
-    pub(crate) TASK_START = "UPDATE flow_task SET state = 'running', attempt = attempt + 1, next_at = NULL,
-        started = coalesce(started, $3) WHERE flow = $1 AND number = $2";
-
-    pub(crate) TASK_WAIT = "UPDATE flow_task SET state = $3, error = $4, started = coalesce(started, $5)
-        WHERE flow = $1 AND number = $2";
-
-    pub(crate) TASK_RETRY = "UPDATE flow_task SET state = 'retry_wait', error = $3, next_at = $4
-        WHERE flow = $1 AND number = $2";
-
-    pub(crate) TASK_FAILED = "UPDATE flow_task SET state = 'failed', error = $3, finished = $4
-        WHERE flow = $1 AND number = $2 RETURNING id, name, resource, error";
-
-    pub(crate) TASKS_LOST = "UPDATE flow_task SET state = 'maybe_ran' WHERE flow = $1 AND blockers = 0
-        AND finished IS NULL AND state = 'running'";
+    pub(crate) TASK_OF_ID = "SELECT flow, number, state, wait_key FROM flow_task WHERE id = $1";
 
     /// What a flow leaves undone when it ends.
-    pub(crate) TASKS_LEFT = "UPDATE flow_task SET state = CASE state WHEN 'maybe_ran' THEN state ELSE $2 END,
+    pub(crate) TASKS_LEFT = "UPDATE flow_task SET state = CASE state WHEN 'running' THEN 'maybe_ran' ELSE $2 END,
         next_at = NULL, finished = $3 WHERE flow = $1 AND finished IS NULL";
-
-    pub(crate) TASK_TO_REVERT = concat!("SELECT ", task_columns!(), " FROM flow_task WHERE flow = $1
-        AND state IN ('succeeded', 'failed', 'maybe_ran', 'reverting') ORDER BY number DESC LIMIT 1");
-
-    pub(crate) TASK_REVERT = "UPDATE flow_task SET state = 'reverting', before_revert = $3,
-        revert_attempt = revert_attempt + 1, next_at = NULL WHERE flow = $1 AND number = $2";
-
-    pub(crate) TASK_REVERT_RETRY = "UPDATE flow_task SET error = $3, next_at = $4 WHERE flow = $1 AND number = $2";
-
-    pub(crate) TASK_REVERTED = "UPDATE flow_task SET state = $3, error = coalesce($4, error), finished = $5
-        WHERE flow = $1 AND number = $2 RETURNING id, name, resource, error";
 
     /// Puts what has not succeeded back to the start.
     pub(crate) TASKS_AGAIN = "UPDATE flow_task SET state = 'pending', attempt = 0, revert_attempt = 0,
         before_revert = NULL, output = NULL, error = NULL, next_at = NULL, started = NULL, finished = NULL
         WHERE flow = $1 AND state <> 'succeeded'";
 
-    pub(crate) TASKS_AGAIN_BLOCKERS = "UPDATE flow_task SET blockers = (
-            SELECT count(*) FROM flow_edge JOIN flow_task AS need
-            ON need.flow = flow_edge.flow AND need.number = flow_edge.number
-            WHERE flow_edge.flow = $1 AND flow_edge.successor = flow_task.number AND need.state <> 'succeeded')
-        WHERE flow = $1 AND state = 'pending'";
-
     /// Lets a stuck flow try again to undo what it could not.
     pub(crate) TASKS_REVERT_AGAIN = "UPDATE flow_task SET state = 'reverting', revert_attempt = 0, next_at = NULL
         WHERE flow = $1 AND state = 'revert_failed'";
 
-    pub(crate) TASKS_OPEN = "SELECT count(*) FROM flow_task WHERE flow = $1 AND finished IS NULL";
+    /// Says by hand how a task ended.
+    pub(crate) TASK_OVERRIDE = "UPDATE flow_task SET state = $3, next_at = NULL, finished = $4
+        WHERE flow = $1 AND number = $2";
 
     pub(crate) SIGNAL = "INSERT INTO flow_signal (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE
         SET value = excluded.value WHERE flow_signal.value IS NULL OR flow_signal.value < excluded.value";
@@ -241,44 +229,32 @@ sql! {
     pub(crate) TASKS_WAITING = "SELECT flow, number FROM flow_task WHERE wait_key = $1 AND finished IS NULL
         AND state IN ('waiting', 'retrying') AND wait_at_least <= $2 ORDER BY flow, number";
 
-    pub(crate) TASKS_TROUBLED = "UPDATE flow_task SET state = $2, error = $3 WHERE wait_key = $1 AND finished IS NULL
-        AND state IN ('waiting', 'retrying')";
+    pub(crate) INBOX_ADD = "INSERT INTO flow_inbox (flow, id, event) VALUES ($1, $2, $3)";
 
-    pub(crate) WORKER_JOIN = "INSERT INTO flow_worker (id, instance, lease_until, started) VALUES ($1, $2, $3, $4)";
+    pub(crate) INBOX = "SELECT flow, id, event FROM flow_inbox
+        WHERE flow IN (SELECT value FROM json_each($1)) ORDER BY flow, id";
+
+    pub(crate) INBOX_HEARD = "DELETE FROM flow_inbox WHERE flow = $1 AND id <= $2";
+
+    pub(crate) FLOW_HEARD = "UPDATE flow SET nudged = EXISTS (SELECT 1 FROM flow_inbox WHERE flow_inbox.flow = flow.id)
+        WHERE id = $1 AND epoch = $2";
+
+    pub(crate) CHILDREN = "SELECT id FROM flow WHERE parent = $1 AND finished IS NULL AND fate <> 'free' ORDER BY ticket";
+
+    pub(crate) TASK_PROGRESS = "UPDATE flow_task SET progress = $4 WHERE flow = $1 AND number = $2
+        AND EXISTS (SELECT 1 FROM flow AS own WHERE own.id = $1 AND own.epoch = $3)";
+
+    pub(crate) LOG_ADD = "INSERT INTO flow_log (flow, number, id, at, line) VALUES ($1, $2, $3, $4, $5)";
+
+    pub(crate) WORKER_JOIN = "INSERT INTO flow_worker (id, instance, lease_until, started, handlers)
+        VALUES ($1, $2, $3, $4, $5)";
 
     pub(crate) WORKER_BEAT = "UPDATE flow_worker SET lease_until = $2 WHERE id = $1";
 
     pub(crate) WORKER_LEAVE = "DELETE FROM flow_worker WHERE id = $1";
 
     pub(crate) WORKERS_DEAD = "SELECT id FROM flow_worker WHERE lease_until < $1 OR instance <> coalesce($2, instance)";
-}
 
-#[cfg(test)]
-mod tests {
-    use tutti_store::Store;
-
-    #[tokio::test]
-    async fn every_statement_prepares_on_both_engines() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = format!("{}/test.db", directory.path().display());
-        let server = std::env::var("TUTTI_TEST_POSTGRES").ok();
-        let schema = format!("flow_statements_{}", std::process::id());
-        let server = server.map(|url| format!("{url}?schema={schema}"));
-        for url in std::iter::once(file).chain(server) {
-            let store = Store::open(&url, crate::MIGRATIONS).await.unwrap();
-            for list in [
-                super::STATEMENTS,
-                crate::query::STATEMENTS,
-                crate::sync::STATEMENTS,
-                crate::retention::STATEMENTS,
-            ] {
-                store.prepare_all(list).await.unwrap();
-            }
-            if store.backend() == tutti_store::Backend::Postgres {
-                let drop: &'static str = format!("DROP SCHEMA {schema} CASCADE").leak();
-                store.write(move |tx| tx.exec(drop, ())).await.unwrap();
-            }
-            store.close().await;
-        }
-    }
+    /// Gives back what a worker has.
+    pub(crate) FLOWS_GIVE_BACK = "UPDATE flow SET state = 'ready', worker = NULL, losses = losses + $2 WHERE worker = $1";
 }

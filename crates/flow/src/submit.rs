@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use tutti_store::{ToValue, Tx, Value};
+use uuid::Uuid;
 
 use crate::{
-    Access, Error, FlowRow, FlowState, NewFlow, Result, Then,
-    progress::{Hands, Progress},
+    Access, Error, Fate, FlowRow, FlowState, NewFlow, NewTask, Result, TOPIC, Then, Work, change,
+    control,
+    plan::Spec,
     query, queue,
     sql::{self, Flow},
     task_id,
@@ -15,37 +17,102 @@ use crate::{
 /// Tasks of one flow; more belong into flows of their own.
 const TASKS_MAX: usize = 100_000;
 
+/// The columns of a new flow's row.
+const FLOW_COLUMNS: &[&str] = &[
+    "id",
+    "ticket",
+    "kind",
+    "title",
+    "model",
+    "state",
+    "reverting",
+    "revertible",
+    "converge",
+    "generation",
+    "resources",
+    "ungranted",
+    "tasks",
+    "epoch",
+    "losses",
+    "nudged",
+    "created",
+    "priority",
+    "pass",
+    "passive",
+    "parent",
+    "parent_task",
+    "fate",
+];
+
+/// The columns of a new task's row.
+pub(crate) const TASK_COLUMNS: &[&str] = &[
+    "flow",
+    "number",
+    "id",
+    "name",
+    "title",
+    "resource",
+    "input",
+    "spec",
+    "wait_key",
+    "wait_at_least",
+    "attempts_max",
+    "or_revert",
+    "state",
+    "attempt",
+    "revert_attempt",
+];
+
+/// The task of another flow that submits one.
+type Parent = (Uuid, usize, Fate);
+
 /// Queues a flow in the caller's transaction, so that desired state and the flow that brings it about are one commit. The
 /// first tasks begin once it has all its resources, which may be at once. `now` is in microseconds since 1970, UTC.
 ///
 /// # Errors
-/// [`Error::Plan`] if a task needs one that is not before it, or a resource is named twice; storage errors.
+/// [`Error::Plan`] if a task needs one that is not before it, a resource is named twice, or the plan is otherwise senseless;
+/// storage errors.
 pub fn submit(tx: &mut Tx<'_>, flow: NewFlow, now: i64) -> Result<FlowRow> {
-    check(&flow)?;
+    let id = flow.id;
+    enqueue(tx, &flow, None, now)?;
+    query::flow(tx, id)?.ok_or(Error::NoFlow { id })
+}
+
+/// Queues the flow of a task. One its parent waits for runs under the parent's resources and enters no queue.
+pub(crate) fn submit_child(tx: &mut Tx<'_>, flow: NewFlow, parent: Parent, now: i64) -> Result<()> {
+    enqueue(tx, &flow, Some(parent), now)
+}
+
+fn enqueue(tx: &mut Tx<'_>, flow: &NewFlow, parent: Option<Parent>, now: i64) -> Result<()> {
+    check(flow)?;
     let mut resources = flow.resources.clone();
     resources.sort_by(|one, other| one.0.cmp(&other.0));
     let names = resources.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join("\n");
-    if flow.converge {
-        supersede(tx, &flow, &names, now)?;
+    if flow.converge && parent.is_none() {
+        supersede(tx, flow, &names, now)?;
     }
-    let ticket: i64 = tx.one(sql::TICKET, ())?;
+    let (ticket, reached): (i64, i64) = tx.one(sql::TICKET, ())?;
+    let joined = parent.is_some_and(|(_, _, fate)| fate == Fate::Joined);
     let mut ungranted = 0_i64;
     let mut entries = Vec::with_capacity(resources.len());
     for (name, access) in &resources {
         let exclusive = *access == Access::Exclusive;
-        let granted = queue::is_free(tx, name, exclusive)?;
+        let granted = joined || queue::is_free(tx, name, exclusive)?;
         ungranted += i64::from(!granted);
         entries.push((name.as_str(), exclusive, granted));
     }
-    insert(tx, &flow, &names, ticket, ungranted, now)?;
-    insert_queue(tx, &flow, ticket, &entries)?;
-    insert_tasks(tx, &flow)?;
-    if ungranted == 0 {
-        let row: Flow = tx.one(sql::FLOW, (flow.id,))?;
-        let released = queue::begin(tx, row, now)?;
-        queue::grant(tx, released, now)?;
+    let passive = flow.tasks.iter().all(|task| matches!(task.work, Work::Wait(_) | Work::Gate));
+    let ready = ungranted == 0 && !passive;
+    let new = New { flow, names: &names, ticket, ungranted, passive, ready, parent };
+    insert(tx, &new, reached, now)?;
+    insert_resources(tx, flow, ticket, &entries, joined)?;
+    insert_tasks(tx, flow)?;
+    if ready {
+        tx.ring(TOPIC);
+    } else if ungranted == 0 {
+        change::begin(tx, flow.id, now)?;
     }
-    query::flow(tx, flow.id)?.ok_or(Error::NoFlow { id: flow.id })
+    Ok(())
 }
 
 fn check(flow: &NewFlow) -> Result<()> {
@@ -63,11 +130,42 @@ fn check(flow: &NewFlow) -> Result<()> {
         return refused(format!("more than {TASKS_MAX} tasks"));
     }
     for (at, task) in flow.tasks.iter().enumerate() {
-        if let Some(need) = task.needs.iter().find(|need| **need >= at) {
+        let bound = task.bindings.iter().map(|binding| binding.task);
+        let asked = task.when.iter().map(|when| when.task);
+        let needs = task.needs.iter().copied().chain(bound).chain(asked).chain(task.guard);
+        if let Some(need) = needs.into_iter().find(|need| *need >= at) {
             return refused(format!("task {at} needs task {need}, which is not before it"));
+        }
+        if let Some(guard) = task.guard
+            && !matches!(flow.tasks[guard].work, Work::Retry(_))
+        {
+            return refused(format!(
+                "task {at} is guarded by task {guard}, which is no controller"
+            ));
+        }
+        if let Work::Flow(child) = &task.work {
+            check_child(flow, at, child)?;
         }
     }
     Ok(())
+}
+
+/// A parent that holds resources and waits for a child that waits for others could wait for ever.
+fn check_child(flow: &NewFlow, at: usize, child: &crate::Child) -> Result<()> {
+    let covered = |(name, access): &(String, Access)| {
+        let held = |(own, how): &(String, Access)| {
+            own == name && (*how == Access::Exclusive || *access == Access::Shared)
+        };
+        flow.resources.iter().any(held)
+    };
+    if child.fate == Fate::Joined
+        && let Some((name, _)) = child.flow.resources.iter().find(|one| !covered(one))
+    {
+        let reason =
+            format!("task {at} waits for a flow about `{name}`, which this flow does not hold");
+        return Err(Error::Plan { kind: flow.kind.clone(), reason });
+    }
+    check(&child.flow)
 }
 
 /// Ends the unstarted flows this one makes superfluous: those of the same kind for the same resources, unless a flow
@@ -82,57 +180,81 @@ fn supersede(tx: &mut Tx<'_>, flow: &NewFlow, names: &str, now: i64) -> Result<(
                 return Ok(());
             }
         }
-        let mut progress = Progress::new(tx, one, Hands::Free, now);
-        progress.flow.ending = Some(FlowState::Superseded);
-        progress.flow.superseded_by = Some(flow.id);
-        let settled = progress.settle()?;
-        queue::grant(tx, settled.released, now)?;
+        control::end_unstarted(tx, one, FlowState::Superseded, Some(flow.id), now)?;
     }
     Ok(())
 }
 
-fn insert(
-    tx: &mut Tx<'_>,
-    flow: &NewFlow,
-    names: &str,
+/// What is known of a new flow.
+struct New<'a> {
+    flow: &'a NewFlow,
+    names: &'a str,
     ticket: i64,
     ungranted: i64,
-    now: i64,
-) -> Result<()> {
-    let revertible = flow.tasks.iter().any(|task| task.retry.then == Then::Revert);
-    tx.exec(
-        sql::FLOW_INSERT,
-        (
-            flow.id,
-            ticket,
-            &flow.kind,
-            &flow.title,
-            &flow.model,
-            FlowState::Blocked,
-            revertible,
-            flow.converge,
-            flow.generation,
-            names,
-            ungranted,
-            flow.tasks.len(),
-            now,
-        ),
-    )?;
+    passive: bool,
+    ready: bool,
+    parent: Option<Parent>,
+}
+
+fn insert(tx: &mut Tx<'_>, new: &New<'_>, reached: i64, now: i64) -> Result<()> {
+    let flow = new.flow;
+    let revertible = flow
+        .tasks
+        .iter()
+        .any(|task| task.retry.then == Then::Revert || matches!(task.work, Work::Retry(_)));
+    let pass: i64 = match &flow.model {
+        Some(model) => tx.one(sql::SHARE, (model, reached))?,
+        None => reached,
+    };
+    let state = if new.ready { FlowState::Ready } else { FlowState::Blocked };
+    let (parent, task, fate) = match new.parent {
+        Some((parent, task, fate)) => (Some(parent), Some(task), Some(fate)),
+        None => (None, None, None),
+    };
+    let row = vec![
+        flow.id.to_value(),
+        new.ticket.to_value(),
+        flow.kind.to_value(),
+        flow.title.to_value(),
+        flow.model.to_value(),
+        state.to_value(),
+        false.to_value(),
+        revertible.to_value(),
+        flow.converge.to_value(),
+        flow.generation.to_value(),
+        new.names.to_value(),
+        new.ungranted.to_value(),
+        flow.tasks.len().to_value(),
+        0.to_value(),
+        0.to_value(),
+        false.to_value(),
+        now.to_value(),
+        flow.priority.to_value(),
+        pass.to_value(),
+        new.passive.to_value(),
+        parent.to_value(),
+        task.to_value(),
+        fate.to_value(),
+    ];
+    tx.insert_many("flow", FLOW_COLUMNS, [row])?;
     Ok(())
 }
 
-fn insert_queue(
+fn insert_resources(
     tx: &mut Tx<'_>,
     flow: &NewFlow,
     ticket: i64,
     entries: &[(&str, bool, bool)],
+    joined: bool,
 ) -> Result<()> {
-    let queue = entries.iter().map(|(name, exclusive, granted)| {
-        let (ticket, id) = (ticket.to_value(), flow.id.to_value());
-        vec![name.to_value(), ticket, id, exclusive.to_value(), granted.to_value()]
-    });
-    let columns = &["resource", "ticket", "flow", "exclusive", "granted"];
-    tx.insert_many("flow_queue", columns, queue)?;
+    if !joined {
+        let queue = entries.iter().map(|(name, exclusive, granted)| {
+            let (ticket, id) = (ticket.to_value(), flow.id.to_value());
+            vec![name.to_value(), ticket, id, exclusive.to_value(), granted.to_value()]
+        });
+        let columns = &["resource", "ticket", "flow", "exclusive", "granted"];
+        tx.insert_many("flow_queue", columns, queue)?;
+    }
     let history = entries.iter().map(|(name, exclusive, _)| {
         vec![flow.id.to_value(), name.to_value(), ticket.to_value(), exclusive.to_value()]
     });
@@ -141,50 +263,39 @@ fn insert_queue(
 }
 
 fn insert_tasks(tx: &mut Tx<'_>, flow: &NewFlow) -> Result<()> {
-    let needs: Vec<BTreeSet<usize>> =
-        flow.tasks.iter().map(|task| task.needs.iter().copied().collect()).collect();
-    let tasks = flow.tasks.iter().zip(&needs).enumerate().map(|(at, (task, needs))| {
-        let wait = task.wait.as_ref();
-        vec![
-            flow.id.to_value(),
-            at.to_value(),
-            task_id(flow.id, at).to_value(),
-            task.name.to_value(),
-            task.title.to_value(),
-            task.resource.to_value(),
-            // JSON has no NUL: it is escaped.
-            Value::Text(task.input.to_string()),
-            wait.map(|wait| wait.key.as_str()).to_value(),
-            wait.map(|wait| wait.at_least).to_value(),
-            task.retry.attempts_max.to_value(),
-            (task.retry.then == Then::Revert).to_value(),
-            "pending".to_value(),
-            needs.len().to_value(),
-            0.to_value(),
-            0.to_value(),
-        ]
-    });
-    const COLUMNS: &[&str] = &[
-        "flow",
-        "number",
-        "id",
-        "name",
-        "title",
-        "resource",
-        "input",
-        "wait_key",
-        "wait_at_least",
-        "attempts_max",
-        "or_revert",
-        "state",
-        "blockers",
-        "attempt",
-        "revert_attempt",
-    ];
-    tx.insert_many("flow_task", COLUMNS, tasks)?;
-    let edges = needs.iter().enumerate().flat_map(|(at, needs)| {
-        needs.iter().map(move |need| vec![flow.id.to_value(), need.to_value(), at.to_value()])
+    let rows = flow.tasks.iter().enumerate().map(|(at, task)| task_row(flow.id, at, task));
+    tx.insert_many("flow_task", TASK_COLUMNS, rows)?;
+    let edges = flow.tasks.iter().enumerate().flat_map(|(at, task)| {
+        let mut needs: BTreeSet<usize> = task.needs.iter().copied().collect();
+        needs.extend(task.bindings.iter().map(|binding| binding.task));
+        needs.extend(task.when.iter().map(|when| when.task));
+        needs.into_iter().map(move |need| vec![flow.id.to_value(), need.to_value(), at.to_value()])
     });
     tx.insert_many("flow_edge", &["flow", "number", "successor"], edges)?;
     Ok(())
+}
+
+fn task_row(flow: Uuid, at: usize, task: &NewTask) -> Vec<Value> {
+    let wait = match &task.work {
+        Work::Wait(wait) => Some(wait),
+        _ => None,
+    };
+    vec![
+        flow.to_value(),
+        at.to_value(),
+        task_id(flow, at).to_value(),
+        task.name.to_value(),
+        task.title.to_value(),
+        task.resource.to_value(),
+        // JSON has no NUL: it is escaped.
+        Value::Text(task.input.to_string()),
+        Spec::of(task).stored().to_value(),
+        wait.map(|wait| wait.key.as_str()).to_value(),
+        wait.map(|wait| wait.at_least).to_value(),
+        task.retry.attempts_max.to_value(),
+        (task.retry.then == Then::Revert).to_value(),
+        "pending".to_value(),
+        0.to_value(),
+        0.to_value(),
+    ]
 }

@@ -3,16 +3,22 @@
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tutti_store::Store;
 use uuid::Uuid;
 
-use crate::{Failure, progress::Left};
+use crate::{Failure, Result, graph::Left, sql};
 
 /// A kind of task. It may run more than once for one task row: after a failure, and when its worker died over it. Make its
 /// effects idempotent, or hand [`TaskContext::idempotency_key`] to whoever carries them out.
 pub trait Task: Send + Sync + 'static {
     /// The name flows call it by, such as `charm.fetch`.
     const NAME: &'static str;
+
+    /// Members of a struct as input that may be absent, for [patterns](crate::pattern): those with `#[serde(default)]`. An
+    /// `Option` is known to be.
+    const OPTIONAL: &'static [&'static str] = &[];
 
     /// What it is given. Input of an older version must still be understood: give new fields defaults.
     type Input: DeserializeOwned + Send;
@@ -61,8 +67,11 @@ pub struct TaskContext {
     /// Grows each time another worker takes the flow. A backend that remembers the greatest it saw can refuse a worker that
     /// has lost the flow without knowing.
     pub epoch: i64,
+    pub(crate) number: usize,
     pub(crate) reverting: bool,
     pub(crate) cancelled: CancellationToken,
+    pub(crate) alive: Arc<Notify>,
+    pub(crate) store: Store,
 }
 
 impl TaskContext {
@@ -76,6 +85,40 @@ impl TaskContext {
     /// Resolves when the flow is cancelled or the worker stops. A handler that takes long should watch it and return soon.
     pub async fn cancelled(&self) {
         self.cancelled.cancelled().await;
+    }
+
+    /// Says that the task is alive; see [`Timeouts::heartbeat`](crate::Timeouts::heartbeat). Costs nothing.
+    pub fn heartbeat(&self) {
+        self.alive.notify_one();
+    }
+
+    /// Shows how far the task is, from 0 to 1, and that it is alive.
+    ///
+    /// # Errors
+    /// Storage errors, which a task may well ignore.
+    pub async fn progress(&self, fraction: f64) -> Result<()> {
+        self.heartbeat();
+        let (flow, number, epoch) = (self.flow, self.number, self.epoch);
+        let fraction = fraction.clamp(0.0, 1.0);
+        let write = self
+            .store
+            .write(move |tx| tx.exec(sql::TASK_PROGRESS, (flow, number, epoch, fraction)));
+        Ok(write.await.map(drop)?)
+    }
+
+    /// Keeps a line for whoever looks at the task, and says that it is alive.
+    ///
+    /// # Errors
+    /// Storage errors, which a task may well ignore.
+    pub async fn log(&self, line: impl Into<String>) -> Result<()> {
+        self.heartbeat();
+        let (flow, number, line) = (self.flow, self.number, line.into());
+        let id = Uuid::now_v7();
+        let write = self.store.write(move |tx| {
+            let now = tx.now()?;
+            tx.exec(sql::LOG_ADD, (flow, number, id, now, &line))
+        });
+        Ok(write.await.map(drop)?)
     }
 
     /// Whether [`cancelled`](Self::cancelled) would return at once.
@@ -94,7 +137,7 @@ pub(crate) trait Handler: Send + Sync {
 }
 
 /// Handlers by name.
-pub(crate) type Handlers = HashMap<&'static str, Arc<dyn Handler>>;
+pub(crate) type Handlers = HashMap<String, Arc<dyn Handler>>;
 
 pub(crate) struct Typed<T>(pub(crate) T);
 

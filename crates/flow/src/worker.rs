@@ -2,22 +2,24 @@
 
 use std::{
     collections::HashMap,
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
-use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tutti_store::{Backend, Store};
+use tutti_store::{Backend, Batcher, Store};
 use uuid::Uuid;
 
 use crate::{
-    Result, TOPIC, TaskContext,
-    claim::{self, Reported, Work},
-    progress::Attempt,
-    step::Trouble,
+    Error, Result, TOPIC,
+    boundary::{self, Boundary, Written},
+    graph::Known,
+    policy::micros,
+    take::{self, Work},
     task::Handlers,
 };
 
@@ -37,20 +39,23 @@ pub(crate) struct Settings {
     pub(crate) grace: Duration,
 }
 
-/// A worker and everything its attempts share.
+/// A worker and everything its flows share.
 #[derive(Clone)]
 pub(crate) struct Worker(Arc<Shared>);
 
 struct Shared {
     store: Store,
+    batcher: Batcher<Boundary, Written, Error>,
     handlers: Arc<Handlers>,
+    known: Known,
     settings: Settings,
     life: Mutex<Life>,
-    /// Flows this worker has, with the token of each.
+    /// Flows this worker has.
     held: Mutex<HashMap<Uuid, Held>>,
     /// A place for a flow became free.
     freed: Notify,
-    attempts: TaskTracker,
+    flows: TaskTracker,
+    fenced: AtomicU64,
     stopping: CancellationToken,
     /// Drops everything at once.
     killed: CancellationToken,
@@ -60,7 +65,7 @@ struct Shared {
 #[derive(Clone)]
 struct Life {
     id: Uuid,
-    /// Drops the attempts made under this id.
+    /// Drops what was taken under this id.
     over: CancellationToken,
 }
 
@@ -69,6 +74,8 @@ struct Held {
     /// The take it belongs to: a flow given back can be taken again before its last attempt has noticed.
     epoch: i64,
     cancelled: CancellationToken,
+    /// Rings when there is news for it.
+    nudge: Arc<Notify>,
 }
 
 impl Worker {
@@ -80,14 +87,21 @@ impl Worker {
         killed: CancellationToken,
     ) -> Result<Self> {
         let life = Mutex::new(Life { id: Uuid::nil(), over: killed.child_token() });
+        let batcher = store.batcher(|tx, boundaries: &[Boundary]| {
+            boundary::write(tx, &boundaries.iter().collect::<Vec<_>>(), now())
+        });
+        let known = Arc::new(handlers.keys().cloned().collect());
         let worker = Self(Arc::new(Shared {
             store,
+            batcher,
             handlers,
+            known,
             settings,
             life,
             held: Mutex::default(),
             freed: Notify::new(),
-            attempts: TaskTracker::new(),
+            flows: TaskTracker::new(),
+            fenced: AtomicU64::new(0),
             stopping,
             killed,
         }));
@@ -100,12 +114,12 @@ impl Worker {
         let id = Uuid::now_v7();
         let lease = micros(self.0.settings.lease);
         let instance = self.0.store.instance();
-        let alone = self.alone();
+        let (alone, known) = (self.alone(), self.0.known.clone());
         self.0
             .store
             .write(move |tx| {
-                claim::join(tx, id, instance, lease)?;
-                claim::recover(tx, alone, now())
+                take::join(tx, id, instance, lease, &known)?;
+                take::recover(tx, alone)
             })
             .await?;
         self.life().over.cancel();
@@ -123,6 +137,27 @@ impl Worker {
         lock(&self.0.life).clone()
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn handlers(&self) -> &Arc<Handlers> {
+        &self.0.handlers
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stopping.is_cancelled()
+    }
+
+    pub(crate) fn count_fenced(&self) {
+        self.0.fenced.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Writes a boundary together with those of other flows.
+    pub(crate) async fn write(&self, boundary: Boundary) -> Result<Written> {
+        self.0.batcher.write(boundary).await
+    }
+
     pub(crate) async fn run(self) {
         let killed = self.0.killed.clone();
         killed.run_until_cancelled(self.serve()).await;
@@ -138,7 +173,7 @@ impl Worker {
             () = self.keep_lease() => {}
         }
         let id = self.life().id;
-        if let Err(error) = self.0.store.write(move |tx| claim::leave(tx, id, now())).await {
+        if let Err(error) = self.0.store.write(move |tx| take::leave(tx, id)).await {
             tracing::warn!(%error, "worker could not leave; its lease will end");
         }
     }
@@ -146,14 +181,14 @@ impl Worker {
     /// Lets attempts end, tells those that take long, and drops those that do not listen.
     async fn drain(&self) {
         let shared = &self.0;
-        shared.attempts.close();
+        shared.flows.close();
         let grace = shared.settings.grace;
-        if tokio::time::timeout(grace / 2, shared.attempts.wait()).await.is_err() {
+        if tokio::time::timeout(grace / 2, shared.flows.wait()).await.is_err() {
             lock(&shared.held).values().for_each(|held| held.cancelled.cancel());
-            if tokio::time::timeout(grace / 2, shared.attempts.wait()).await.is_err() {
-                tracing::warn!(tasks = shared.attempts.len(), "tasks dropped that would not stop");
+            if tokio::time::timeout(grace / 2, shared.flows.wait()).await.is_err() {
+                tracing::warn!(flows = shared.flows.len(), "tasks dropped that would not stop");
                 self.life().over.cancel();
-                shared.attempts.wait().await;
+                shared.flows.wait().await;
             }
         }
     }
@@ -181,135 +216,60 @@ impl Worker {
     /// Takes what there is; answers how long to sleep if nothing wakes the worker before.
     async fn look(&self) -> Result<Duration> {
         let life = self.life();
-        let id = life.id;
+        let (id, known) = (life.id, self.0.known.clone());
         let room = self.0.settings.flows_max.saturating_sub(lock(&self.0.held).len());
-        let outlook = self.0.store.read(move |tx| claim::outlook(tx, id, room, now())).await?;
+        let (asked, room_asked) = (known.clone(), room);
+        let outlook =
+            self.0.store.read(move |tx| take::outlook(tx, id, room_asked, &asked, now())).await?;
         let due = outlook.due;
         if !outlook.work {
             let wait = outlook.next_at.map_or(i64::MAX, |at| at - now());
             return Ok(Duration::from_micros(wait.max(0).unsigned_abs()).min(POLL));
         }
-        let work = self.0.store.write(move |tx| claim::work(tx, id, room, due, now())).await?;
-        let idle = work.attempts.is_empty();
+        let work =
+            self.0.store.write(move |tx| take::work(tx, id, room, &known, due, now())).await?;
+        let idle = work.looked_at == 0;
         self.accept(work, &life.over);
         Ok(if idle { PAUSE } else { Duration::ZERO })
     }
 
     /// Begins what was taken in a life.
     fn accept(&self, work: Work, life: &CancellationToken) {
-        let mut held = lock(&self.0.held);
         if life.is_cancelled() {
             // Whoever ended it has given the flows to others, or will when the lease ends.
             return;
         }
-        for (flow, epoch) in work.taken {
-            held.insert(flow, Held { epoch, cancelled: life.child_token() });
-        }
-        for flow in work.cancelled {
-            if let Some(held) = held.get(&flow) {
-                held.cancelled.cancel();
+        for flow in work.nudged {
+            if let Some(held) = lock(&self.0.held).get(&flow) {
+                held.nudge.notify_one();
             }
         }
-        drop(held);
-        for attempt in work.attempts {
-            self.spawn(attempt, life.clone());
+        for taken in work.taken {
+            self.run_flow(taken, life);
         }
     }
 
-    fn spawn(&self, attempt: Attempt, life: CancellationToken) {
-        let worker = self.clone();
-        let task = async move {
-            // An attempt of a life that is over is dropped wherever it stands: its flow is another's.
-            life.clone().run_until_cancelled(worker.run_chain(attempt, life)).await;
-        };
-        self.0.attempts.spawn(task);
-    }
-
-    /// Makes an attempt, records it, and goes on with the first task that made possible.
-    async fn run_chain(&self, first: Attempt, life: CancellationToken) {
-        let mut next = Some(first);
-        while let Some(attempt) = next.take() {
-            let (flow, epoch) = (attempt.flow, attempt.epoch);
-            let outcome = self.attempt(&attempt).await;
-            let Some(reported) = self.report(&attempt, outcome).await else {
-                self.let_go(flow, epoch);
-                return;
-            };
-            if !reported.held {
-                self.let_go(flow, epoch);
-            }
-            let mut attempts = reported.attempts.into_iter();
-            next = attempts.next();
-            for other in attempts {
-                self.spawn(other, life.clone());
-            }
-        }
-    }
-
-    async fn attempt(&self, attempt: &Attempt) -> Result<String, Trouble> {
-        let Some(handler) = self.0.handlers.get(attempt.name.as_str()) else {
-            return Err(Trouble::NoHandler(attempt.name.clone()));
-        };
-        let held = lock(&self.0.held).get(&attempt.flow).map(|held| held.cancelled.clone());
-        let context = TaskContext {
-            flow: attempt.flow,
-            task: attempt.task,
-            attempt: attempt.attempt,
-            epoch: attempt.epoch,
-            reverting: attempt.revert.is_some(),
-            // Undoing is not cancelled with the flow.
-            cancelled: held.filter(|_| attempt.revert.is_none()).unwrap_or_default(),
-        };
-        let input = attempt.input.clone();
-        let run = match attempt.revert.clone() {
-            None => handler.execute(context, input),
-            Some(left) => handler.revert(context, input, left),
-        };
-        match AssertUnwindSafe(run).catch_unwind().await {
-            Ok(Ok(output)) => Ok(output),
-            Ok(Err(failure)) => Err(Trouble::Failed(failure)),
-            Err(panic) => Err(Trouble::Panicked(panic_message(&*panic))),
-        }
-    }
-
-    /// Records an attempt, as often as it takes; `None` if the flow is another's by now.
-    async fn report(
+    pub(crate) fn hold(
         &self,
-        attempt: &Attempt,
-        outcome: Result<String, Trouble>,
-    ) -> Option<Reported> {
-        let outcome = Arc::new(outcome);
-        let key = (attempt.flow, attempt.epoch, attempt.number);
-        loop {
-            let outcome = Arc::clone(&outcome);
-            let stopping = self.0.stopping.is_cancelled();
-            let random = random();
-            let reported = self
-                .0
-                .store
-                .write(move |tx| claim::report(tx, key, &outcome, stopping, random, now()))
-                .await;
-            match reported {
-                Ok(Some(reported)) => return Some(reported),
-                Ok(None) => {
-                    tracing::warn!(flow = %attempt.flow, task = %attempt.task, "result dropped: the flow was taken away");
-                    return None;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, task = %attempt.task, "recording a result failed");
-                    tokio::time::sleep(TROUBLE_PAUSE).await;
-                }
-            }
-        }
+        flow: Uuid,
+        epoch: i64,
+        cancelled: CancellationToken,
+        nudge: Arc<Notify>,
+    ) {
+        lock(&self.0.held).insert(flow, Held { epoch, cancelled, nudge });
     }
 
-    fn let_go(&self, flow: Uuid, epoch: i64) {
+    pub(crate) fn let_go(&self, flow: Uuid, epoch: i64) {
         let mut flows = lock(&self.0.held);
         if flows.get(&flow).is_some_and(|held| held.epoch == epoch) {
             flows.remove(&flow);
         }
         drop(flows);
         self.0.freed.notify_one();
+    }
+
+    pub(crate) fn spawn(&self, flow: impl Future<Output = ()> + Send + 'static) {
+        self.0.flows.spawn(flow);
     }
 
     /// Renews the lease and looks for dead workers. Never returns.
@@ -321,9 +281,9 @@ impl Worker {
             let (id, length, alone) = (self.life().id, micros(lease), self.alone());
             let asked = Instant::now();
             let beat = self.0.store.write(move |tx| {
-                let alive = claim::beat(tx, id, length)?;
-                claim::recover(tx, alone, now())?;
-                Ok::<_, crate::Error>(alive)
+                let alive = take::beat(tx, id, length)?;
+                take::recover(tx, alone)?;
+                Ok::<_, Error>(alive)
             });
             let alive = match beat.await {
                 Ok(alive) => alive,
@@ -348,28 +308,16 @@ impl Worker {
     }
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
-        .to_owned()
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The low bits of a UUIDv7 are random.
-fn random() -> u32 {
+pub(crate) fn random() -> u32 {
     let [.., a, b, c, d] = Uuid::now_v7().into_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    micros(since)
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+pub(crate) fn now() -> i64 {
+    micros(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

@@ -67,6 +67,7 @@ pub(crate) fn submit(
         tasks,
         converge: CONVERGING.contains(&change.kind),
         generation: change.generation,
+        ..NewFlow::default()
     };
     let row = tutti_flow::submit(tx, flow, now)?;
     Ok(show::flow(row, |_| model.name.clone()))

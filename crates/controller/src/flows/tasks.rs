@@ -1,7 +1,7 @@
 //! The work of a flow, built task by task.
 
-use serde_json::{Value, json};
-use tutti_flow::{NewTask, Retry, Wait, task_id};
+use serde_json::json;
+use tutti_flow::{NewTask, Wait, Work, task_id};
 use uuid::Uuid;
 
 use super::{scoped, unit_key};
@@ -29,9 +29,7 @@ impl Tasks {
             title: format!("Check the archive of {}", application.charm),
             resource: Some(format!("application/{}", application.name)),
             input: json!({ "digest": application.charm_digest }),
-            needs: Vec::new(),
-            wait: None,
-            retry: Retry::default(),
+            ..NewTask::default()
         };
         self.first.push(self.tasks.len());
         self.tasks.push(task);
@@ -78,10 +76,9 @@ impl Tasks {
             name: name.to_owned(),
             title,
             resource: Some(resource),
-            input: Value::Null,
             needs: self.first.clone(),
-            wait: Some(wait),
-            retry: Retry::default(),
+            work: Work::Wait(wait),
+            ..NewTask::default()
         });
     }
 

@@ -44,9 +44,8 @@ pub(crate) fn flow_task(model: &str, task: i64, machine: i64) -> NewTask {
         title: format!("Run a command on machine {machine} (task {task})"),
         resource: Some(format!("machine/{machine}")),
         input: json!(Which { model: model.to_owned(), task }),
-        needs: Vec::new(),
-        wait: None,
         retry: Retry::never(),
+        ..NewTask::default()
     }
 }
 

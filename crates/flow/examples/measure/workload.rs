@@ -9,10 +9,9 @@ use std::{
     time::Instant,
 };
 
-use serde_json::json;
 use tokio::{sync::Notify, task::JoinSet};
 use tutti_flow::{
-    Access, Engine, Failure, FlowState, NewFlow, NewTask, Retry, Task, TaskContext, ended, submit,
+    Access, Engine, Failure, FlowState, NewFlow, NewTask, Task, TaskContext, ended, submit,
 };
 use tutti_store::Store;
 use uuid::Uuid;
@@ -72,15 +71,7 @@ impl Task for Nothing {
 
 /// A task of the handler `name`.
 pub(crate) fn task(name: &str, needs: Vec<usize>) -> NewTask {
-    NewTask {
-        name: name.into(),
-        title: "nothing".into(),
-        resource: None,
-        input: json!(null),
-        needs,
-        wait: None,
-        retry: Retry::default(),
-    }
+    NewTask { name: name.into(), title: "nothing".into(), needs, ..NewTask::default() }
 }
 
 /// A chain of tasks that do nothing.
@@ -96,11 +87,9 @@ pub(crate) fn flow(resource: usize, tasks: Vec<NewTask>) -> NewFlow {
         id: Uuid::now_v7(),
         kind: "measure".into(),
         title: "nothing at all".into(),
-        model: None,
         resources: vec![(format!("resource/{resource}"), Access::Exclusive)],
         tasks,
-        converge: false,
-        generation: None,
+        ..NewFlow::default()
     }
 }
 

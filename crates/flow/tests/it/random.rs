@@ -130,11 +130,10 @@ fn build(shape: &Shape, order: usize) -> NewFlow {
         NewTask {
             name: Watched::NAME.into(),
             title: "watched".into(),
-            resource: None,
             input: json!(Input { fate: *fate, order, resources: shape.resources.clone() }),
             needs: (0..at).filter(|need| needs >> need & 1 == 1).collect(),
-            wait: None,
             retry: if *reverts { retry.or_revert() } else { retry },
+            ..NewTask::default()
         }
     });
     NewFlow { resources: resources.collect(), tasks: tasks.collect(), ..flow(&[], vec![]) }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use tutti_flow::{
-    Failure, FlowState, NewTask, Retry, TaskState, Wait, cancel, complete, prune_signals, retry,
-    signal, signal_gone, task_id, trouble,
+    Failure, FlowState, NewTask, Retry, TaskState, Wait, Work, cancel, complete, prune_signals,
+    retry, signal, signal_gone, task_id, trouble,
 };
 use tutti_store::Store;
 
@@ -14,7 +14,7 @@ use crate::world::{
 fn wait(key: &str, at_least: i64, needs: &[usize]) -> NewTask {
     NewTask {
         name: "unit.converge".into(),
-        wait: Some(Wait { key: key.into(), at_least }),
+        work: Work::Wait(Wait { key: key.into(), at_least }),
         ..step(named("wait"), needs)
     }
 }

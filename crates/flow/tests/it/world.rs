@@ -158,11 +158,10 @@ pub(crate) fn step(plan: Plan, needs: &[usize]) -> NewTask {
     NewTask {
         name: Step::NAME.into(),
         title: format!("do {}", plan.name),
-        resource: None,
         input: json!(plan),
         needs: needs.to_vec(),
-        wait: None,
         retry: Retry::times(3),
+        ..NewTask::default()
     }
 }
 
@@ -178,8 +177,7 @@ pub(crate) fn flow(resources: &[&str], tasks: Vec<NewTask>) -> NewFlow {
         model: Some("one".into()),
         resources: resources.iter().map(|name| ((*name).into(), Access::Exclusive)).collect(),
         tasks,
-        converge: false,
-        generation: None,
+        ..NewFlow::default()
     }
 }
 

@@ -90,15 +90,19 @@ pub(crate) fn backoff(attempt: u32, random: u32) -> i64 {
     half + half * i64::from(random) / i64::from(u32::MAX)
 }
 
-/// What decides where a flow stands after a change.
+/// What decides where a flow stands that is not reverting.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counts {
     /// Tasks that have not ended.
-    pub(crate) open: i64,
+    pub(crate) open: usize,
     /// Tasks a worker is running.
-    pub(crate) active: i64,
+    pub(crate) active: usize,
     /// Whether a task could be started and was not.
     pub(crate) startable: bool,
+    /// Whether flows of its own are under way that must end first.
+    pub(crate) children: bool,
+    /// Whether nothing shall begin for now.
+    pub(crate) suspended: bool,
     /// How it shall end, if that is decided.
     pub(crate) ending: Option<FlowState>,
     /// Whether cancelling undoes what was done.
@@ -108,31 +112,32 @@ pub(crate) struct Counts {
 /// Where a flow stands after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// Tasks are running.
-    Running,
-    /// A worker shall take it.
-    Ready,
-    /// It waits for a signal or a retry.
-    Waiting,
+    /// In this state.
+    In(FlowState),
     /// What it did shall be undone.
     Revert,
-    /// It ends.
-    End(FlowState),
 }
 
 /// Where a flow stands that is not reverting.
 pub(crate) fn standing(counts: Counts) -> Standing {
     if counts.active > 0 {
-        return Standing::Running;
+        return Standing::In(FlowState::Running);
     }
     match counts.ending {
+        Some(_) if counts.children => Standing::In(FlowState::Waiting),
         Some(FlowState::Reverted) => Standing::Revert,
         Some(FlowState::Cancelled) if counts.revertible => Standing::Revert,
-        Some(ending) => Standing::End(ending),
-        None if counts.open == 0 => Standing::End(FlowState::Succeeded),
-        None if counts.startable => Standing::Ready,
-        None => Standing::Waiting,
+        Some(ending) => Standing::In(ending),
+        None if counts.open == 0 => Standing::In(FlowState::Succeeded),
+        None if counts.suspended => Standing::In(FlowState::Suspended),
+        None if counts.startable => Standing::In(FlowState::Ready),
+        None => Standing::In(FlowState::Waiting),
     }
+}
+
+/// A duration in microseconds.
+pub(crate) fn micros(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -194,18 +199,36 @@ mod tests {
 
     #[test]
     fn a_flow_stands_where_its_tasks_put_it() {
-        let plain =
-            Counts { open: 1, active: 0, startable: false, ending: None, revertible: false };
+        let plain = Counts {
+            open: 1,
+            active: 0,
+            startable: false,
+            children: false,
+            suspended: false,
+            ending: None,
+            revertible: false,
+        };
         let ending = |ending, revertible| Counts { ending: Some(ending), revertible, ..plain };
         for (counts, expected) in [
-            (Counts { active: 1, ..plain }, Standing::Running),
-            (Counts { active: 1, ..ending(FlowState::Cancelled, true) }, Standing::Running),
-            (plain, Standing::Waiting),
-            (Counts { startable: true, ..plain }, Standing::Ready),
-            (Counts { open: 0, ..plain }, Standing::End(FlowState::Succeeded)),
-            (ending(FlowState::Failed, true), Standing::End(FlowState::Failed)),
-            (ending(FlowState::Parked, true), Standing::End(FlowState::Parked)),
-            (ending(FlowState::Cancelled, false), Standing::End(FlowState::Cancelled)),
+            (Counts { active: 1, ..plain }, Standing::In(FlowState::Running)),
+            (
+                Counts { active: 1, ..ending(FlowState::Cancelled, true) },
+                Standing::In(FlowState::Running),
+            ),
+            (plain, Standing::In(FlowState::Waiting)),
+            (Counts { startable: true, ..plain }, Standing::In(FlowState::Ready)),
+            (Counts { open: 0, ..plain }, Standing::In(FlowState::Succeeded)),
+            (
+                Counts { suspended: true, startable: true, ..plain },
+                Standing::In(FlowState::Suspended),
+            ),
+            (
+                Counts { children: true, ..ending(FlowState::Failed, false) },
+                Standing::In(FlowState::Waiting),
+            ),
+            (ending(FlowState::Failed, true), Standing::In(FlowState::Failed)),
+            (ending(FlowState::Parked, true), Standing::In(FlowState::Parked)),
+            (ending(FlowState::Cancelled, false), Standing::In(FlowState::Cancelled)),
             (ending(FlowState::Cancelled, true), Standing::Revert),
             (ending(FlowState::Reverted, false), Standing::Revert),
         ] {

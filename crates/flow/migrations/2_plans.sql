@@ -1,0 +1,63 @@
+-- Owners of flows keep them in memory: what can be derived from tasks and edges needs no columns.
+DROP INDEX flow_ready;
+DROP INDEX flow_task_unblocked;
+DROP INDEX flow_task_retry;
+ALTER TABLE flow DROP COLUMN open;
+ALTER TABLE flow DROP COLUMN active;
+ALTER TABLE flow_task DROP COLUMN blockers;
+
+ALTER TABLE flow ADD COLUMN priority BIGINT NOT NULL DEFAULT 0;
+-- Its turn among the flows of all scopes: scopes with many flows do not hold up those with few.
+ALTER TABLE flow ADD COLUMN pass BIGINT NOT NULL DEFAULT 0;
+-- No task of it needs a worker.
+ALTER TABLE flow ADD COLUMN passive BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE flow ADD COLUMN suspended BOOLEAN NOT NULL DEFAULT FALSE;
+-- When something of a waiting flow is due.
+ALTER TABLE flow ADD COLUMN wake_at BIGINT;
+-- The handler that the worker it was with does not know.
+ALTER TABLE flow ADD COLUMN lacks TEXT;
+ALTER TABLE flow ADD COLUMN parent TEXT;
+ALTER TABLE flow ADD COLUMN parent_task BIGINT;
+ALTER TABLE flow ADD COLUMN fate TEXT;
+
+-- What has no column of its own: the kind of work, bindings, conditions, timeouts, guard. Absent for a plain task.
+ALTER TABLE flow_task ADD COLUMN spec TEXT;
+ALTER TABLE flow_task ADD COLUMN progress DOUBLE PRECISION;
+
+-- Names of handlers a worker has, as a JSON list.
+ALTER TABLE flow_worker ADD COLUMN handlers TEXT NOT NULL DEFAULT '[]';
+
+ALTER TABLE flow_ticket ADD COLUMN pass BIGINT NOT NULL DEFAULT 0;
+
+UPDATE flow SET wake_at = (SELECT min(next_at) FROM flow_task WHERE flow_task.flow = flow.id)
+    WHERE state = 'waiting';
+
+CREATE INDEX flow_ready ON flow (priority DESC, pass, ticket) WHERE state = 'ready';
+CREATE INDEX flow_due ON flow (wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX flow_parent ON flow (parent) WHERE parent IS NOT NULL;
+CREATE INDEX flow_nudged ON flow (worker) WHERE nudged;
+CREATE INDEX flow_queue_ungranted ON flow_queue (resource, ticket) WHERE NOT granted;
+
+-- The last turn of each scope.
+CREATE TABLE flow_share (
+    model TEXT PRIMARY KEY,
+    pass BIGINT NOT NULL
+);
+
+-- What happened to flows that a worker has in memory: it reads this when nudged.
+CREATE TABLE flow_inbox (
+    flow TEXT NOT NULL,
+    id TEXT NOT NULL,
+    event TEXT NOT NULL,
+    PRIMARY KEY (flow, id)
+);
+
+-- What tasks said while they ran.
+CREATE TABLE flow_log (
+    flow TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    id TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    line TEXT NOT NULL,
+    PRIMARY KEY (flow, number, id)
+);

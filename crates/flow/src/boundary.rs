@@ -1,0 +1,380 @@
+//! Boundaries: what a change of a flow writes. Those of many flows are written together, each fenced by its flow's epoch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::json;
+use tutti_store::{ToValue as _, Tx, Value};
+use uuid::Uuid;
+
+use crate::{
+    Child, ENDED, Fate, FlowState, NewFlow, Result, TaskState, Work, change,
+    graph::{Effect, Event, Graph, Head, Settled},
+    queue, sql, submit, task_id,
+};
+
+/// What one change of one flow writes.
+#[derive(Debug)]
+pub(crate) struct Boundary {
+    flow: Uuid,
+    epoch: i64,
+    model: Option<String>,
+    head: Option<Head>,
+    held: bool,
+    /// In the order of the parameters of [`sql::TASK_WRITE`].
+    rows: Vec<Vec<Value>>,
+    failures: Vec<Failed>,
+    looks: Vec<(usize, String, i64)>,
+    added: Vec<Vec<Value>>,
+    tasks: usize,
+    children: Vec<(usize, Child)>,
+    cancel_children: bool,
+    parent: Option<(Uuid, i64, Fate)>,
+    output: Option<String>,
+    /// The last news read from the flow's inbox.
+    heard: Option<Uuid>,
+}
+
+#[derive(Debug)]
+struct Failed {
+    task: Uuid,
+    name: String,
+    resource: Option<String>,
+    state: TaskState,
+    error: Option<String>,
+}
+
+/// What became of a boundary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It is written. What these tasks wait for had come already, so the flow was not let go.
+    Done(Vec<Arrival>),
+    /// There is news to be read before the flow can be let go. Nothing is written.
+    Nudged,
+    /// The flow is another's. Nothing is written.
+    Fenced,
+}
+
+/// Something a task waits for that had happened before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    Value(usize, i64),
+    Trouble(usize, String),
+}
+
+impl From<Arrival> for Event {
+    fn from(arrival: Arrival) -> Self {
+        match arrival {
+            Arrival::Value(number, value) => {
+                Self::Arrived(number, json!({ "value": value }).to_string())
+            }
+            Arrival::Trouble(number, message) => Self::Troubled(number, Some(message)),
+        }
+    }
+}
+
+impl Boundary {
+    /// What is to be written of a change that was settled; `heard` is the last of the news it took in.
+    pub(crate) fn of(graph: &Graph, settled: &Settled, heard: Option<Uuid>) -> Self {
+        let mut boundary = Self {
+            flow: graph.id,
+            epoch: graph.epoch,
+            model: graph.model.clone(),
+            head: settled.head.then(|| graph.head.clone()),
+            held: settled.held,
+            rows: settled.touched.iter().map(|number| row(graph, *number)).collect(),
+            failures: Vec::new(),
+            looks: Vec::new(),
+            added: Vec::new(),
+            tasks: graph.nodes.len(),
+            children: Vec::new(),
+            cancel_children: false,
+            parent: graph.parent,
+            output: None,
+            heard,
+        };
+        for number in &settled.touched {
+            let node = &graph.nodes[*number];
+            if matches!(node.state, TaskState::Failed | TaskState::RevertFailed) {
+                boundary.failures.push(Failed {
+                    task: task_id(graph.id, *number),
+                    name: node.name.clone(),
+                    resource: node.resource.clone(),
+                    state: node.state,
+                    error: node.error.clone(),
+                });
+            }
+        }
+        for effect in &settled.effects {
+            match effect {
+                Effect::Look { .. } if graph.head.state.is_ended() => {}
+                Effect::Look { number, key, at_least } => {
+                    boundary.looks.push((*number, key.clone(), *at_least));
+                }
+                Effect::Add(items) => {
+                    boundary.added.extend(items.iter().map(|item| item.values(graph)));
+                }
+                Effect::Submit { number } => {
+                    if let Work::Flow(child) = graph.nodes[*number].work() {
+                        boundary.children.push((*number, (**child).clone()));
+                    }
+                }
+                Effect::CancelChildren => boundary.cancel_children = true,
+            }
+        }
+        if graph.parent.is_some() && graph.head.state == FlowState::Succeeded {
+            boundary.output = graph.nodes.last().and_then(|node| node.output.clone());
+        }
+        boundary
+    }
+
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.is_none() && self.rows.is_empty() && self.heard.is_none()
+    }
+
+    fn ended(&self) -> Option<&Head> {
+        self.head.as_ref().filter(|head| head.state.is_ended())
+    }
+}
+
+fn row(graph: &Graph, number: usize) -> Vec<Value> {
+    let node = &graph.nodes[number];
+    vec![
+        graph.id.to_value(),
+        number.to_value(),
+        graph.epoch.to_value(),
+        node.state.to_value(),
+        node.attempt.to_value(),
+        node.revert_attempt.to_value(),
+        node.before_revert.to_value(),
+        node.output.to_value(),
+        node.error.to_value(),
+        node.next_at.to_value(),
+        node.started.to_value(),
+        node.finished.to_value(),
+    ]
+}
+
+/// Writes boundaries of different flows; answers what became of each. `now` is in microseconds since 1970, UTC.
+pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Result<Vec<Written>> {
+    let mut written = Vec::with_capacity(boundaries.len());
+    for boundary in boundaries {
+        hear(tx, boundary)?;
+        written.push(Written::Done(look(tx, boundary)?));
+    }
+    write_heads(tx, boundaries, &mut written)?;
+    write_tasks(tx, boundaries, &mut written)?;
+    let done = boundaries.iter().zip(&written).filter(|(_, what)| matches!(what, Written::Done(_)));
+    let done: Vec<&Boundary> = done.map(|(boundary, _)| *boundary).collect();
+    for boundary in &done {
+        announce_failures(tx, boundary)?;
+        for (number, child) in &boundary.children {
+            submit_child(tx, boundary, *number, child, now)?;
+        }
+    }
+    end(tx, &done, now)?;
+    Ok(written)
+}
+
+fn hear(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<()> {
+    if let Some(heard) = boundary.heard {
+        tx.exec(sql::INBOX_HEARD, (boundary.flow, heard))?;
+        tx.exec(sql::FLOW_HEARD, (boundary.flow, boundary.epoch))?;
+    }
+    Ok(())
+}
+
+fn look(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<Vec<Arrival>> {
+    let mut arrived = Vec::new();
+    for (number, key, at_least) in &boundary.looks {
+        let signal: Option<(Option<i64>, Option<String>)> = tx.maybe(sql::SIGNAL_OF, (key,))?;
+        match signal {
+            Some((Some(value), _)) if value >= *at_least => {
+                arrived.push(Arrival::Value(*number, value));
+            }
+            Some((_, Some(trouble))) => arrived.push(Arrival::Trouble(*number, trouble)),
+            _ => {}
+        }
+    }
+    Ok(arrived)
+}
+
+fn write_heads(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written]) -> Result<()> {
+    let to_write = |boundary: &Boundary, what: &Written| {
+        boundary.head.is_some() && *what == Written::Done(Vec::new())
+    };
+    let heads =
+        boundaries.iter().zip(&*written).filter(|(boundary, what)| to_write(boundary, what));
+    let heads: Vec<Vec<Value>> = heads
+        .filter_map(|(boundary, _)| {
+            let head = boundary.head.as_ref()?;
+            Some(vec![
+                boundary.flow.to_value(),
+                boundary.epoch.to_value(),
+                head.state.to_value(),
+                head.ending.to_value(),
+                head.reverting.to_value(),
+                head.suspended.to_value(),
+                boundary.held.to_value(),
+                head.losses.to_value(),
+                head.superseded_by.to_value(),
+                head.error.to_value(),
+                head.wake_at.to_value(),
+                head.started.to_value(),
+                head.finished.to_value(),
+                head.lacks.to_value(),
+            ])
+        })
+        .collect();
+    if heads.is_empty() {
+        return Ok(());
+    }
+    let accepted: Vec<Uuid> = tx.all_many(sql::HEAD_WRITE, heads)?;
+    let accepted: BTreeSet<Uuid> = accepted.into_iter().collect();
+    for (boundary, what) in boundaries.iter().zip(written) {
+        if to_write(boundary, what) && !accepted.contains(&boundary.flow) {
+            let epoch: Option<i64> = tx.maybe(sql::FLOW_EPOCH, (boundary.flow,))?;
+            let owner = epoch == Some(boundary.epoch);
+            *what = if owner { Written::Nudged } else { Written::Fenced };
+        }
+    }
+    Ok(())
+}
+
+fn write_tasks(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written]) -> Result<()> {
+    let mut rows = Vec::new();
+    for (boundary, _) in
+        boundaries.iter().zip(&*written).filter(|(_, what)| matches!(what, Written::Done(_)))
+    {
+        if !boundary.added.is_empty() {
+            tx.insert_many("flow_task", submit::TASK_COLUMNS, boundary.added.iter().cloned())?;
+            tx.exec(sql::TASKS_GREW, (boundary.flow, boundary.tasks))?;
+        }
+        rows.extend(boundary.rows.iter().cloned());
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let accepted: Vec<Uuid> = tx.all_many(sql::TASK_WRITE, rows)?;
+    let accepted: BTreeSet<Uuid> = accepted.into_iter().collect();
+    for (boundary, what) in boundaries.iter().zip(written) {
+        let fenced = !boundary.rows.is_empty() && !accepted.contains(&boundary.flow);
+        if fenced && matches!(what, Written::Done(_)) {
+            *what = Written::Fenced;
+        }
+    }
+    Ok(())
+}
+
+fn submit_child(
+    tx: &mut Tx<'_>,
+    parent: &Boundary,
+    number: usize,
+    child: &Child,
+    now: i64,
+) -> Result<()> {
+    let id = crate::child_id(task_id(parent.flow, number));
+    let before: Option<i64> = tx.maybe(sql::FLOW_EPOCH, (id,))?;
+    if before.is_some() {
+        return Ok(());
+    }
+    let model = child.flow.model.clone().or_else(|| parent.model.clone());
+    let flow = NewFlow { id, model, ..child.flow.clone() };
+    submit::submit_child(tx, flow, (parent.flow, number, child.fate), now)
+}
+
+/// Releases what flows that ended held, and tells whoever wants to know.
+fn end(tx: &mut Tx<'_>, done: &[&Boundary], now: i64) -> Result<()> {
+    let ended: Vec<(&Boundary, &Head)> =
+        done.iter().filter_map(|boundary| Some((*boundary, boundary.ended()?))).collect();
+    for boundary in done.iter().filter(|boundary| boundary.cancel_children) {
+        change::cancel_children(tx, boundary.flow, now)?;
+    }
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let flows = ended.iter().map(|(boundary, _)| (boundary.flow,));
+    let released: Vec<String> = tx.all_many(sql::QUEUE_LEAVE, flows)?;
+    for (boundary, head) in &ended {
+        announce_end(
+            tx,
+            boundary.flow,
+            boundary.model.as_deref(),
+            head.state,
+            head.error.as_deref(),
+        )?;
+        if head.state != FlowState::Succeeded {
+            change::cancel_children(tx, boundary.flow, now)?;
+        }
+        if let Some((parent, task, Fate::Joined)) = boundary.parent {
+            let output = boundary.output.as_deref();
+            change::child_ended(tx, (parent, task), boundary.flow, head, output, now)?;
+        }
+    }
+    tx.ring(ENDED);
+    queue::grant(tx, released, now)
+}
+
+fn announce_failures(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<()> {
+    for failed in &boundary.failures {
+        let event = TaskFailed {
+            task: failed.task,
+            flow: boundary.flow,
+            model: boundary.model.as_deref(),
+            name: &failed.name,
+            resource: failed.resource.as_deref(),
+            state: failed.state,
+            error: failed.error.as_deref(),
+        };
+        tx.outbox("task.failed", &event)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn announce_end(
+    tx: &mut Tx<'_>,
+    flow: Uuid,
+    model: Option<&str>,
+    state: FlowState,
+    error: Option<&str>,
+) -> Result<()> {
+    let (kind, title): (String, String) = tx.one(sql::FLOW_LABELS, (flow,))?;
+    tx.ring(ENDED);
+    Ok(tx.outbox(
+        "flow.ended",
+        &FlowEnded { flow, kind: &kind, title: &title, model, state, error },
+    )?)
+}
+
+/// The outbox event of a flow's end. Readers ignore members they do not know.
+#[derive(Serialize)]
+struct FlowEnded<'a> {
+    flow: Uuid,
+    kind: &'a str,
+    title: &'a str,
+    model: Option<&'a str>,
+    state: FlowState,
+    error: Option<&'a str>,
+}
+
+/// The outbox event of a task that failed for good. Readers ignore members they do not know.
+#[derive(Serialize)]
+struct TaskFailed<'a> {
+    task: Uuid,
+    flow: Uuid,
+    model: Option<&'a str>,
+    name: &'a str,
+    resource: Option<&'a str>,
+    state: TaskState,
+    error: Option<&'a str>,
+}
+
+/// Grants per flow, so that a flow is changed once however many of its resources moved.
+pub(crate) fn counted(flows: Vec<Uuid>) -> BTreeMap<Uuid, i64> {
+    let mut counts = BTreeMap::new();
+    for flow in flows {
+        *counts.entry(flow).or_default() += 1;
+    }
+    counts
+}

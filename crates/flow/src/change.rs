@@ -1,0 +1,159 @@
+//! News for flows. A flow that nobody has is changed on the spot; a worker that has one is told.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tutti_store::{Json, Tx};
+use uuid::Uuid;
+
+use crate::{
+    Error, FlowState, Result, TOPIC,
+    boundary::{self, Boundary, Written},
+    graph::{Event, Graph, Hands, Head, Row},
+    sql::{self, Flow},
+};
+
+/// An [`Event`] from outside, as it is kept until the flow's worker reads it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum News {
+    Arrived(usize, String),
+    Missed(usize, String),
+    Troubled(usize, Option<String>),
+    Cancel,
+    Suspend(bool),
+}
+
+impl From<News> for Event {
+    fn from(news: News) -> Self {
+        match news {
+            News::Arrived(number, output) => Self::Arrived(number, output),
+            News::Missed(number, message) => Self::Missed(number, message),
+            News::Troubled(number, message) => Self::Troubled(number, message),
+            News::Cancel => Self::Cancel,
+            News::Suspend(suspended) => Self::Suspend(suspended),
+        }
+    }
+}
+
+/// Tells a flow what happened.
+pub(crate) fn tell(tx: &mut Tx<'_>, id: Uuid, news: Vec<News>, now: i64) -> Result<()> {
+    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+    if flow.finished.is_some() || flow.state == FlowState::Blocked {
+        return Ok(());
+    }
+    if flow.worker.is_some() || flow.nudged {
+        for one in news {
+            tx.exec(sql::INBOX_ADD, (id, Uuid::now_v7(), Json(&one)))?;
+        }
+        tx.exec(sql::FLOW_NUDGE, (id,))?;
+        tx.exec(sql::FLOW_READY, (id,))?;
+        tx.ring(TOPIC);
+        return Ok(());
+    }
+    let mut graph = load_one(tx, flow)?;
+    for one in news {
+        graph.tell(one.into(), Hands::Free, now, 0);
+    }
+    settle(tx, graph, now)
+}
+
+/// Lets a flow begin of which no task needs a worker.
+pub(crate) fn begin(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
+    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+    let mut graph = load_one(tx, flow)?;
+    graph.begin(Hands::Free, now);
+    settle(tx, graph, now)
+}
+
+/// Writes what became of a flow that nobody has.
+fn settle(tx: &mut Tx<'_>, mut graph: Graph, now: i64) -> Result<()> {
+    loop {
+        let settled = graph.settle();
+        let boundary = Boundary::of(&graph, &settled, None);
+        if graph.head.state == FlowState::Ready {
+            tx.ring(TOPIC);
+        }
+        match boundary::write(tx, &[&boundary], now)?.pop() {
+            Some(Written::Done(arrived)) if !arrived.is_empty() => {
+                graph.head_unwritten();
+                for arrival in arrived {
+                    graph.tell(arrival.into(), Hands::Free, now, 0);
+                }
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn load_one(tx: &mut Tx<'_>, flow: Flow) -> Result<Graph> {
+    let id = flow.id;
+    load(tx, vec![flow])?.pop().ok_or(Error::NoFlow { id })
+}
+
+/// The flows of these rows, in their order.
+pub(crate) fn load(tx: &mut Tx<'_>, flows: Vec<Flow>) -> Result<Vec<Graph>> {
+    let ids: Vec<Uuid> = flows.iter().map(|flow| flow.id).collect();
+    let mut order: Vec<(usize, Flow)> = flows.into_iter().enumerate().collect();
+    // As the database sorts them.
+    order.sort_by_key(|(_, flow)| flow.id);
+    let mut rows = tx.all::<Row>(sql::TASKS, (Json(&ids),))?.into_iter().peekable();
+    let mut edges = tx.all::<(Uuid, i64, i64)>(sql::EDGES, (Json(&ids),))?.into_iter().peekable();
+    let mut graphs = Vec::with_capacity(order.len());
+    for (at, flow) in order {
+        let id = flow.id;
+        let mut own_rows = Vec::new();
+        while let Some(row) = rows.next_if(|row| row.flow == id) {
+            own_rows.push(row);
+        }
+        let mut own_edges = Vec::new();
+        while let Some((_, number, successor)) = edges.next_if(|edge| edge.0 == id) {
+            own_edges.push((number, successor));
+        }
+        let (whose, head) = flow.parts();
+        graphs.push((at, Graph::load(whose, head, own_rows, own_edges)?));
+    }
+    graphs.sort_by_key(|(at, _)| *at);
+    Ok(graphs.into_iter().map(|(_, graph)| graph).collect())
+}
+
+/// News that waits to be read, oldest first.
+pub(crate) fn inbox(tx: &mut Tx<'_>, flows: &[Uuid]) -> Result<Vec<(Uuid, Uuid, News)>> {
+    let rows: Vec<(Uuid, Uuid, Json<News>)> = tx.all(sql::INBOX, (Json(flows),))?;
+    Ok(rows.into_iter().map(|(flow, id, Json(news))| (flow, id, news)).collect())
+}
+
+/// Cancels the children of a flow that must not outlive it.
+pub(crate) fn cancel_children(tx: &mut Tx<'_>, parent: Uuid, now: i64) -> Result<()> {
+    let children: Vec<Uuid> = tx.all(sql::CHILDREN, (parent,))?;
+    for child in children {
+        match crate::control::cancel_at(tx, child, now) {
+            Ok(()) | Err(Error::Ended { .. } | Error::Reverting { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Tells a parent how the flow ended that one of its tasks waits for.
+pub(crate) fn child_ended(
+    tx: &mut Tx<'_>,
+    (parent, task): (Uuid, i64),
+    child: Uuid,
+    head: &Head,
+    output: Option<&str>,
+    now: i64,
+) -> Result<()> {
+    let Ok(number) = usize::try_from(task) else { return Ok(()) };
+    let news = if head.state == FlowState::Succeeded {
+        let output: Value =
+            output.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        News::Arrived(number, json!({ "flow": child, "output": output }).to_string())
+    } else {
+        let why = head.error.as_deref().unwrap_or("no reason given");
+        News::Missed(number, format!("flow {child} is {}: {why}", head.state))
+    };
+    match tell(tx, parent, vec![news], now) {
+        Err(Error::NoFlow { .. }) => Ok(()),
+        told => told,
+    }
+}

@@ -1,0 +1,154 @@
+//! Work that grows the flow while it runs: a task for each item of a list, and flows of their own.
+
+use serde_json::{Map, Value};
+use tutti_store::ToValue as _;
+
+use super::{Effect, Graph, Node, Row};
+use crate::{Child, Each, Fate, TaskState, Then, plan::Spec};
+
+/// Items of one list; more belong into lists of lists.
+const ITEMS_MAX: usize = 100_000;
+
+/// A task added to a flow that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) number: usize,
+    pub(crate) title: String,
+    pub(crate) spec: String,
+}
+
+impl Graph {
+    pub(super) fn begin_each(&mut self, list: usize, each: &Each) {
+        if !self.nodes[list].items.is_empty() {
+            // Its items have been there since before a restart or a retry.
+            self.ready.extend(&self.nodes[list].items);
+            return self.begin_waiting(list, None);
+        }
+        let items = match self.items(list) {
+            Ok(items) => items,
+            Err(message) => return self.fail_by_policy(list, &message),
+        };
+        if items.is_empty() {
+            return self.succeed(list, "[]".into());
+        }
+        self.begin_waiting(list, None);
+        let mut added = Vec::with_capacity(items.len());
+        for (position, item) in items.into_iter().enumerate() {
+            added.push(self.add_item(list, each, position, item));
+        }
+        self.effects.push(Effect::Add(added));
+    }
+
+    fn items(&self, list: usize) -> Result<Vec<Value>, String> {
+        let Value::Object(mut input) = self.input_value(list)? else {
+            return Err("its input has no member `items`".into());
+        };
+        match input.remove("items") {
+            Some(Value::Array(items)) if items.len() <= ITEMS_MAX => Ok(items),
+            Some(Value::Array(items)) => {
+                Err(format!("{} items are more than {ITEMS_MAX}", items.len()))
+            }
+            _ => Err("its `items` are not a list".into()),
+        }
+    }
+
+    fn add_item(&mut self, list: usize, each: &Each, position: usize, item: Value) -> Item {
+        let number = self.nodes.len();
+        let spec = Spec {
+            timeouts: each.timeouts,
+            within: self.nodes[list].spec().within.clone(),
+            item_of: Some((list, position)),
+            ..Spec::default()
+        };
+        let stored = spec.stored().unwrap_or_default();
+        let row = Row {
+            flow: self.id,
+            number: i64::try_from(number).unwrap_or(i64::MAX),
+            name: each.name.clone(),
+            resource: self.nodes[list].resource.clone(),
+            input: item_input(each, item).to_string(),
+            spec: None,
+            wait_key: None,
+            wait_at_least: None,
+            attempts_max: each.retry.attempts_max,
+            or_revert: each.retry.then == Then::Revert,
+            state: TaskState::Pending,
+            attempt: 0,
+            revert_attempt: 0,
+            before_revert: None,
+            output: None,
+            error: None,
+            next_at: None,
+            started: None,
+            finished: None,
+        };
+        self.nodes.push(Node::new(row, Some(spec)));
+        self.nodes[list].items.push(number);
+        self.nodes[list].items_open += 1;
+        self.open += 1;
+        self.ready.push_back(number);
+        self.touched.insert(number);
+        Item { number, title: format!("{} {}", each.name, position + 1), spec: stored }
+    }
+
+    /// The last item of a list completes it.
+    pub(super) fn item_succeeded(&mut self, number: usize) {
+        let Some((list, _)) = self.nodes[number].spec().item_of else { return };
+        let node = &mut self.nodes[list];
+        node.items_open = node.items_open.saturating_sub(1);
+        if node.items_open > 0 || node.finished.is_some() {
+            return;
+        }
+        let outputs = node.items.clone();
+        let outputs = outputs.iter().map(|item| self.output(&self.nodes[*item]));
+        let outputs: Vec<Value> = outputs.map(Option::unwrap_or_default).collect();
+        self.succeed(list, Value::Array(outputs).to_string());
+    }
+
+    pub(super) fn begin_child(&mut self, number: usize, child: &Child) {
+        self.effects.push(Effect::Submit { number });
+        if child.fate == Fate::Joined {
+            self.begin_waiting(number, None);
+            self.children.insert(number);
+        } else {
+            let id = crate::child_id(crate::task_id(self.id, number));
+            self.succeed(number, Value::String(id.to_string()).to_string());
+        }
+    }
+}
+
+fn item_input(each: &Each, item: Value) -> Value {
+    if each.item.is_empty() {
+        return item;
+    }
+    let mut input = match &each.input {
+        Value::Object(members) => members.clone(),
+        _ => Map::new(),
+    };
+    input.insert(each.item.clone(), item);
+    Value::Object(input)
+}
+
+impl Item {
+    /// The row of a new task, in the order of the columns in [`crate::submit`].
+    pub(crate) fn values(&self, graph: &Graph) -> Vec<tutti_store::Value> {
+        let node = &graph.nodes[self.number];
+        vec![
+            graph.id.to_value(),
+            self.number.to_value(),
+            crate::task_id(graph.id, self.number).to_value(),
+            node.name.to_value(),
+            self.title.to_value(),
+            node.resource.to_value(),
+            node.input.to_value(),
+            self.spec.to_value(),
+            None::<String>.to_value(),
+            None::<i64>.to_value(),
+            node.retry.attempts_max.to_value(),
+            (node.retry.then == Then::Revert).to_value(),
+            TaskState::Pending.to_value(),
+            0.to_value(),
+            0.to_value(),
+        ]
+    }
+}

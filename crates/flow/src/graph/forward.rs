@@ -1,0 +1,294 @@
+//! Forwards: tasks begin when nothing blocks them, and end.
+
+use std::time::Duration;
+
+use super::{Effect, Graph, Hands, Start};
+use crate::{
+    Depth, FlowState, TaskState, Then, Work,
+    policy::{self, Next, Trouble},
+};
+
+impl Graph {
+    /// Begins what became ready.
+    pub(super) fn advance(&mut self) {
+        while let Some(number) = self.ready.pop_front() {
+            self.begin_task(number);
+        }
+    }
+
+    /// Looks at every task that has not ended.
+    pub(super) fn look_again(&mut self) {
+        self.startable = false;
+        if self.head.reverting {
+            return self.go_on_unwinding();
+        }
+        self.ready.clear();
+        let unblocked = |number: &usize| {
+            let node = &self.nodes[*number];
+            node.blockers == 0 && node.finished.is_none()
+        };
+        self.ready = (0..self.nodes.len()).filter(unblocked).collect();
+        self.go_on_unwinding();
+    }
+
+    /// Begins a task that nothing blocks, unless the flow is not going forwards there.
+    fn begin_task(&mut self, number: usize) {
+        let node = &self.nodes[number];
+        let waits_for_time = node.next_at.is_some_and(|at| at > self.now);
+        let can_begin = matches!(node.state, TaskState::Pending | TaskState::MaybeRan)
+            || node.state == TaskState::RetryWait && !waits_for_time;
+        let halted = self.head.ending.is_some() || self.head.reverting || self.head.suspended;
+        let list = node.spec().item_of.map(|(list, _)| &self.nodes[list]);
+        let too_early = list.is_some_and(|list| list.state != TaskState::Waiting);
+        if !can_begin || halted || too_early || self.is_unwinding(number) {
+            return;
+        }
+        if let Some(depth) = self.refused_by(number) {
+            return self.skip(number, depth);
+        }
+        match self.nodes[number].work().clone() {
+            Work::Run => self.begin_run(number),
+            Work::Gate => self.succeed(number, "null".into()),
+            Work::Wait(wait) => {
+                let timeout = self.nodes[number].spec().timeouts.attempt;
+                self.begin_waiting(number, timeout);
+                let effect = Effect::Look { number, key: wait.key, at_least: wait.at_least };
+                self.effects.push(effect);
+            }
+            Work::Sleep(duration) => self.begin_waiting(number, Some(duration)),
+            Work::Until(at) => {
+                self.begin_waiting(number, None);
+                self.arm(number, at);
+            }
+            Work::Retry(controller) => self.begin_guard(number, &controller),
+            Work::Each(each) => self.begin_each(number, &each),
+            Work::Flow(child) => self.begin_child(number, &child),
+        }
+        if self.nodes[number].next_at.is_some_and(|at| at <= self.now) {
+            self.due();
+        }
+    }
+
+    fn begin_run(&mut self, number: usize) {
+        if !self.can_start(number) {
+            return;
+        }
+        self.disarm(number);
+        let now = self.now;
+        let node = self.change(number);
+        node.state = TaskState::Running;
+        node.attempt += 1;
+        node.started.get_or_insert(now);
+        let attempt = node.attempt;
+        self.active.insert(number);
+        self.starts.push(Start { number, attempt, revert: None });
+    }
+
+    /// Whether a worker is here that knows the task's handler; if not, the flow is to be let go for another.
+    pub(super) fn can_start(&mut self, number: usize) -> bool {
+        let name = &self.nodes[number].name;
+        let free = self.hands == Hands::Free;
+        if free || !self.known.contains(name) {
+            self.startable = true;
+            if !free {
+                self.head.lacks = Some(name.clone());
+            }
+            return false;
+        }
+        true
+    }
+
+    pub(super) fn begin_waiting(&mut self, number: usize, timeout: Option<Duration>) {
+        let now = self.now;
+        let node = self.change(number);
+        node.state = TaskState::Waiting;
+        node.started.get_or_insert(now);
+        if let Some(timeout) = timeout {
+            self.arm(number, now.saturating_add(policy::micros(timeout)));
+        }
+    }
+
+    /// How far "no" spreads, if a condition does not hold.
+    fn refused_by(&self, number: usize) -> Option<Depth> {
+        let conditions = &self.nodes[number].spec().when;
+        let refused = conditions.iter().filter(|when| {
+            let needed = self.nodes.get(when.task);
+            let output = needed.and_then(|needed| self.output(needed));
+            !when.is.holds(output.as_ref())
+        });
+        refused.map(|when| when.depth).max()
+    }
+
+    /// Skips a task and as many of those behind it as the depth says.
+    fn skip(&mut self, number: usize, depth: Depth) {
+        let within = self.nodes[number].spec().within.clone();
+        let mut skipped = vec![number];
+        let mut at = 0;
+        while at < skipped.len() {
+            let one = skipped[at];
+            at += 1;
+            if !matches!(self.nodes[one].state, TaskState::Pending | TaskState::MaybeRan) {
+                continue;
+            }
+            self.finish(one, TaskState::Skipped);
+            let spreads = match depth {
+                Depth::Atom => false,
+                Depth::Neighbors => one == number,
+                Depth::Flow | Depth::All => true,
+            };
+            if spreads {
+                let reached = self.nodes[one].successors.iter().copied();
+                let inside = |next: &usize| {
+                    depth != Depth::Flow || self.nodes[*next].spec().within.starts_with(&within)
+                };
+                skipped.extend(reached.filter(inside).collect::<Vec<_>>());
+            }
+        }
+        skipped.dedup();
+        for one in skipped {
+            if self.nodes[one].state == TaskState::Skipped {
+                self.release(one);
+            }
+        }
+    }
+
+    /// A task is done: those that needed only it are ready.
+    fn release(&mut self, number: usize) {
+        for at in 0..self.nodes[number].successors.len() {
+            let next = self.nodes[number].successors[at];
+            let node = &mut self.nodes[next];
+            node.blockers = node.blockers.saturating_sub(1);
+            if node.blockers == 0 && node.finished.is_none() {
+                self.ready.push_back(next);
+            }
+        }
+    }
+
+    pub(super) fn succeed(&mut self, number: usize, output: String) {
+        let now = self.now;
+        let node = self.change(number);
+        node.started.get_or_insert(now);
+        node.output = Some(output);
+        node.error = None;
+        self.finish(number, TaskState::Succeeded);
+        self.head.losses = 0;
+        self.item_succeeded(number);
+        self.release(number);
+    }
+
+    /// A worker's attempt ended.
+    pub(super) fn attempted(&mut self, number: usize, outcome: Result<String, Trouble>) {
+        self.active.remove(&number);
+        if self.nodes[number].state == TaskState::Reverting {
+            return self.revert_attempted(number, outcome.map(drop));
+        }
+        match outcome {
+            Ok(output) => self.succeed(number, output),
+            Err(trouble) => self.attempt_failed(number, &trouble),
+        }
+        self.go_on_unwinding();
+    }
+
+    fn attempt_failed(&mut self, number: usize, trouble: &Trouble) {
+        let node = &self.nodes[number];
+        let total = node.spec().timeouts.total.map(policy::micros);
+        let late = total.is_some_and(|total| {
+            node.started.is_some_and(|started| self.now.saturating_sub(started) >= total)
+        });
+        let max = if late { 0 } else { node.retry.attempts_max };
+        let halted = self.head.ending.is_some() || self.is_unwinding(number);
+        match policy::after_trouble(trouble, node.attempt, max, node.retry.then, self.random) {
+            // Going on is not wanted any more: that it was retryable does not matter.
+            Next::Again(_) if halted => self.fail(number, &trouble.message(), FlowState::Failed),
+            Next::Again(delay) => {
+                let node = self.change(number);
+                node.state = TaskState::RetryWait;
+                node.error = Some(trouble.message());
+                self.arm(number, self.now + delay);
+            }
+            Next::End(ending) => self.fail(number, &trouble.message(), ending),
+        }
+    }
+
+    /// A task failed for good: its controller decides what follows, or else its own policy.
+    fn fail(&mut self, number: usize, message: &str, ending: FlowState) {
+        self.change(number).error = Some(message.to_owned());
+        self.finish(number, TaskState::Failed);
+        let blamed = self.nodes[number].spec().item_of.map_or(number, |(list, _)| list);
+        if blamed != number && self.nodes[blamed].finished.is_none() {
+            return self.fail(blamed, message, ending);
+        }
+        match self.nodes[blamed].guard() {
+            _ if ending == FlowState::Parked => self.end_with(ending, message),
+            Some(guard) => self.guard_failed(guard, message),
+            None => self.end_with(ending, message),
+        }
+    }
+
+    /// As [`fail`](Self::fail), ending the flow as the task says.
+    pub(super) fn fail_by_policy(&mut self, number: usize, message: &str) {
+        let ending = match self.nodes[number].retry.then {
+            Then::Fail => FlowState::Failed,
+            Then::Revert => FlowState::Reverted,
+        };
+        self.fail(number, message, ending);
+    }
+
+    pub(super) fn end_with(&mut self, ending: FlowState, message: &str) {
+        if self.head.ending.is_none() {
+            self.head.ending = Some(ending);
+            self.head.error = Some(message.to_owned());
+        }
+    }
+
+    pub(super) fn arrived(&mut self, number: usize, output: String) {
+        if self.is_waiting(number) {
+            self.children.remove(&number);
+            self.succeed(number, output);
+        }
+    }
+
+    pub(super) fn missed(&mut self, number: usize, message: &str) {
+        if self.is_waiting(number) {
+            self.children.remove(&number);
+            self.fail_by_policy(number, message);
+            self.go_on_unwinding();
+        }
+    }
+
+    pub(super) fn troubled(&mut self, number: usize, message: Option<String>) {
+        if self.is_waiting(number) {
+            let state = if message.is_some() { TaskState::Retrying } else { TaskState::Waiting };
+            let node = self.change(number);
+            node.state = state;
+            node.error = message;
+        }
+    }
+
+    fn is_waiting(&self, number: usize) -> bool {
+        let node = self.nodes.get(number);
+        node.is_some_and(|node| matches!(node.state, TaskState::Waiting | TaskState::Retrying))
+    }
+
+    /// Whatever was to happen by now, happens.
+    pub(super) fn due(&mut self) {
+        while let Some((at, number)) = self.timers.first().copied()
+            && at <= self.now
+        {
+            self.disarm(number);
+            let node = &self.nodes[number];
+            match (node.state, node.work()) {
+                (TaskState::RetryWait, _) => self.ready.push_back(number),
+                (TaskState::Reverting, _) => self.revert_due(number),
+                (TaskState::Waiting, Work::Sleep(_) | Work::Until(_)) => {
+                    self.succeed(number, "null".into());
+                }
+                (TaskState::Waiting | TaskState::Retrying, _) => {
+                    self.fail_by_policy(number, "what it waits for did not come in time");
+                    self.go_on_unwinding();
+                }
+                _ => {}
+            }
+        }
+    }
+}

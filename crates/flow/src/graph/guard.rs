@@ -1,0 +1,180 @@
+//! Controllers: what follows a failure among the tasks they guard.
+
+use serde_json::{Value, json};
+
+use super::{Graph, revert::Unwinding};
+use crate::{Controller, FlowState, TaskState, Work, policy};
+
+/// What a controller decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decision {
+    Again,
+    Revert,
+    RevertAll,
+}
+
+impl Graph {
+    /// A controller begins a run of what it guards.
+    pub(super) fn begin_guard(&mut self, guard: usize, controller: &Controller) {
+        let values = match self.values(guard, controller) {
+            Ok(values) => values,
+            Err(message) => return self.fail_by_policy(guard, &message),
+        };
+        let node = self.change(guard);
+        node.attempt += 1;
+        let attempt = node.attempt;
+        let value = values.as_ref().map(|values| values.get(attempt as usize - 1).cloned());
+        if value == Some(None) {
+            return self.fail_by_policy(guard, "there is no value to try");
+        }
+        let output = json!({ "attempt": attempt, "value": value.flatten() });
+        self.succeed(guard, output.to_string());
+    }
+
+    /// The values a controller goes through, if it is of that kind.
+    fn values(&self, guard: usize, controller: &Controller) -> Result<Option<Vec<Value>>, String> {
+        match controller {
+            Controller::ForEach { values } => Ok(Some(values.clone())),
+            Controller::ParameterizedForEach => {
+                let input = self.input_value(guard)?;
+                let values = input.get("values").and_then(Value::as_array).cloned();
+                values.map(Some).ok_or_else(|| "its `values` are not a list".into())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Something guarded failed for good.
+    pub(super) fn guard_failed(&mut self, guard: usize, message: &str) {
+        if self.nodes[guard].state == TaskState::Reverting {
+            return;
+        }
+        match self.decide(guard) {
+            Decision::RevertAll => self.end_with(FlowState::Reverted, message),
+            decision => {
+                let after = match decision {
+                    Decision::Again => TaskState::RetryWait,
+                    _ => TaskState::Failed,
+                };
+                let node = self.change(guard);
+                node.before_revert = Some(after);
+                node.error = Some(message.to_owned());
+                node.state = TaskState::Reverting;
+                node.finished = None;
+                self.open += 1;
+                self.unwinding.insert(Some(guard), Unwinding::Waiting);
+                self.go_on_unwinding();
+            }
+        }
+    }
+
+    fn decide(&self, guard: usize) -> Decision {
+        let node = &self.nodes[guard];
+        let Work::Retry(controller) = node.work() else { return Decision::Revert };
+        let tries_max = match controller {
+            Controller::AlwaysRevert => return Decision::Revert,
+            Controller::AlwaysRevertAll => return Decision::RevertAll,
+            Controller::Times { attempts_max, .. } => *attempts_max as usize,
+            Controller::ForEach { .. } | Controller::ParameterizedForEach => {
+                let values = self.values(guard, controller).ok().flatten();
+                values.map_or(0, |values| values.len())
+            }
+        };
+        if (node.attempt as usize) < tries_max { Decision::Again } else { Decision::Revert }
+    }
+
+    /// What a controller guards has been undone.
+    pub(super) fn guard_unwound(&mut self, guard: usize) {
+        let node = &self.nodes[guard];
+        let message = node.error.clone().unwrap_or_default();
+        if node.before_revert == Some(TaskState::RetryWait) {
+            return self.run_again(guard);
+        }
+        self.change(guard).before_revert = None;
+        self.finish(guard, TaskState::Failed);
+        match self.nodes[guard].guard() {
+            Some(outer) => self.guard_failed(outer, &message),
+            None => self.end_with(FlowState::Reverted, &message),
+        }
+    }
+
+    fn run_again(&mut self, guard: usize) {
+        let attempt = self.nodes[guard].attempt;
+        let (items, members): (Vec<_>, Vec<_>) = self
+            .guarded(guard)
+            .into_iter()
+            .partition(|number| self.nodes[*number].spec().item_of.is_some());
+        // The next run has a list of its own.
+        for item in items {
+            if self.nodes[item].finished.is_none() {
+                self.finish(item, TaskState::Skipped);
+            }
+        }
+        for &number in &members {
+            if self.nodes[number].finished.is_some() {
+                self.open += 1;
+            }
+            self.disarm(number);
+            let node = self.change(number);
+            node.reset();
+            node.items.clear();
+            node.items_open = 0;
+        }
+        for number in members {
+            let needs = &self.nodes[number].needs;
+            let blockers =
+                needs.iter().filter(|need| **need == guard || !self.nodes[**need].is_done());
+            self.nodes[number].blockers = blockers.count();
+        }
+        let node = self.change(guard);
+        let error = node.error.take();
+        node.reset();
+        (node.attempt, node.error, node.state) = (attempt, error, TaskState::RetryWait);
+        let pause = match node.work() {
+            Work::Retry(Controller::Times { pause, .. }) => policy::micros(*pause),
+            _ => 0,
+        };
+        if pause > 0 {
+            self.arm(guard, self.now.saturating_add(pause));
+        } else {
+            self.ready.push_back(guard);
+        }
+    }
+
+    /// The tasks a controller guards, also those of controllers within.
+    pub(super) fn guarded(&self, guard: usize) -> Vec<usize> {
+        (guard + 1..self.nodes.len()).filter(|number| self.is_guarded(*number, guard)).collect()
+    }
+
+    fn is_guarded(&self, number: usize, guard: usize) -> bool {
+        let mut outer = self.guard_of(number);
+        while let Some(one) = outer {
+            if one == guard {
+                return true;
+            }
+            outer = self.guard_of(one);
+        }
+        false
+    }
+
+    /// The controller of a task; an item's is that of its list.
+    fn guard_of(&self, number: usize) -> Option<usize> {
+        let spec = self.nodes[number].spec();
+        match spec.item_of {
+            Some((list, _)) => self.nodes[list].guard(),
+            None => spec.guard,
+        }
+    }
+
+    /// Whether a controller of a task is undoing what it guards.
+    pub(super) fn is_unwinding(&self, number: usize) -> bool {
+        let mut outer = self.guard_of(number);
+        while let Some(guard) = outer {
+            if self.nodes[guard].state == TaskState::Reverting {
+                return true;
+            }
+            outer = self.guard_of(guard);
+        }
+        false
+    }
+}

@@ -1,0 +1,232 @@
+//! A flow in the memory of whoever changes it: a state machine without I/O and without a clock.
+//!
+//! An owner loads it once, tells it what happened, and asks it to [`settle`](Graph::settle): where the flow stands now, which
+//! attempts are to be made, and which rows changed. Each event costs what it touches, not what the flow is long.
+
+mod dynamic;
+mod forward;
+mod guard;
+mod input;
+mod load;
+mod node;
+mod revert;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use uuid::Uuid;
+
+use crate::{Fate, FlowState, TaskState, policy::Trouble};
+
+pub(crate) use dynamic::Item;
+pub(crate) use load::Whose;
+pub(crate) use node::{Node, Row};
+pub(crate) use settle::Settled;
+
+use revert::Unwinding;
+
+/// Who changes the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hands {
+    /// The worker that has it: it starts what can be started.
+    Worker,
+    /// Somebody else, or a worker about to stop.
+    Free,
+}
+
+/// The names of the handlers a worker has.
+pub(crate) type Known = Arc<BTreeSet<String>>;
+
+/// The flow's own row, as far as it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) state: FlowState,
+    /// How it shall end once nothing of it runs.
+    pub(crate) ending: Option<FlowState>,
+    pub(crate) reverting: bool,
+    pub(crate) suspended: bool,
+    /// How often its worker died without a task having ended in between.
+    pub(crate) losses: i64,
+    pub(crate) superseded_by: Option<Uuid>,
+    pub(crate) error: Option<String>,
+    pub(crate) wake_at: Option<i64>,
+    pub(crate) started: Option<i64>,
+    pub(crate) finished: Option<i64>,
+    /// The handler its worker does not know.
+    pub(crate) lacks: Option<String>,
+}
+
+/// An attempt to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    pub(crate) number: usize,
+    /// From 1; of this direction.
+    pub(crate) attempt: u32,
+    /// What the task left, if it shall be undone.
+    pub(crate) revert: Option<Left>,
+}
+
+/// What a task to be undone left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    Output(String),
+    Failure(String),
+    Unknown,
+}
+
+/// What has happened.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// A worker's attempt ended.
+    Attempted(usize, Result<String, Trouble>),
+    /// What a task waited for has come, with its output.
+    Arrived(usize, String),
+    /// What a task waited for will not come.
+    Missed(usize, String),
+    /// What a task waits for is in trouble, or no more.
+    Troubled(usize, Option<String>),
+    /// Somebody cancels it.
+    Cancel,
+    /// Somebody suspends it, or lets it go on.
+    Suspend(bool),
+    /// Time has passed.
+    Due,
+}
+
+/// What settling asks the database to do beside writing rows.
+#[derive(Clone, Debug)]
+pub(crate) enum Effect {
+    /// See whether what a task waits for has come already.
+    Look { number: usize, key: String, at_least: i64 },
+    /// Add the tasks of a list.
+    Add(Vec<Item>),
+    /// Submit the flow of a task.
+    Submit { number: usize },
+    /// Cancel the flows its tasks wait for.
+    CancelChildren,
+}
+
+/// A flow in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Graph {
+    pub(crate) id: Uuid,
+    pub(crate) epoch: i64,
+    pub(crate) model: Option<String>,
+    pub(crate) revertible: bool,
+    /// The flow and the task that submitted it, and what it is to them.
+    pub(crate) parent: Option<(Uuid, i64, Fate)>,
+    pub(crate) head: Head,
+    pub(crate) nodes: Vec<Node>,
+    hands: Hands,
+    /// The handlers of the worker that has it.
+    known: Known,
+    now: i64,
+    random: u32,
+    /// As last written, if that is known.
+    written: Option<Head>,
+    /// Tasks with an attempt under way.
+    active: BTreeSet<usize>,
+    /// Tasks that have not ended.
+    open: usize,
+    /// A task could be started and was not, for want of a worker.
+    startable: bool,
+    ready: VecDeque<usize>,
+    timers: BTreeSet<(i64, usize)>,
+    touched: BTreeSet<usize>,
+    starts: Vec<Start>,
+    effects: Vec<Effect>,
+    /// What is being undone: by the controller that guards it, or all of it.
+    unwinding: BTreeMap<Option<usize>, Unwinding>,
+    /// Tasks that wait for a flow of theirs to end.
+    children: BTreeSet<usize>,
+    /// Those flows have been told to end.
+    children_told: bool,
+}
+
+impl Graph {
+    /// Tells what has happened. `now` is in microseconds since 1970, UTC; `random` spreads retries.
+    pub(crate) fn tell(&mut self, event: Event, hands: Hands, now: i64, random: u32) {
+        (self.hands, self.now, self.random) = (hands, now, random);
+        match event {
+            Event::Attempted(number, outcome) => self.attempted(number, outcome),
+            Event::Arrived(number, output) => self.arrived(number, output),
+            Event::Missed(number, message) => self.missed(number, &message),
+            Event::Troubled(number, message) => self.troubled(number, message),
+            Event::Cancel => self.cancel(),
+            Event::Suspend(suspended) => {
+                self.head.suspended = suspended;
+                if !suspended {
+                    self.look_again();
+                }
+            }
+            Event::Due => self.due(),
+        }
+        self.advance();
+    }
+
+    /// A worker that knows these handlers has it now.
+    pub(crate) fn taken(&mut self, known: Known) {
+        self.known = known;
+    }
+
+    /// Sets it aside as poison.
+    pub(crate) fn park(&mut self, message: &str) {
+        self.end_with(FlowState::Parked, message);
+    }
+
+    /// Begins what can be begun, after a take or for the first time.
+    pub(crate) fn begin(&mut self, hands: Hands, now: i64) {
+        (self.hands, self.now) = (hands, now);
+        self.due();
+        self.look_again();
+        self.advance();
+    }
+
+    /// When something is due at the latest.
+    pub(crate) fn next_at(&self) -> Option<i64> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn cancel(&mut self) {
+        if !self.head.reverting && !self.head.state.is_ended() {
+            self.head.ending.get_or_insert(FlowState::Cancelled);
+        }
+    }
+
+    /// Changes a task and notes that its row is to be written.
+    fn change(&mut self, number: usize) -> &mut Node {
+        self.touched.insert(number);
+        &mut self.nodes[number]
+    }
+
+    /// Ends a task.
+    fn finish(&mut self, number: usize, state: TaskState) {
+        let now = self.now;
+        let node = self.change(number);
+        node.state = state;
+        let ended_before = node.finished.replace(now).is_some();
+        self.disarm(number);
+        if !ended_before {
+            self.open = self.open.saturating_sub(1);
+        }
+    }
+
+    /// Wakes a task at a time.
+    fn arm(&mut self, number: usize, at: i64) {
+        self.disarm(number);
+        self.change(number).next_at = Some(at);
+        self.timers.insert((at, number));
+    }
+
+    fn disarm(&mut self, number: usize) {
+        if let Some(at) = self.nodes[number].next_at.take() {
+            self.timers.remove(&(at, number));
+            self.touched.insert(number);
+        }
+    }
+}

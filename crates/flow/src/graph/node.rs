@@ -1,0 +1,137 @@
+//! A task of a flow in memory.
+
+use tutti_store::row;
+use uuid::Uuid;
+
+use crate::{Retry, TaskState, Then, Wait, Work, plan::Spec};
+
+row! {
+    /// A task as it is loaded.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Row {
+        pub(crate) flow: Uuid,
+        pub(crate) number: i64,
+        pub(crate) name: String,
+        pub(crate) resource: Option<String>,
+        pub(crate) input: String,
+        pub(crate) spec: Option<String>,
+        pub(crate) wait_key: Option<String>,
+        pub(crate) wait_at_least: Option<i64>,
+        pub(crate) attempts_max: u32,
+        pub(crate) or_revert: bool,
+        pub(crate) state: TaskState,
+        pub(crate) attempt: u32,
+        pub(crate) revert_attempt: u32,
+        pub(crate) before_revert: Option<TaskState>,
+        pub(crate) output: Option<String>,
+        pub(crate) error: Option<String>,
+        pub(crate) next_at: Option<i64>,
+        pub(crate) started: Option<i64>,
+        pub(crate) finished: Option<i64>,
+    }
+}
+
+/// A task of a flow in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) resource: Option<String>,
+    pub(crate) input: String,
+    pub(crate) retry: Retry,
+    /// Nothing for a plain task.
+    spec: Option<Box<Spec>>,
+    pub(crate) state: TaskState,
+    pub(crate) attempt: u32,
+    pub(crate) revert_attempt: u32,
+    /// Its state before undoing it began. For a controller: what follows the undoing of what it guards.
+    pub(crate) before_revert: Option<TaskState>,
+    pub(crate) output: Option<String>,
+    pub(crate) error: Option<String>,
+    pub(crate) next_at: Option<i64>,
+    pub(crate) started: Option<i64>,
+    pub(crate) finished: Option<i64>,
+    pub(super) needs: Vec<usize>,
+    pub(super) successors: Vec<usize>,
+    /// Needs that have neither succeeded nor been skipped.
+    pub(super) blockers: usize,
+    /// Of a list's task: its items, and how many of them have not succeeded.
+    pub(super) items: Vec<usize>,
+    pub(super) items_open: usize,
+}
+
+static PLAIN: Spec = Spec::PLAIN;
+
+impl Node {
+    pub(super) fn new(row: Row, spec: Option<Spec>) -> Self {
+        let then = if row.or_revert { Then::Revert } else { Then::Fail };
+        let wait = row.wait_key.map(|key| Wait { key, at_least: row.wait_at_least.unwrap_or(0) });
+        let spec = match (spec, wait) {
+            (spec, None) => spec,
+            (spec, Some(wait)) => Some(Spec { work: Work::Wait(wait), ..spec.unwrap_or_default() }),
+        };
+        Self {
+            name: row.name,
+            resource: row.resource,
+            input: row.input,
+            retry: Retry { attempts_max: row.attempts_max, then },
+            spec: spec.map(Box::new),
+            state: row.state,
+            attempt: row.attempt,
+            revert_attempt: row.revert_attempt,
+            before_revert: row.before_revert,
+            output: row.output,
+            error: row.error,
+            next_at: row.next_at,
+            started: row.started,
+            finished: row.finished,
+            needs: Vec::new(),
+            successors: Vec::new(),
+            blockers: 0,
+            items: Vec::new(),
+            items_open: 0,
+        }
+    }
+
+    pub(crate) fn spec(&self) -> &Spec {
+        self.spec.as_deref().unwrap_or(&PLAIN)
+    }
+
+    pub(crate) fn work(&self) -> &Work {
+        &self.spec().work
+    }
+
+    pub(super) fn guard(&self) -> Option<usize> {
+        self.spec().guard
+    }
+
+    /// Whether those that need it can begin.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.state, TaskState::Succeeded | TaskState::Skipped)
+    }
+
+    /// Whether it may have had an effect that has not been undone.
+    pub(super) fn has_effect(&self) -> bool {
+        match self.state {
+            TaskState::Succeeded
+            | TaskState::Failed
+            | TaskState::MaybeRan
+            | TaskState::Running
+            | TaskState::Reverting => true,
+            TaskState::RetryWait => self.attempt > 0,
+            _ => false,
+        }
+    }
+
+    /// Back to the start, as if it had never begun.
+    pub(super) fn reset(&mut self) {
+        self.state = TaskState::Pending;
+        self.attempt = 0;
+        self.revert_attempt = 0;
+        self.before_revert = None;
+        self.output = None;
+        self.error = None;
+        self.next_at = None;
+        self.started = None;
+        self.finished = None;
+    }
+}

@@ -1,0 +1,231 @@
+//! Backwards: what was done is undone, each task after everything that relied on it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{Graph, Left, Start};
+use crate::{
+    FlowState, TaskState, Work,
+    policy::{self, Next, Trouble},
+};
+
+/// The undoing of what a controller guards, or of the whole flow.
+#[derive(Clone, Debug)]
+pub(super) enum Unwinding {
+    /// Tasks of it still run.
+    Waiting,
+    /// Tasks are being undone: for each, how many that rely on it have not been; and how many are left.
+    Undoing { blocked: BTreeMap<usize, usize>, left: usize },
+}
+
+impl Graph {
+    /// What was being undone when the flow was stored.
+    pub(super) fn resume_unwinding(&mut self) {
+        if self.head.reverting {
+            self.unwinding.insert(None, Unwinding::Waiting);
+            return;
+        }
+        for (number, node) in self.nodes.iter().enumerate() {
+            if node.state == TaskState::Reverting && matches!(node.work(), Work::Retry(_)) {
+                self.unwinding.insert(Some(number), Unwinding::Waiting);
+            }
+        }
+    }
+
+    /// Reverts the whole flow; nothing of it runs.
+    pub(super) fn revert_all(&mut self) {
+        self.head.reverting = true;
+        self.unwinding.clear();
+        self.unwinding.insert(None, Unwinding::Waiting);
+        self.go_on_unwinding();
+    }
+
+    /// Whether everything has been undone.
+    pub(super) fn is_reverted(&self) -> bool {
+        self.head.reverting && self.unwinding.is_empty()
+    }
+
+    /// Begins to undo where nothing runs any more.
+    pub(super) fn go_on_unwinding(&mut self) {
+        if self.unwinding.is_empty() {
+            return;
+        }
+        if self.startable {
+            // What could not be started without a worker is looked for again.
+            self.unwinding.values_mut().for_each(|unwinding| *unwinding = Unwinding::Waiting);
+        }
+        let waiting = |(what, how): (&Option<usize>, &Unwinding)| {
+            matches!(how, Unwinding::Waiting).then_some(*what)
+        };
+        for what in self.unwinding.iter().filter_map(waiting).collect::<Vec<_>>() {
+            if self.can_unwind(what) {
+                self.unwind(what);
+            }
+        }
+    }
+
+    fn can_unwind(&self, what: Option<usize>) -> bool {
+        let Some(guard) = what else { return self.running() == 0 };
+        let halted = self.head.reverting || self.head.ending.is_some();
+        let outer = self.is_unwinding(guard);
+        let runs = |number: &usize| {
+            self.active.contains(number) && self.nodes[*number].state == TaskState::Running
+        };
+        !halted && !outer && !self.guarded(guard).iter().any(runs)
+    }
+
+    /// Forward attempts under way.
+    pub(super) fn running(&self) -> usize {
+        let running = |number: &&usize| self.nodes[**number].state == TaskState::Running;
+        self.active.iter().filter(running).count()
+    }
+
+    fn unwind(&mut self, what: Option<usize>) {
+        let members = match what {
+            Some(guard) => self.guarded(guard),
+            None => (0..self.nodes.len()).collect(),
+        };
+        self.unwinding.retain(|other, _| {
+            *other == what || other.is_none_or(|guard| members.binary_search(&guard).is_err())
+        });
+        for &number in &members {
+            let node = &self.nodes[number];
+            if node.finished.is_none() && !node.has_effect() {
+                self.finish(number, TaskState::Skipped);
+            }
+        }
+        let undo: Vec<usize> =
+            members.into_iter().filter(|number| self.nodes[*number].has_effect()).collect();
+        let mut blocked: BTreeMap<usize, usize> = undo.iter().map(|number| (*number, 0)).collect();
+        for &number in &undo {
+            for prior in self.relies_on(number) {
+                if let Some(count) = blocked.get_mut(&prior) {
+                    *count += 1;
+                }
+            }
+        }
+        let free = blocked.iter().filter(|(_, count)| **count == 0).map(|(number, _)| *number);
+        let free: VecDeque<usize> = free.rev().collect();
+        self.unwinding.insert(what, Unwinding::Undoing { blocked, left: undo.len() });
+        self.undo(what, free);
+    }
+
+    /// The tasks that may be undone only after this one.
+    fn relies_on(&self, number: usize) -> Vec<usize> {
+        let node = &self.nodes[number];
+        let mut priors = node.needs.clone();
+        for need in &node.needs {
+            priors.extend(&self.nodes[*need].items);
+        }
+        priors.extend(node.spec().item_of.map(|(list, _)| list));
+        priors
+    }
+
+    fn undo(&mut self, what: Option<usize>, mut free: VecDeque<usize>) {
+        while let Some(number) = free.pop_front() {
+            if self.start_revert(number) {
+                free.extend(self.undone(what, number));
+            }
+        }
+        if let Some(Unwinding::Undoing { left: 0, .. }) = self.unwinding.get(&what) {
+            self.unwinding.remove(&what);
+            if let Some(guard) = what {
+                self.guard_unwound(guard);
+            }
+        }
+    }
+
+    /// Starts undoing a task; `true` if that is done already, because there is nothing to undo.
+    fn start_revert(&mut self, number: usize) -> bool {
+        if self.active.contains(&number) {
+            return false;
+        }
+        let node = &self.nodes[number];
+        if *node.work() != Work::Run || node.attempt == 0 {
+            self.finish(number, TaskState::Reverted);
+            return true;
+        }
+        if node.state == TaskState::Reverting && node.next_at.is_some_and(|at| at > self.now) {
+            return false;
+        }
+        if !self.can_start(number) {
+            return false;
+        }
+        self.disarm(number);
+        let node = self.change(number);
+        let before = *node.before_revert.get_or_insert(node.state);
+        node.state = TaskState::Reverting;
+        node.revert_attempt += 1;
+        let attempt = node.revert_attempt;
+        let left = match (before, node.output.clone(), node.error.clone()) {
+            (TaskState::Succeeded, Some(output), _) => Left::Output(output),
+            (TaskState::Failed | TaskState::RetryWait, _, Some(error)) => Left::Failure(error),
+            _ => Left::Unknown,
+        };
+        self.active.insert(number);
+        self.starts.push(Start { number, attempt, revert: Some(left) });
+        false
+    }
+
+    /// Counts an undone task; answers what may be undone now.
+    fn undone(&mut self, what: Option<usize>, number: usize) -> Vec<usize> {
+        let priors = self.relies_on(number);
+        let Some(Unwinding::Undoing { blocked, left }) = self.unwinding.get_mut(&what) else {
+            return Vec::new();
+        };
+        *left -= 1;
+        let mut free = Vec::new();
+        for prior in priors {
+            if let Some(count) = blocked.get_mut(&prior) {
+                *count -= 1;
+                if *count == 0 {
+                    free.push(prior);
+                }
+            }
+        }
+        free.sort_unstable_by(|one, other| other.cmp(one));
+        free
+    }
+
+    /// A worker's attempt to undo a task ended.
+    pub(super) fn revert_attempted(&mut self, number: usize, outcome: Result<(), Trouble>) {
+        let Err(trouble) = outcome else {
+            self.change(number).before_revert = None;
+            self.finish(number, TaskState::Reverted);
+            self.head.losses = 0;
+            let what = self.unwinding_of(number);
+            let free = self.undone(what, number).into();
+            self.undo(what, free);
+            return self.go_on_unwinding();
+        };
+        let node = &self.nodes[number];
+        let (attempt, max) = (node.revert_attempt, node.retry.attempts_max);
+        let message = trouble.message();
+        self.change(number).error = Some(message.clone());
+        match policy::after_revert_trouble(&trouble, attempt, max, self.random) {
+            Next::Again(delay) => self.arm(number, self.now + delay),
+            Next::End(_) => {
+                self.finish(number, TaskState::RevertFailed);
+                self.head.ending = Some(FlowState::Stuck);
+                self.head.error = Some(message);
+            }
+        }
+    }
+
+    /// A pause before undoing a task again is over.
+    pub(super) fn revert_due(&mut self, number: usize) {
+        let stuck = self.head.ending == Some(FlowState::Stuck);
+        let halted = !self.head.reverting && self.head.ending.is_some();
+        if !stuck && !halted {
+            self.start_revert(number);
+        }
+    }
+
+    /// The undoing a task belongs to.
+    fn unwinding_of(&self, number: usize) -> Option<usize> {
+        let belongs = |what: &&Option<usize>| match self.unwinding.get(*what) {
+            Some(Unwinding::Undoing { blocked, .. }) => blocked.contains_key(&number),
+            _ => false,
+        };
+        self.unwinding.keys().find(belongs).copied().flatten()
+    }
+}

@@ -1,0 +1,121 @@
+//! Where a flow stands after a change, and what of it is to be written.
+
+use std::mem;
+
+use super::{Effect, Graph, Hands, Start};
+use crate::{
+    FlowState, TaskState,
+    policy::{self, Counts, Standing},
+};
+
+/// What a settled change leads to.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// Attempts to make once the change is written.
+    pub(crate) starts: Vec<Start>,
+    /// Tasks whose rows are to be written.
+    pub(crate) touched: Vec<usize>,
+    /// Whether the flow's own row is to be written.
+    pub(crate) head: bool,
+    /// What else is to be done in the same transaction.
+    pub(crate) effects: Vec<Effect>,
+    /// Whether a worker keeps the flow.
+    pub(crate) held: bool,
+}
+
+impl Graph {
+    /// Decides where the flow stands now.
+    pub(crate) fn settle(&mut self) -> Settled {
+        let state = self.stand();
+        let now = self.now;
+        let held = matches!(state, FlowState::Running | FlowState::Reverting);
+        if self.head.started.is_none() && (held || state == FlowState::Waiting) {
+            self.head.started = Some(now);
+        }
+        self.head.state = state;
+        self.head.wake_at = if state == FlowState::Waiting { self.next_at() } else { None };
+        if state.is_ended() {
+            self.leave(state);
+            self.head.finished = Some(now);
+        }
+        let head = self.written.as_ref() != Some(&self.head);
+        if head {
+            self.written = Some(self.head.clone());
+        }
+        Settled {
+            starts: mem::take(&mut self.starts),
+            touched: mem::take(&mut self.touched).into_iter().collect(),
+            head,
+            effects: mem::take(&mut self.effects),
+            held,
+        }
+    }
+
+    /// The flow's row was not written after all.
+    pub(crate) fn head_unwritten(&mut self) {
+        self.written = None;
+    }
+
+    /// Nothing of a settled change was written.
+    pub(crate) fn unsettle(&mut self, settled: Settled) {
+        self.written = None;
+        self.touched.extend(settled.touched);
+        self.effects.extend(settled.effects);
+        self.starts.extend(settled.starts);
+    }
+
+    /// These attempts are to be made once the next change is written.
+    pub(crate) fn starting(&mut self, starts: Vec<Start>) {
+        self.starts.extend(starts);
+    }
+
+    fn stand(&mut self) -> FlowState {
+        if self.head.ending.is_some() && !self.children.is_empty() && !self.children_told {
+            self.children_told = true;
+            self.effects.push(Effect::CancelChildren);
+        }
+        if !self.head.reverting {
+            let untaken = self.hands == Hands::Free && self.head.state == FlowState::Ready;
+            let standing = policy::standing(Counts {
+                open: self.open,
+                active: self.active.len(),
+                startable: self.startable || untaken,
+                children: !self.children.is_empty(),
+                suspended: self.head.suspended,
+                ending: self.head.ending,
+                revertible: self.revertible,
+            });
+            match standing {
+                Standing::In(state) => return state,
+                Standing::Revert => self.revert_all(),
+            }
+        }
+        if !self.active.is_empty() {
+            FlowState::Reverting
+        } else if self.head.ending == Some(FlowState::Stuck) {
+            FlowState::Stuck
+        } else if self.is_reverted() {
+            let cancelled = self.head.ending == Some(FlowState::Cancelled);
+            if cancelled { FlowState::Cancelled } else { FlowState::Reverted }
+        } else if self.startable {
+            FlowState::Ready
+        } else {
+            FlowState::Waiting
+        }
+    }
+
+    /// What the flow leaves undone when it ends.
+    fn leave(&mut self, state: FlowState) {
+        let left = match state {
+            FlowState::Cancelled => TaskState::Cancelled,
+            _ => TaskState::Skipped,
+        };
+        for number in 0..self.nodes.len() {
+            let node = &self.nodes[number];
+            if node.finished.is_none() {
+                let left = if node.state == TaskState::MaybeRan { node.state } else { left };
+                self.finish(number, left);
+            }
+        }
+    }
+}

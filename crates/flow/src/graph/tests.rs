@@ -1,0 +1,395 @@
+//! Random flows, told what happens in random order, killed at random, and loaded again from what was written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Effect, Event, Graph, Hands, Head, Known, Node, Row, Start, Whose};
+use crate::{
+    Condition, Controller, Depth, Each, Failure, FlowState, Retry, TaskState, Then, Timeouts, Wait,
+    When, Work, plan::Spec, policy::Trouble,
+};
+
+/// What comes of a task's attempts.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Succeeds,
+    /// Fails so often before it succeeds.
+    FailsFirst(u32),
+    FailsForGood,
+}
+
+#[derive(Clone, Debug)]
+struct Shape {
+    fate: Fate,
+    /// Bits of the tasks before it that it needs.
+    needs: u16,
+    work: u8,
+    guard: u8,
+    condition: u8,
+    reverts: bool,
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let fate = prop_oneof![
+        6 => Just(Fate::Succeeds),
+        2 => (1..4u32).prop_map(Fate::FailsFirst),
+        1 => Just(Fate::FailsForGood),
+    ];
+    (fate, any::<u16>(), 0..12u8, 0..4u8, 0..8u8, any::<bool>()).prop_map(
+        |(fate, needs, work, guard, condition, reverts)| Shape {
+            fate,
+            needs,
+            work,
+            guard,
+            condition,
+            reverts,
+        },
+    )
+}
+
+/// A flow of the test: rows as the database has them.
+#[derive(Clone)]
+struct World {
+    rows: Vec<Row>,
+    edges: Vec<(i64, i64)>,
+    head: Head,
+    fates: Vec<Fate>,
+    epoch: i64,
+    now: i64,
+}
+
+impl World {
+    fn new(shapes: &[Shape]) -> Self {
+        let mut world = Self {
+            rows: Vec::new(),
+            edges: Vec::new(),
+            head: fresh(),
+            fates: Vec::new(),
+            epoch: 0,
+            now: 1,
+        };
+        let mut guards: Vec<usize> = Vec::new();
+        for (number, shape) in shapes.iter().enumerate() {
+            let guard = match shape.guard {
+                0 => guards.last().copied(),
+                1 => guards.first().copied(),
+                _ => None,
+            };
+            let work = work(shape.work);
+            if matches!(work, Work::Retry(_)) {
+                guards.push(number);
+            }
+            world.add(number, shape, work, guard);
+        }
+        world
+    }
+
+    fn add(&mut self, number: usize, shape: &Shape, work: Work, guard: Option<usize>) {
+        let mut needs: BTreeSet<usize> =
+            (0..number).filter(|need| shape.needs >> need & 1 == 1).collect();
+        // As the builder does it: nothing outside relies on a part of what a controller guards, and nothing guarded begins
+        // before its controller.
+        needs.retain(|need| {
+            let spec = self.spec(*need);
+            let controller = matches!(spec.work, Work::Retry(_)) && Some(*need) != guard;
+            !controller && (spec.guard.is_none() || spec.guard == guard)
+        });
+        needs.extend(guard);
+        let asked = needs.first().copied().filter(|_| shape.condition == 0);
+        let when = asked.map(|task| When {
+            task,
+            is: Condition::At("/yes".into(), Box::new(Condition::True)),
+            depth: [Depth::Atom, Depth::Neighbors, Depth::Flow, Depth::All][number % 4],
+        });
+        let input =
+            if matches!(work, Work::Each(_)) { json!({"items": [1, 2]}) } else { json!(null) };
+        let wait = match &work {
+            Work::Wait(wait) => Some(wait.clone()),
+            _ => None,
+        };
+        let spec = Spec { when: when.into_iter().collect(), work, guard, ..Spec::default() };
+        self.edges.extend(needs.iter().map(|need| (*need as i64, number as i64)));
+        self.rows.push(Row {
+            flow: Uuid::nil(),
+            number: number as i64,
+            name: "task".into(),
+            resource: None,
+            input: input.to_string(),
+            spec: spec.stored(),
+            wait_key: wait.as_ref().map(|wait| wait.key.clone()),
+            wait_at_least: wait.map(|wait| wait.at_least),
+            attempts_max: 3,
+            or_revert: shape.reverts,
+            state: TaskState::Pending,
+            attempt: 0,
+            revert_attempt: 0,
+            before_revert: None,
+            output: None,
+            error: None,
+            next_at: None,
+            started: None,
+            finished: None,
+        });
+        self.fates.push(shape.fate);
+    }
+
+    fn spec(&self, number: usize) -> Spec {
+        let stored = self.rows[number].spec.as_deref();
+        stored.map(|text| serde_json::from_str(text).unwrap()).unwrap_or_default()
+    }
+
+    fn load(&mut self) -> Graph {
+        self.epoch += 1;
+        let revertible = self.rows.iter().any(|row| row.or_revert);
+        let whose =
+            Whose { id: Uuid::nil(), epoch: self.epoch, model: None, revertible, parent: None };
+        let rows = self.rows.clone();
+        let mut graph = Graph::load(whose, self.head.clone(), rows, self.edges.clone()).unwrap();
+        graph.taken(Known::new(["task".to_owned()].into()));
+        graph
+    }
+
+    fn write(&mut self, graph: &Graph, touched: &[usize], effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::Add(items) = effect {
+                for item in items {
+                    assert_eq!(item.number, self.rows.len());
+                    let node = &graph.nodes[item.number];
+                    let fate = self.fates[node.spec().item_of.unwrap().0];
+                    self.fates.push(fate);
+                    self.rows.push(row(item.number, node, Some(item.spec.clone())));
+                }
+            }
+        }
+        for number in touched {
+            let spec = self.rows[*number].spec.clone();
+            self.rows[*number] = row(*number, &graph.nodes[*number], spec);
+        }
+        self.head = graph.head.clone();
+    }
+
+    fn outcome(&self, start: &Start) -> Result<String, Trouble> {
+        let failed = |message: &str| Err(Trouble::Failed(Failure::Retryable(message.into())));
+        if start.revert.is_some() {
+            return if start.attempt == 1 && start.number.is_multiple_of(3) {
+                failed("not yet")
+            } else {
+                Ok("null".into())
+            };
+        }
+        match self.fates[start.number] {
+            Fate::FailsFirst(failures) if start.attempt <= failures => failed("busy"),
+            Fate::FailsForGood => Err(Trouble::Failed(Failure::Terminal("no".into()))),
+            _ => Ok(json!({ "yes": start.number % 2 }).to_string()),
+        }
+    }
+}
+
+fn fresh() -> Head {
+    Head {
+        state: FlowState::Ready,
+        ending: None,
+        reverting: false,
+        suspended: false,
+        losses: 0,
+        superseded_by: None,
+        error: None,
+        wake_at: None,
+        started: None,
+        finished: None,
+        lacks: None,
+    }
+}
+
+fn work(kind: u8) -> Work {
+    match kind {
+        0 => Work::Gate,
+        1 => Work::Wait(Wait { key: "key".into(), at_least: 1 }),
+        2 => Work::Sleep(std::time::Duration::from_secs(3)),
+        3 => Work::Retry(Controller::Times { attempts_max: 2, pause: std::time::Duration::ZERO }),
+        4 => Work::Retry(Controller::ForEach { values: vec![json!("a"), json!("b")] }),
+        5 => Work::Retry(Controller::AlwaysRevert),
+        6 => Work::Each(Box::new(Each {
+            name: "task".into(),
+            input: json!(null),
+            item: String::new(),
+            retry: Retry { attempts_max: 3, then: Then::Fail },
+            timeouts: Timeouts::default(),
+        })),
+        _ => Work::Run,
+    }
+}
+
+fn row(number: usize, node: &Node, spec: Option<String>) -> Row {
+    let wait = match node.work() {
+        Work::Wait(wait) => Some(wait.clone()),
+        _ => None,
+    };
+    Row {
+        flow: Uuid::nil(),
+        number: number as i64,
+        name: node.name.clone(),
+        resource: None,
+        input: node.input.clone(),
+        spec,
+        wait_key: wait.as_ref().map(|wait| wait.key.clone()),
+        wait_at_least: wait.map(|wait| wait.at_least),
+        attempts_max: node.retry.attempts_max,
+        or_revert: node.retry.then == Then::Revert,
+        state: node.state,
+        attempt: node.attempt,
+        revert_attempt: node.revert_attempt,
+        before_revert: node.before_revert,
+        output: node.output.clone(),
+        error: node.error.clone(),
+        next_at: node.next_at,
+        started: node.started,
+        finished: node.finished,
+    }
+}
+
+/// A worker that has the flow.
+struct Owner {
+    graph: Graph,
+    active: BTreeMap<usize, Start>,
+}
+
+impl Owner {
+    fn take(world: &mut World) -> Option<Self> {
+        let mut graph = world.load();
+        graph.begin(Hands::Worker, world.now);
+        Self { graph, active: BTreeMap::new() }.settled(world)
+    }
+
+    fn tell(mut self, world: &mut World, event: Event, random: u32) -> Option<Self> {
+        self.graph.tell(event, Hands::Worker, world.now, random);
+        self.settled(world)
+    }
+
+    /// Writes the change; nothing if the flow was let go.
+    fn settled(mut self, world: &mut World) -> Option<Self> {
+        let settled = self.graph.settle();
+        self.check_starts(&settled.starts);
+        world.write(&self.graph, &settled.touched, &settled.effects);
+        for start in settled.starts {
+            let before = self.active.insert(start.number, start);
+            assert!(before.is_none(), "a task runs once at a time");
+        }
+        assert!(settled.held || self.active.is_empty(), "no flow is let go while it runs");
+        settled.held.then_some(self)
+    }
+
+    fn check_starts(&self, starts: &[Start]) {
+        for start in starts {
+            let node = &self.graph.nodes[start.number];
+            if start.revert.is_none() {
+                assert!(node.needs.iter().all(|need| self.graph.nodes[*need].is_done()));
+                continue;
+            }
+            for later in &node.successors {
+                let later = &self.graph.nodes[*later];
+                assert!(
+                    !later.has_effect(),
+                    "{} is undone while {} is {:?}",
+                    start.number,
+                    later.name,
+                    later.state
+                );
+            }
+        }
+    }
+}
+
+/// One of the things that can happen, chosen by `choice`.
+fn happen(world: &mut World, owner: Owner, choice: u32) -> Option<Owner> {
+    let running: Vec<usize> = owner.active.keys().copied().collect();
+    match choice % 16 {
+        0 => {
+            // Its worker dies: what was not written is gone.
+            drop(owner);
+            None
+        }
+        1 if choice % 64 == 1 => owner.tell(world, Event::Cancel, choice),
+        2 => {
+            world.now += 1_000_000;
+            owner.tell(world, Event::Due, choice)
+        }
+        _ if !running.is_empty() => {
+            let mut owner = owner;
+            let number = running[choice as usize / 16 % running.len()];
+            let start = owner.active.remove(&number).unwrap();
+            let outcome = world.outcome(&start);
+            owner.tell(world, Event::Attempted(number, outcome), choice)
+        }
+        _ => {
+            world.now += 10_000_000;
+            owner.tell(world, Event::Due, choice)
+        }
+    }
+}
+
+/// News for a flow nobody has.
+fn arrive(world: &mut World) {
+    let waiting =
+        world.rows.iter().position(|row| row.state == TaskState::Waiting && row.wait_key.is_some());
+    let Some(number) = waiting else { return };
+    let mut graph = world.load();
+    let event = Event::Arrived(number, json!({"value": 1}).to_string());
+    graph.tell(event, Hands::Free, world.now, 0);
+    let settled = graph.settle();
+    assert!(settled.starts.is_empty() && !settled.held);
+    world.write(&graph, &settled.touched, &settled.effects);
+}
+
+fn run(shapes: &[Shape], choices: &[u32]) {
+    let mut world = World::new(shapes);
+    let mut owner = None;
+    let mut events = 0;
+    let mut choices = choices.iter().copied().cycle();
+    while !world.head.state.is_ended() {
+        events += 1;
+        assert!(events < 5_000, "the flow does not end: {:?}", world.head);
+        let choice = choices.next().unwrap().wrapping_add(events * 7);
+        owner = match owner {
+            Some(owner) => happen(&mut world, owner, choice),
+            None => {
+                if world.head.state == FlowState::Waiting {
+                    arrive(&mut world);
+                    world.now += 400_000_000;
+                }
+                if world.head.state.is_ended() { None } else { Owner::take(&mut world) }
+            }
+        };
+    }
+    check_end(&world);
+}
+
+fn check_end(world: &World) {
+    let items_apart = |row: &&Row| row.state != TaskState::Reverted;
+    for row in world.rows.iter().filter(items_apart) {
+        assert!(row.finished.is_some(), "task {} is {} at the end", row.number, row.state);
+        let effect = matches!(row.state, TaskState::Succeeded | TaskState::Failed);
+        match world.head.state {
+            FlowState::Succeeded => {
+                assert!(matches!(row.state, TaskState::Succeeded | TaskState::Skipped), "{row:?}");
+            }
+            FlowState::Reverted => assert!(!effect, "{row:?} is left"),
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn every_flow_ends_well(
+        shapes in prop::collection::vec(shape(), 0..9),
+        choices in prop::collection::vec(any::<u32>(), 1..40),
+    ) {
+        run(&shapes, &choices);
+    }
+}

@@ -1,0 +1,185 @@
+//! What a caller says about a flow: its tasks, what they need, and what follows a failure. A plan is data: it is stored with
+//! the flow, so any worker of any version can go on with it.
+
+mod condition;
+mod retry;
+mod spec;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::Fate;
+
+pub use condition::{Condition, Depth, When};
+pub use retry::{Controller, Failure, Retry, Then};
+pub(crate) use spec::Spec;
+
+/// How a flow uses a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// Alone: flows before it end first, flows behind it wait.
+    Exclusive,
+    /// Together with other shared ones.
+    Shared,
+}
+
+/// A flow to submit. Its tasks begin once it is at the head of the queue of every resource it names.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NewFlow {
+    /// Its id, from the caller, so that desired state can refer to it in the same transaction. Use UUIDv7.
+    pub id: Uuid,
+    /// What sort of change it is, such as `deploy`.
+    pub kind: String,
+    /// One sentence for people.
+    pub title: String,
+    /// The scope it belongs to, for filters and for a fair share of the workers; opaque to the engine.
+    pub model: Option<String>,
+    /// What it changes or relies on; a name must not occur twice.
+    pub resources: Vec<(String, Access)>,
+    /// Its tasks; each may need earlier ones.
+    pub tasks: Vec<NewTask>,
+    /// Whether it brings its resources to whatever is desired when it runs. As long as it has not started, a newer flow of
+    /// the same kind for exactly the same resources takes its place, unless another flow was queued between them.
+    pub converge: bool,
+    /// The generation of the desired state it was submitted for.
+    pub generation: Option<i64>,
+    /// Among flows that could run, greater ones go first. The order within a resource's queue is not touched.
+    pub priority: i32,
+}
+
+/// A task of a new flow.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NewTask {
+    /// The [`Task::NAME`](crate::Task::NAME) of its handler; for other [`Work`] only a name, such as `unit.converge`.
+    pub name: String,
+    /// One sentence for people.
+    pub title: String,
+    /// The resource it works on, for filters.
+    pub resource: Option<String>,
+    /// What its handler is given; completed by `bindings`.
+    pub input: Value,
+    /// Members of the input that earlier tasks provide. A task needs what it binds; there is no need to say so twice.
+    pub bindings: Vec<Binding>,
+    /// Positions in [`NewFlow::tasks`] of earlier tasks that must have succeeded.
+    pub needs: Vec<usize>,
+    /// What the outputs of needed tasks must be like; else this task is skipped.
+    pub when: Vec<When>,
+    /// What is to be done.
+    pub work: Work,
+    /// What follows a failure.
+    pub retry: Retry,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    /// The position of the [`Work::Retry`] that guards it; it needs that task or one that does.
+    pub guard: Option<usize>,
+    /// The nested flows it is in, outermost first: numbers of the caller's choice.
+    pub within: Vec<u32>,
+}
+
+/// What a task does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// A worker runs its handler.
+    #[default]
+    Run,
+    /// It succeeds by a signal from outside; no worker is held.
+    Wait(Wait),
+    /// It succeeds after so long; no worker is held.
+    Sleep(Duration),
+    /// It succeeds at this time, in microseconds since 1970, UTC.
+    Until(i64),
+    /// It succeeds when all it needs has: a joint of large flows.
+    Gate,
+    /// It runs first of those it guards and decides what follows a failure among them. Its output is `{"attempt": n,
+    /// "value": …}`.
+    Retry(Controller),
+    /// It runs a task for each item of a list: the member `items` of its input. Its output is the list of theirs.
+    Each(Box<Each>),
+    /// It submits a flow and waits for its end, unless told otherwise.
+    Flow(Box<Child>),
+}
+
+/// What a task waits for: [`signal`](crate::signal) of the key with at least this value, now or earlier. Its own task id as
+/// key makes it wait for [`complete`](crate::complete).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// The key signalled.
+    pub key: String,
+    /// The smallest value that will do.
+    pub at_least: i64,
+}
+
+/// The task run for each item of a list known only when the flow runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Each {
+    /// The handler.
+    pub name: String,
+    /// What each is given, besides its item.
+    pub input: Value,
+    /// The member of the input the item becomes; empty if it is the whole input.
+    pub item: String,
+    /// What follows a failure of one.
+    pub retry: Retry,
+    /// How long one may take.
+    pub timeouts: Timeouts,
+}
+
+/// A flow submitted by a task of another.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Child {
+    /// The flow. Its id is replaced by one derived from the task's, so that it is submitted once however often the task runs.
+    /// It runs under the resources of its parent, of which it may name any.
+    pub flow: NewFlow,
+    /// What it is to its parent.
+    pub fate: Fate,
+}
+
+impl PartialEq for Child {
+    fn eq(&self, other: &Self) -> bool {
+        self.fate == other.fate
+            && self.flow.id == other.flow.id
+            && self.flow.kind == other.flow.kind
+    }
+}
+
+/// How long a task may take; `None` means as long as it likes. Measured by the worker's monotonic clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Timeouts {
+    /// One attempt; for a wait, all of it. A longer attempt is dropped and counts as a retryable failure.
+    pub attempt: Option<Duration>,
+    /// From the first attempt's start to the last one's end.
+    pub total: Option<Duration>,
+    /// Between two [`TaskContext::heartbeat`](crate::TaskContext::heartbeat)s.
+    pub heartbeat: Option<Duration>,
+}
+
+/// A member of a task's input that an earlier task provides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The member of the input; empty for the whole input.
+    pub into: String,
+    /// The position of the earlier task.
+    pub task: usize,
+    /// The part of its output as a JSON pointer (RFC 6901); empty for all of it.
+    pub from: String,
+}
+
+/// The id of a flow's task, known before the flow is submitted.
+#[must_use]
+pub fn task_id(flow: Uuid, position: usize) -> Uuid {
+    Uuid::from_u128(flow.as_u128().wrapping_add(1 + position as u128))
+}
+
+/// The id of the flow a task submits.
+#[must_use]
+pub fn child_id(task: Uuid) -> Uuid {
+    Uuid::from_u128(task.as_u128() ^ (1 << 61))
+}

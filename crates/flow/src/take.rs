@@ -1,0 +1,195 @@
+//! A worker's transactions: joining, taking flows, leaving, and recovering what dead workers left.
+
+use std::collections::BTreeSet;
+
+use tutti_store::{Json, Tx};
+use uuid::Uuid;
+
+use crate::{
+    Result, TOPIC,
+    boundary::{self, Boundary, Written},
+    change,
+    graph::{Graph, Hands, Known, Settled, Start},
+    policy::POISON_MAX,
+    sql::{self, Flow},
+};
+
+/// A flow a worker has now, and the attempts to begin with.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) graph: Graph,
+    pub(crate) starts: Vec<Start>,
+}
+
+/// What a worker got to do.
+#[derive(Default)]
+pub(crate) struct Work {
+    pub(crate) taken: Vec<Taken>,
+    /// Flows it has already for which there is news.
+    pub(crate) nudged: Vec<Uuid>,
+    /// How many flows it looked at; some may have ended or gone on waiting at once.
+    pub(crate) looked_at: usize,
+}
+
+/// A cheap look whether there is anything to do.
+pub(crate) struct Outlook {
+    pub(crate) work: bool,
+    /// Whether something of a waiting flow is due.
+    pub(crate) due: bool,
+    /// When the next such thing is due.
+    pub(crate) next_at: Option<i64>,
+}
+
+/// Tells the database that a worker is there. `lease` and all times here are the database's.
+pub(crate) fn join(
+    tx: &mut Tx<'_>,
+    worker: Uuid,
+    instance: Uuid,
+    lease: i64,
+    known: &Known,
+) -> Result<()> {
+    let now = tx.now()?;
+    tx.exec(sql::WORKER_JOIN, (worker, instance, now + lease, now, Json(&**known)))?;
+    Ok(())
+}
+
+/// Renews the lease; `false` if others have declared this worker dead.
+pub(crate) fn beat(tx: &mut Tx<'_>, worker: Uuid, lease: i64) -> Result<bool> {
+    let now = tx.now()?;
+    Ok(tx.exec(sql::WORKER_BEAT, (worker, now + lease))? == 1)
+}
+
+/// Takes over what dead workers left. `alone` names the instance of the only process that can have the database: workers of
+/// another one are dead for certain. Answers how many there were.
+pub(crate) fn recover(tx: &mut Tx<'_>, alone: Option<Uuid>) -> Result<usize> {
+    let clock = tx.now()?;
+    let dead: Vec<Uuid> = tx.all(sql::WORKERS_DEAD, (clock, alone))?;
+    for worker in &dead {
+        give_back(tx, *worker, 1)?;
+    }
+    Ok(dead.len())
+}
+
+/// A worker gives back what it has and leaves.
+pub(crate) fn leave(tx: &mut Tx<'_>, worker: Uuid) -> Result<()> {
+    give_back(tx, worker, 0)
+}
+
+fn give_back(tx: &mut Tx<'_>, worker: Uuid, losses: i64) -> Result<()> {
+    let flows = tx.exec(sql::FLOWS_GIVE_BACK, (worker, losses))?;
+    if flows > 0 && losses > 0 {
+        tracing::warn!(%worker, flows, "flows taken from a worker that is gone");
+    }
+    tx.exec(sql::WORKER_LEAVE, (worker,))?;
+    tx.ring(TOPIC);
+    Ok(())
+}
+
+/// Looks for work without writing, for a worker that has room for so many flows.
+pub(crate) fn outlook(
+    tx: &mut Tx<'_>,
+    worker: Uuid,
+    room: usize,
+    known: &Known,
+    now: i64,
+) -> Result<Outlook> {
+    let (ready, nudged, next_at): (bool, bool, Option<i64>) =
+        tx.one(sql::WORK, (worker, Json(&**known)))?;
+    let due = next_at.is_some_and(|at| at <= now);
+    Ok(Outlook { work: (ready && room > 0) || nudged || due, due, next_at })
+}
+
+/// Takes up to `room` flows and begins their first tasks; `due` if something of a waiting flow is.
+pub(crate) fn work(
+    tx: &mut Tx<'_>,
+    worker: Uuid,
+    room: usize,
+    known: &Known,
+    due: bool,
+    now: i64,
+) -> Result<Work> {
+    if due {
+        tx.exec(sql::WAKE_DUE, (now,))?;
+    }
+    let nudged = tx.all(sql::FLOWS_NUDGED, (worker,))?;
+    let flows: Vec<Flow> = match room {
+        0 => Vec::new(),
+        _ => tx.all(sql::TAKE, (worker, room, now, Json(&**known)))?,
+    };
+    let looked_at = flows.len();
+    let taken = begin(tx, flows, known, now)?;
+    Ok(Work { taken, nudged, looked_at })
+}
+
+fn begin(tx: &mut Tx<'_>, mut flows: Vec<Flow>, known: &Known, now: i64) -> Result<Vec<Taken>> {
+    if flows.is_empty() {
+        return Ok(Vec::new());
+    }
+    flows.sort_by_key(|flow| flow.pass);
+    if let Some(pass) = flows.last().map(|flow| flow.pass).filter(|pass| *pass > 0) {
+        tx.exec(sql::PASS_REACHED, (pass,))?;
+    }
+    let nudged: Vec<Uuid> = flows.iter().filter(|flow| flow.nudged).map(|flow| flow.id).collect();
+    let news = if nudged.is_empty() { Vec::new() } else { change::inbox(tx, &nudged)? };
+    let lacking: BTreeSet<(Uuid, String)> = flows
+        .iter()
+        .filter_map(|flow| Some((flow.id, flow.lacks.clone()?)))
+        .filter(|(_, name)| !known.contains(name))
+        .collect();
+    let mut beginning = Vec::with_capacity(flows.len());
+    for mut graph in change::load(tx, flows)? {
+        graph.taken(known.clone());
+        let whose = graph.id;
+        let mut heard = None;
+        for (_, id, one) in news.iter().filter(|(flow, ..)| *flow == whose) {
+            heard = Some(*id);
+            graph.tell(one.clone().into(), Hands::Free, now, 0);
+        }
+        if let Some((_, name)) = lacking.iter().find(|(flow, _)| *flow == graph.id) {
+            graph.park(&format!("no worker knows the task `{name}`"));
+        } else if graph.head.losses >= i64::from(POISON_MAX) && !graph.head.reverting {
+            graph.park(&format!("its worker died {POISON_MAX} times without progress"));
+        }
+        graph.begin(Hands::Worker, now);
+        beginning.push((graph, heard));
+    }
+    settle(tx, beginning, now)
+}
+
+/// Writes what the beginning of these flows changed, all together; answers those that stay.
+fn settle(
+    tx: &mut Tx<'_>,
+    mut beginning: Vec<(Graph, Option<Uuid>)>,
+    now: i64,
+) -> Result<Vec<Taken>> {
+    let mut taken = Vec::with_capacity(beginning.len());
+    while !beginning.is_empty() {
+        let settled: Vec<Settled> = beginning.iter_mut().map(|(graph, _)| graph.settle()).collect();
+        let boundaries: Vec<Boundary> = beginning
+            .iter()
+            .zip(&settled)
+            .map(|((graph, heard), settled)| Boundary::of(graph, settled, *heard))
+            .collect();
+        let written = boundary::write(tx, &boundaries.iter().collect::<Vec<_>>(), now)?;
+        let mut again = Vec::new();
+        for (((mut graph, _), settled), written) in beginning.into_iter().zip(settled).zip(written)
+        {
+            match written {
+                Written::Done(arrived) if !arrived.is_empty() => {
+                    graph.head_unwritten();
+                    graph.starting(settled.starts);
+                    for arrival in arrived {
+                        graph.tell(arrival.into(), Hands::Worker, now, 0);
+                    }
+                    again.push((graph, None));
+                }
+                Written::Done(_) if settled.held => {
+                    taken.push(Taken { graph, starts: settled.starts });
+                }
+                _ => {}
+            }
+        }
+        beginning = again;
+    }
+    Ok(taken)
+}
