@@ -29,6 +29,22 @@ ALTER TABLE flow_worker ADD COLUMN handlers TEXT NOT NULL DEFAULT '[]';
 
 ALTER TABLE flow_ticket ADD COLUMN pass BIGINT NOT NULL DEFAULT 0;
 
+-- The tasks a task needs, as a JSON list; absent if there are none.
+ALTER TABLE flow_task ADD COLUMN needs TEXT;
+
+UPDATE flow_task SET needs = (
+    WITH RECURSIVE listed (number, text) AS (
+        SELECT min(edge.number), '[' || CAST(min(edge.number) AS TEXT) FROM flow_edge AS edge
+        WHERE edge.flow = flow_task.flow AND edge.successor = flow_task.number
+        UNION ALL
+        SELECT edge.number, listed.text || ',' || CAST(edge.number AS TEXT) FROM listed JOIN flow_edge AS edge
+            ON edge.flow = flow_task.flow AND edge.successor = flow_task.number
+        WHERE edge.number = (SELECT min(next.number) FROM flow_edge AS next
+            WHERE next.flow = flow_task.flow AND next.successor = flow_task.number AND next.number > listed.number)
+    )
+    SELECT listed.text || ']' FROM listed WHERE listed.number IS NOT NULL ORDER BY listed.number DESC LIMIT 1);
+DROP TABLE flow_edge;
+
 UPDATE flow SET wake_at = (SELECT min(next_at) FROM flow_task WHERE flow_task.flow = flow.id)
     WHERE state = 'waiting';
 

@@ -1,6 +1,9 @@
 //! Boundaries: what a change of a flow writes. Those of many flows are written together, each fenced by its flow's epoch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use serde_json::json;
@@ -9,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     Child, ENDED, Fate, FlowState, NewFlow, Result, TaskState, Work, change,
-    graph::{Effect, Event, Graph, Head, Settled},
+    graph::{Effect, Event, Graph, Head, Label, Settled},
     queue, sql, submit, task_id,
 };
 
@@ -18,11 +21,10 @@ use crate::{
 pub(crate) struct Boundary {
     flow: Uuid,
     epoch: i64,
-    model: Option<String>,
+    label: Arc<Label>,
     head: Option<Head>,
     held: bool,
-    /// In the order of the parameters of [`sql::TASK_WRITE`].
-    rows: Vec<Vec<Value>>,
+    changed: Vec<Changed>,
     failures: Vec<Failed>,
     looks: Vec<(usize, String, i64)>,
     added: Vec<Vec<Value>>,
@@ -33,6 +35,21 @@ pub(crate) struct Boundary {
     output: Option<String>,
     /// The last news read from the flow's inbox.
     heard: Option<Uuid>,
+}
+
+/// What changed of a task.
+#[derive(Debug)]
+struct Changed {
+    number: usize,
+    state: TaskState,
+    attempt: u32,
+    revert_attempt: u32,
+    before_revert: Option<TaskState>,
+    output: Option<String>,
+    error: Option<String>,
+    next_at: Option<i64>,
+    started: Option<i64>,
+    finished: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -79,10 +96,10 @@ impl Boundary {
         let mut boundary = Self {
             flow: graph.id,
             epoch: graph.epoch,
-            model: graph.model.clone(),
+            label: Arc::clone(&graph.label),
             head: settled.head.then(|| graph.head.clone()),
             held: settled.held,
-            rows: settled.touched.iter().map(|number| row(graph, *number)).collect(),
+            changed: settled.touched.iter().map(|number| changed(graph, *number)).collect(),
             failures: Vec::new(),
             looks: Vec::new(),
             added: Vec::new(),
@@ -130,7 +147,7 @@ impl Boundary {
 
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.head.is_none() && self.rows.is_empty() && self.heard.is_none()
+        self.head.is_none() && self.changed.is_empty() && self.heard.is_none()
     }
 
     fn ended(&self) -> Option<&Head> {
@@ -138,22 +155,20 @@ impl Boundary {
     }
 }
 
-fn row(graph: &Graph, number: usize) -> Vec<Value> {
+fn changed(graph: &Graph, number: usize) -> Changed {
     let node = &graph.nodes[number];
-    vec![
-        graph.id.to_value(),
-        number.to_value(),
-        graph.epoch.to_value(),
-        node.state.to_value(),
-        node.attempt.to_value(),
-        node.revert_attempt.to_value(),
-        node.before_revert.to_value(),
-        node.output.to_value(),
-        node.error.to_value(),
-        node.next_at.to_value(),
-        node.started.to_value(),
-        node.finished.to_value(),
-    ]
+    Changed {
+        number,
+        state: node.state,
+        attempt: node.attempt,
+        revert_attempt: node.revert_attempt,
+        before_revert: node.before_revert,
+        output: node.output.clone(),
+        error: node.error.clone(),
+        next_at: node.next_at,
+        started: node.started,
+        finished: node.finished,
+    }
 }
 
 /// Writes boundaries of different flows; answers what became of each. `now` is in microseconds since 1970, UTC.
@@ -243,24 +258,46 @@ fn write_heads(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written
 }
 
 fn write_tasks(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written]) -> Result<()> {
-    let mut rows = Vec::new();
-    for (boundary, _) in
-        boundaries.iter().zip(&*written).filter(|(_, what)| matches!(what, Written::Done(_)))
-    {
+    let stands = |what: &Written| matches!(what, Written::Done(_));
+    for (boundary, _) in boundaries.iter().zip(&*written).filter(|(_, what)| stands(what)) {
         if !boundary.added.is_empty() {
             tx.insert_many("flow_task", submit::TASK_COLUMNS, boundary.added.iter().cloned())?;
             tx.exec(sql::TASKS_GREW, (boundary.flow, boundary.tasks))?;
         }
-        rows.extend(boundary.rows.iter().cloned());
     }
-    if rows.is_empty() {
+    let changes: Vec<_> = boundaries
+        .iter()
+        .zip(&*written)
+        .filter(|(_, what)| stands(what))
+        .flat_map(|(boundary, _)| boundary.changed.iter().map(|changed| (*boundary, changed)))
+        .collect();
+    if changes.is_empty() {
         return Ok(());
     }
-    let accepted: Vec<Uuid> = tx.all_many(sql::TASK_WRITE, rows)?;
-    let accepted: BTreeSet<Uuid> = accepted.into_iter().collect();
+    let asked = changes.len() as u64;
+    let rows = changes.into_iter().map(|(boundary, changed)| {
+        (
+            boundary.flow,
+            changed.number,
+            boundary.epoch,
+            changed.state,
+            changed.attempt,
+            changed.revert_attempt,
+            changed.before_revert,
+            &changed.output,
+            &changed.error,
+            changed.next_at,
+            changed.started,
+            changed.finished,
+        )
+    });
+    if tx.exec_many(sql::TASK_WRITE, rows)? == asked {
+        return Ok(());
+    }
+    // Some were not an owner's any more: which, is asked only now, because it hardly ever happens.
     for (boundary, what) in boundaries.iter().zip(written) {
-        let fenced = !boundary.rows.is_empty() && !accepted.contains(&boundary.flow);
-        if fenced && matches!(what, Written::Done(_)) {
+        let epoch: Option<i64> = tx.maybe(sql::FLOW_EPOCH, (boundary.flow,))?;
+        if stands(what) && epoch != Some(boundary.epoch) {
             *what = Written::Fenced;
         }
     }
@@ -279,7 +316,7 @@ fn submit_child(
     if before.is_some() {
         return Ok(());
     }
-    let model = child.flow.model.clone().or_else(|| parent.model.clone());
+    let model = child.flow.model.clone().or_else(|| parent.label.model.clone());
     let flow = NewFlow { id, model, ..child.flow.clone() };
     submit::submit_child(tx, flow, (parent.flow, number, child.fate), now)
 }
@@ -297,13 +334,7 @@ fn end(tx: &mut Tx<'_>, done: &[&Boundary], now: i64) -> Result<()> {
     let flows = ended.iter().map(|(boundary, _)| (boundary.flow,));
     let released: Vec<String> = tx.all_many(sql::QUEUE_LEAVE, flows)?;
     for (boundary, head) in &ended {
-        announce_end(
-            tx,
-            boundary.flow,
-            boundary.model.as_deref(),
-            head.state,
-            head.error.as_deref(),
-        )?;
+        announce_end(tx, boundary.flow, &boundary.label, head.state, head.error.as_deref())?;
         if head.state != FlowState::Succeeded {
             change::cancel_children(tx, boundary.flow, now)?;
         }
@@ -312,7 +343,6 @@ fn end(tx: &mut Tx<'_>, done: &[&Boundary], now: i64) -> Result<()> {
             change::child_ended(tx, (parent, task), boundary.flow, head, output, now)?;
         }
     }
-    tx.ring(ENDED);
     queue::grant(tx, released, now)
 }
 
@@ -321,7 +351,7 @@ fn announce_failures(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<()> {
         let event = TaskFailed {
             task: failed.task,
             flow: boundary.flow,
-            model: boundary.model.as_deref(),
+            model: boundary.label.model.as_deref(),
             name: &failed.name,
             resource: failed.resource.as_deref(),
             state: failed.state,
@@ -332,19 +362,18 @@ fn announce_failures(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<()> {
     Ok(())
 }
 
+/// Tells the world how a flow ended.
 pub(crate) fn announce_end(
     tx: &mut Tx<'_>,
     flow: Uuid,
-    model: Option<&str>,
+    label: &Label,
     state: FlowState,
     error: Option<&str>,
 ) -> Result<()> {
-    let (kind, title): (String, String) = tx.one(sql::FLOW_LABELS, (flow,))?;
     tx.ring(ENDED);
-    Ok(tx.outbox(
-        "flow.ended",
-        &FlowEnded { flow, kind: &kind, title: &title, model, state, error },
-    )?)
+    let Label { kind, title, model } = label;
+    let event = FlowEnded { flow, kind, title, model: model.as_deref(), state, error };
+    Ok(tx.outbox("flow.ended", &event)?)
 }
 
 /// The outbox event of a flow's end. Readers ignore members they do not know.

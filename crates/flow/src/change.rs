@@ -97,20 +97,15 @@ pub(crate) fn load(tx: &mut Tx<'_>, flows: Vec<Flow>) -> Result<Vec<Graph>> {
     // As the database sorts them.
     order.sort_by_key(|(_, flow)| flow.id);
     let mut rows = tx.all::<Row>(sql::TASKS, (Json(&ids),))?.into_iter().peekable();
-    let mut edges = tx.all::<(Uuid, i64, i64)>(sql::EDGES, (Json(&ids),))?.into_iter().peekable();
     let mut graphs = Vec::with_capacity(order.len());
     for (at, flow) in order {
         let id = flow.id;
-        let mut own_rows = Vec::new();
+        let mut own = Vec::new();
         while let Some(row) = rows.next_if(|row| row.flow == id) {
-            own_rows.push(row);
-        }
-        let mut own_edges = Vec::new();
-        while let Some((_, number, successor)) = edges.next_if(|edge| edge.0 == id) {
-            own_edges.push((number, successor));
+            own.push(row);
         }
         let (whose, head) = flow.parts();
-        graphs.push((at, Graph::load(whose, head, own_rows, own_edges)?));
+        graphs.push((at, Graph::load(whose, head, own)?));
     }
     graphs.sort_by_key(|(at, _)| *at);
     Ok(graphs.into_iter().map(|(_, graph)| graph).collect())

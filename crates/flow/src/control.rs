@@ -4,8 +4,9 @@ use tutti_store::Tx;
 use uuid::Uuid;
 
 use crate::{
-    Error, FlowState, Result, TOPIC, TaskState, boundary, change,
+    Error, Fate, FlowState, Result, TOPIC, TaskState, boundary, change,
     change::News,
+    graph::Head,
     queue,
     sql::{self, Flow},
 };
@@ -85,15 +86,13 @@ pub(crate) fn end_unstarted(
     };
     tx.exec(sql::TASKS_LEFT, (flow.id, left, now))?;
     tx.exec(sql::FLOW_END_UNSTARTED, (flow.id, state, superseded_by, now))?;
-    boundary::announce_end(tx, flow.id, flow.model.as_deref(), state, None)?;
-    if let Some((parent, task)) = flow.parent.zip(flow.parent_task) {
-        let (whose, mut head) = flow.parts();
-        head.state = state;
+    let (whose, head) = flow.parts();
+    boundary::announce_end(tx, whose.id, &whose.label, state, None)?;
+    if let Some((parent, task, Fate::Joined)) = whose.parent {
+        let head = Head { state, ..head };
         change::child_ended(tx, (parent, task), whose.id, &head, None, now)?;
-        let released = tx.all(sql::QUEUE_LEAVE, (whose.id,))?;
-        return queue::grant(tx, released, now);
     }
-    let released = tx.all(sql::QUEUE_LEAVE, (flow.id,))?;
+    let released = tx.all(sql::QUEUE_LEAVE, (whose.id,))?;
     queue::grant(tx, released, now)
 }
 
@@ -178,13 +177,8 @@ pub fn abandon(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     }
     tx.exec(sql::TASKS_LEFT, (id, TaskState::Skipped, now))?;
     tx.exec(sql::FLOW_ABANDON, (id, now))?;
-    boundary::announce_end(
-        tx,
-        id,
-        flow.model.as_deref(),
-        FlowState::Abandoned,
-        flow.error.as_deref(),
-    )?;
+    let (whose, head) = flow.parts();
+    boundary::announce_end(tx, id, &whose.label, FlowState::Abandoned, head.error.as_deref())?;
     change::cancel_children(tx, id, now)?;
     // Its worker shall stop what it runs.
     tx.ring(TOPIC);

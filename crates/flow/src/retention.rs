@@ -17,7 +17,6 @@ sql! {
                 SELECT 1 FROM flow_resource AS newer
                 WHERE newer.resource = own.resource AND newer.ticket > own.ticket)))
         ORDER BY finished LIMIT $3";
-    pub(crate) EDGES = "DELETE FROM flow_edge WHERE flow IN (SELECT value FROM json_each($1))";
     pub(crate) TASKS = "DELETE FROM flow_task WHERE flow IN (SELECT value FROM json_each($1))";
     pub(crate) RESOURCES = "DELETE FROM flow_resource WHERE flow IN (SELECT value FROM json_each($1))";
     pub(crate) FLOWS = "DELETE FROM flow WHERE id IN (SELECT value FROM json_each($1))";
@@ -34,7 +33,7 @@ sql! {
 pub fn prune(tx: &mut Tx<'_>, older_than: i64, keep: u32) -> Result<usize> {
     let old: Vec<Uuid> = tx.all(OLD, (older_than, keep, BATCH_MAX))?;
     if !old.is_empty() {
-        for sql in [EDGES, TASKS, RESOURCES, FLOWS] {
+        for sql in [TASKS, RESOURCES, FLOWS] {
             tx.exec(sql, (Json(&old),))?;
         }
     }

@@ -1,11 +1,13 @@
 //! Every statement of the engine that changes something, and the rows they answer with.
 
+use std::sync::Arc;
+
 use tutti_store::{row, sql};
 use uuid::Uuid;
 
 use crate::{
     Fate, FlowState,
-    graph::{Head, Whose},
+    graph::{Head, Label, Whose},
 };
 
 row! {
@@ -14,6 +16,8 @@ row! {
     pub(crate) struct Flow {
         pub(crate) id: Uuid,
         pub(crate) epoch: i64,
+        pub(crate) kind: String,
+        pub(crate) title: String,
         pub(crate) model: Option<String>,
         pub(crate) revertible: bool,
         pub(crate) passive: bool,
@@ -54,7 +58,7 @@ impl Flow {
         let whose = Whose {
             id: self.id,
             epoch: self.epoch,
-            model: self.model,
+            label: Arc::new(Label { kind: self.kind, title: self.title, model: self.model }),
             revertible: self.revertible,
             parent: parent.map(|((flow, task), fate)| (flow, task, fate)),
         };
@@ -77,7 +81,7 @@ impl Flow {
 
 macro_rules! flow_columns {
     () => {
-        "id, epoch, model, revertible, passive, state, ending, reverting, suspended, losses, superseded_by, error, \
+        "id, epoch, kind, title, model, revertible, passive, state, ending, reverting, suspended, losses, superseded_by, error, \
          wake_at, started, finished, worker, nudged, ungranted, parent, parent_task, fate, lacks, \
          pass"
     };
@@ -117,10 +121,7 @@ sql! {
     /// What a change makes of a task, by an owner that still is one.
     pub(crate) TASK_WRITE = "UPDATE flow_task SET state = $4, attempt = $5, revert_attempt = $6, before_revert = $7,
         output = $8, error = $9, next_at = $10, started = $11, finished = $12 {rows}
-        WHERE flow = $1 AND number = $2 AND EXISTS (SELECT 1 FROM flow AS own WHERE own.id = $1 AND own.epoch = $3)
-        RETURNING flow_task.flow";
-
-    pub(crate) FLOW_LABELS = "SELECT kind, title FROM flow WHERE id = $1";
+        WHERE flow = $1 AND number = $2 AND EXISTS (SELECT 1 FROM flow AS own WHERE own.id = $1 AND own.epoch = $3)";
 
     pub(crate) FLOW_GRANTED = "UPDATE flow SET ungranted = ungranted - $2,
         state = CASE WHEN ungranted = $2 AND state = 'blocked' AND NOT passive THEN 'ready' ELSE state END {rows}
@@ -190,12 +191,9 @@ sql! {
 
     pub(crate) RESOURCES_TICKET = "UPDATE flow_resource SET ticket = $2 WHERE flow = $1";
 
-    pub(crate) TASKS = "SELECT flow, number, name, resource, input, spec, wait_key, wait_at_least, attempts_max, or_revert,
+    pub(crate) TASKS = "SELECT flow, number, name, resource, input, needs, spec, wait_key, wait_at_least, attempts_max, or_revert,
         state, attempt, revert_attempt, before_revert, output, error, next_at, started, finished
         FROM flow_task WHERE flow IN (SELECT value FROM json_each($1)) ORDER BY flow, number";
-
-    pub(crate) EDGES = "SELECT flow, number, successor FROM flow_edge
-        WHERE flow IN (SELECT value FROM json_each($1)) ORDER BY flow, number, successor";
 
     pub(crate) TASK_OF_ID = "SELECT flow, number, state, wait_key FROM flow_task WHERE id = $1";
 

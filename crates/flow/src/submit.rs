@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tutti_store::{ToValue, Tx, Value};
+use tutti_store::{Json, ToValue, Tx, Value};
 use uuid::Uuid;
 
 use crate::{
@@ -53,6 +53,7 @@ pub(crate) const TASK_COLUMNS: &[&str] = &[
     "title",
     "resource",
     "input",
+    "needs",
     "spec",
     "wait_key",
     "wait_at_least",
@@ -265,14 +266,15 @@ fn insert_resources(
 fn insert_tasks(tx: &mut Tx<'_>, flow: &NewFlow) -> Result<()> {
     let rows = flow.tasks.iter().enumerate().map(|(at, task)| task_row(flow.id, at, task));
     tx.insert_many("flow_task", TASK_COLUMNS, rows)?;
-    let edges = flow.tasks.iter().enumerate().flat_map(|(at, task)| {
-        let mut needs: BTreeSet<usize> = task.needs.iter().copied().collect();
-        needs.extend(task.bindings.iter().map(|binding| binding.task));
-        needs.extend(task.when.iter().map(|when| when.task));
-        needs.into_iter().map(move |need| vec![flow.id.to_value(), need.to_value(), at.to_value()])
-    });
-    tx.insert_many("flow_edge", &["flow", "number", "successor"], edges)?;
     Ok(())
+}
+
+/// Every task one needs, in order.
+fn needs(task: &NewTask) -> Option<Json<BTreeSet<usize>>> {
+    let bound = task.bindings.iter().map(|binding| binding.task);
+    let asked = task.when.iter().map(|when| when.task);
+    let needs: BTreeSet<usize> = task.needs.iter().copied().chain(bound).chain(asked).collect();
+    (!needs.is_empty()).then_some(Json(needs))
 }
 
 fn task_row(flow: Uuid, at: usize, task: &NewTask) -> Vec<Value> {
@@ -289,6 +291,7 @@ fn task_row(flow: Uuid, at: usize, task: &NewTask) -> Vec<Value> {
         task.resource.to_value(),
         // JSON has no NUL: it is escaped.
         Value::Text(task.input.to_string()),
+        needs(task).to_value(),
         Spec::of(task).stored().to_value(),
         wait.map(|wait| wait.key.as_str()).to_value(),
         wait.map(|wait| wait.at_least).to_value(),

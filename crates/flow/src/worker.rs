@@ -205,6 +205,7 @@ impl Worker {
                 }
             };
             tokio::select! {
+                biased;
                 () = self.0.stopping.cancelled() => return,
                 () = bell.wait() => {}
                 () = self.0.freed.notified() => {}
@@ -222,7 +223,7 @@ impl Worker {
         let outlook =
             self.0.store.read(move |tx| take::outlook(tx, id, room_asked, &asked, now())).await?;
         let due = outlook.due;
-        if !outlook.work {
+        if !outlook.work || self.is_stopping() {
             let wait = outlook.next_at.map_or(i64::MAX, |at| at - now());
             return Ok(Duration::from_micros(wait.max(0).unsigned_abs()).min(POLL));
         }

@@ -10,37 +10,45 @@ use uuid::Uuid;
 use super::{Graph, Hands, Head, Node, Row};
 use crate::{Error, Fate, Result, TaskState, Work, plan::Spec};
 
+/// What a flow is called.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Label {
+    pub(crate) kind: String,
+    pub(crate) title: String,
+    pub(crate) model: Option<String>,
+}
+
 /// The flow's row, beside its [`Head`].
 pub(crate) struct Whose {
     pub(crate) id: Uuid,
     pub(crate) epoch: i64,
-    pub(crate) model: Option<String>,
+    pub(crate) label: Arc<Label>,
     pub(crate) revertible: bool,
     /// The flow and the task that submitted it, and what it is to them.
     pub(crate) parent: Option<(Uuid, i64, Fate)>,
 }
 
 impl Graph {
-    /// A flow from the rows of its tasks, in order, and its edges (a task, then one that needs it).
-    pub(crate) fn load(
-        whose: Whose,
-        head: Head,
-        rows: Vec<Row>,
-        edges: impl IntoIterator<Item = (i64, i64)>,
-    ) -> Result<Self> {
+    /// A flow from the rows of its tasks, in order.
+    pub(crate) fn load(whose: Whose, head: Head, rows: Vec<Row>) -> Result<Self> {
         let mut nodes = Vec::with_capacity(rows.len());
+        let mut needs = Vec::with_capacity(rows.len());
         for row in rows {
-            let spec = row.spec.as_deref().map(serde_json::from_str::<Spec>).transpose();
-            let spec = spec.map_err(|error| Error::Stored {
+            let unreadable = |error| Error::Stored {
                 id: whose.id,
                 reason: format!("task {} cannot be read: {error}", row.number),
-            })?;
+            };
+            let own: Option<Vec<usize>> =
+                row.needs.as_deref().map(serde_json::from_str).transpose().map_err(unreadable)?;
+            let spec: Option<Spec> =
+                row.spec.as_deref().map(serde_json::from_str).transpose().map_err(unreadable)?;
+            needs.push(own.unwrap_or_default());
             nodes.push(Node::new(row, spec));
         }
         let mut graph = Self {
             id: whose.id,
             epoch: whose.epoch,
-            model: whose.model,
+            label: whose.label,
             revertible: whose.revertible,
             parent: whose.parent,
             written: Some(head.clone()),
@@ -62,22 +70,16 @@ impl Graph {
             children: BTreeSet::new(),
             children_told: false,
         };
-        for (need, number) in edges {
-            let (Ok(need), Ok(number)) = (usize::try_from(need), usize::try_from(number)) else {
-                continue;
-            };
-            graph.link(need, number);
+        for (number, needs) in needs.into_iter().enumerate() {
+            for need in &needs {
+                if let Some(need) = graph.nodes.get_mut(*need) {
+                    need.successors.push(number);
+                }
+            }
+            graph.nodes[number].needs = needs;
         }
         graph.derive();
         Ok(graph)
-    }
-
-    /// Notes that `number` needs `need`.
-    pub(super) fn link(&mut self, need: usize, number: usize) {
-        if need < self.nodes.len() && number < self.nodes.len() {
-            self.nodes[need].successors.push(number);
-            self.nodes[number].needs.push(need);
-        }
     }
 
     /// Everything that follows from the rows. Whatever ran when its worker was lost may have had its effect.

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::{Fate, FlowState, TaskState, policy::Trouble};
 
 pub(crate) use dynamic::Item;
-pub(crate) use load::Whose;
+pub(crate) use load::{Label, Whose};
 pub(crate) use node::{Node, Row};
 pub(crate) use settle::Settled;
 
@@ -116,7 +116,7 @@ pub(crate) enum Effect {
 pub(crate) struct Graph {
     pub(crate) id: Uuid,
     pub(crate) epoch: i64,
-    pub(crate) model: Option<String>,
+    pub(crate) label: Arc<Label>,
     pub(crate) revertible: bool,
     /// The flow and the task that submitted it, and what it is to them.
     pub(crate) parent: Option<(Uuid, i64, Fate)>,

@@ -14,6 +14,7 @@ row! {
         pub(crate) name: String,
         pub(crate) resource: Option<String>,
         pub(crate) input: String,
+        pub(crate) needs: Option<String>,
         pub(crate) spec: Option<String>,
         pub(crate) wait_key: Option<String>,
         pub(crate) wait_at_least: Option<i64>,

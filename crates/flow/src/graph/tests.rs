@@ -54,7 +54,6 @@ fn shape() -> impl Strategy<Value = Shape> {
 #[derive(Clone)]
 struct World {
     rows: Vec<Row>,
-    edges: Vec<(i64, i64)>,
     head: Head,
     fates: Vec<Fate>,
     epoch: i64,
@@ -63,14 +62,8 @@ struct World {
 
 impl World {
     fn new(shapes: &[Shape]) -> Self {
-        let mut world = Self {
-            rows: Vec::new(),
-            edges: Vec::new(),
-            head: fresh(),
-            fates: Vec::new(),
-            epoch: 0,
-            now: 1,
-        };
+        let mut world =
+            Self { rows: Vec::new(), head: fresh(), fates: Vec::new(), epoch: 0, now: 1 };
         let mut guards: Vec<usize> = Vec::new();
         for (number, shape) in shapes.iter().enumerate() {
             let guard = match shape.guard {
@@ -111,13 +104,13 @@ impl World {
             _ => None,
         };
         let spec = Spec { when: when.into_iter().collect(), work, guard, ..Spec::default() };
-        self.edges.extend(needs.iter().map(|need| (*need as i64, number as i64)));
         self.rows.push(Row {
             flow: Uuid::nil(),
             number: number as i64,
             name: "task".into(),
             resource: None,
             input: input.to_string(),
+            needs: Some(json!(needs).to_string()),
             spec: spec.stored(),
             wait_key: wait.as_ref().map(|wait| wait.key.clone()),
             wait_at_least: wait.map(|wait| wait.at_least),
@@ -144,10 +137,14 @@ impl World {
     fn load(&mut self) -> Graph {
         self.epoch += 1;
         let revertible = self.rows.iter().any(|row| row.or_revert);
-        let whose =
-            Whose { id: Uuid::nil(), epoch: self.epoch, model: None, revertible, parent: None };
-        let rows = self.rows.clone();
-        let mut graph = Graph::load(whose, self.head.clone(), rows, self.edges.clone()).unwrap();
+        let whose = Whose {
+            id: Uuid::nil(),
+            epoch: self.epoch,
+            label: std::sync::Arc::default(),
+            revertible,
+            parent: None,
+        };
+        let mut graph = Graph::load(whose, self.head.clone(), self.rows.clone()).unwrap();
         graph.taken(Known::new(["task".to_owned()].into()));
         graph
     }
@@ -165,8 +162,8 @@ impl World {
             }
         }
         for number in touched {
-            let spec = self.rows[*number].spec.clone();
-            self.rows[*number] = row(*number, &graph.nodes[*number], spec);
+            let (spec, needs) = (self.rows[*number].spec.clone(), self.rows[*number].needs.clone());
+            self.rows[*number] = Row { needs, ..row(*number, &graph.nodes[*number], spec) };
         }
         self.head = graph.head.clone();
     }
@@ -234,6 +231,7 @@ fn row(number: usize, node: &Node, spec: Option<String>) -> Row {
         name: node.name.clone(),
         resource: None,
         input: node.input.clone(),
+        needs: None,
         spec,
         wait_key: wait.as_ref().map(|wait| wait.key.clone()),
         wait_at_least: wait.map(|wait| wait.at_least),
