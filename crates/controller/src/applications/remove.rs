@@ -14,6 +14,9 @@ use crate::relations::{self, Touched};
 use crate::units::{self, Removal};
 use crate::{Error, events, secrets, sequence};
 
+/// Kind of the flows.
+const KIND: &str = "remove-application";
+
 /// Removes an application by name, on request.
 pub(super) fn request(
     tx: &mut Tx<'_>,
@@ -22,6 +25,15 @@ pub(super) fn request(
     removal: Removal,
 ) -> Result<Accepted, Error> {
     let application = find(tx, model, name)?;
+    let resource = format!("application/{name}");
+    if application.life.0 == Life::Dying && removal.force_at.is_none() {
+        // Asked for already: it is the same work.
+        if let Some(flow) = flows::unfinished(tx, model, &resource, KIND)? {
+            let messages = vec![format!("will remove application {name}")];
+            let resource = json!({ "application": name });
+            return Ok(Accepted { flow: Some(flow), resource, messages });
+        }
+    }
     let units = units::of_application(tx, &application.id)?;
     let mut tasks = Tasks::new();
     let mut messages = vec![format!("will remove application {name}")];
@@ -34,7 +46,7 @@ pub(super) fn request(
     let mut touched = Touched::new();
     remove(tx, model, &application, removal, &mut touched)?;
     let change = Change {
-        kind: "remove-application",
+        kind: KIND,
         title: format!("Remove {name}"),
         resources: vec![format!("application/{name}")],
         generation: Some(application.generation + 1),

@@ -83,6 +83,24 @@ fn unscoped(name: &str) -> &str {
     name.split_once(':').map_or(name, |(_, resource)| resource)
 }
 
+/// The flow of this kind about a resource that has not ended, the newest if there are several.
+pub(crate) fn unfinished(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    resource: &str,
+    kind: &str,
+) -> Result<Option<FlowInfo>, Error> {
+    let filter = FlowFilter {
+        resource: Some(scoped(&model.id, resource)),
+        state: FlowState::ALL.iter().copied().filter(|state| !state.is_ended()).collect(),
+        kind: Some(kind.to_owned()),
+        limit: Some(1),
+        ..FlowFilter::default()
+    };
+    let found = flows(tx, &filter)?.pop();
+    Ok(found.map(|row| show::flow(row, |_| model.name.clone())))
+}
+
 /// Cancels what is under way for a resource that is going: nobody waits for it any more.
 pub(crate) fn retire(tx: &mut Tx<'_>, model: &Model, resource: &str) -> Result<(), Error> {
     let unfinished = FlowState::ALL.iter().copied().filter(|state| !state.is_ended()).collect();
@@ -171,13 +189,20 @@ pub(crate) fn sync(
 
 /// The generation of the newest flow about a resource that ended in one of these states.
 fn newest_generation(tx: &mut Tx<'_>, resource: &str, states: &[FlowState]) -> Result<i64, Error> {
-    let filter = FlowFilter {
-        resource: Some(resource.to_owned()),
-        state: states.iter().copied().filter(|state| state.is_ended()).collect(),
-        limit: Some(10),
-        ..FlowFilter::default()
-    };
-    Ok(flows(tx, &filter)?.iter().find_map(|flow| flow.generation).unwrap_or_default())
+    let states: Vec<_> = states.iter().copied().filter(|state| state.is_ended()).collect();
+    // Mostly it is the newest; each more costs a look at its resources.
+    for limit in [1, 10] {
+        let filter = FlowFilter {
+            resource: Some(resource.to_owned()),
+            state: states.clone(),
+            limit: Some(limit),
+            ..FlowFilter::default()
+        };
+        if let Some(generation) = flows(tx, &filter)?.iter().find_map(|flow| flow.generation) {
+            return Ok(generation);
+        }
+    }
+    Ok(0)
 }
 
 fn word(state: SyncState) -> &'static str {

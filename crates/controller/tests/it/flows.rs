@@ -172,7 +172,8 @@ async fn a_resource_has_a_history() {
             let found: Vec<_> = flows.iter().map(|flow| flow.kind.as_str()).collect();
             assert_eq!(found, kinds, "{path}");
         }
-        let recent = world.get::<TaskPage>("/v1/tasks?since=10m&task_state=WAITING").await.tasks;
+        let recent =
+            world.get::<TaskPage>("/v1/tasks?since=10m&task_state=WAITING,pending").await.tasks;
         assert!(!recent.is_empty());
         let none = world.get::<TaskPage>("/v1/tasks?since=2100-01-01T00:00:00Z").await;
         assert_eq!(none, TaskPage::default());

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tutti_model::api::{FlowPage, ModelInfo, Problem, Settled};
+use tutti_store::Store;
 
 use crate::charm::charm;
 use crate::world::{Answer, World};
@@ -213,6 +214,46 @@ async fn a_request_that_is_sent_again_takes_effect_once() {
         let path = "/v1/models/m/machines";
         let answer = world.send("POST", path, &[("Idempotency-Key", &long)], &json!({})).await;
         assert_eq!(answer.status, 400, "{}", answer.body);
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_for_a_day() {
+    let mut world = World::sqlite().await;
+    world.model().await;
+    let key = [("Idempotency-Key", "k")];
+    let path = "/v1/models/m/machines";
+    world.send("POST", path, &key, &json!({})).await;
+    world.stop().await;
+    let file = world.options.data.join("tutti.db").display().to_string();
+    let store = Store::open(&file, &[]).await.unwrap();
+    const OLDER: &str = "UPDATE idempotency SET created = created - 86400000000";
+    store.write(|tx| tx.exec(OLDER, ())).await.unwrap();
+    store.close().await;
+    world.start_again().await;
+    let again = world.send("POST", path, &key, &json!({"count": 2})).await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (202, ""));
+    assert_eq!(world.get::<Vec<Value>>(path).await.len(), 3);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn who_removes_twice_gets_the_same_flow() {
+    for world in World::all().await {
+        world.model().await;
+        let agent = world.agent().await;
+        let deployed = world.deploy(&charm("db"), 1).await;
+        assert_eq!(world.ended(&deployed).await.state, "succeeded");
+        drop(agent);
+        let path = "/v1/models/m/applications/db";
+        let first = world.delete(path).await;
+        let second = world.delete(path).await;
+        assert_eq!(first.flow.as_ref().unwrap().id, second.flow.unwrap().id);
+        let _agent = world.agent().await;
+        assert_eq!(world.ended(&first).await.state, "succeeded");
+        let answer = world.send("DELETE", path, &[], &Value::Null).await;
+        assert_eq!(answer.status, 404);
         world.end().await;
     }
 }
