@@ -48,7 +48,8 @@ DROP TABLE flow_edge;
 UPDATE flow SET wake_at = (SELECT min(next_at) FROM flow_task WHERE flow_task.flow = flow.id)
     WHERE state = 'waiting';
 
-CREATE INDEX flow_ready ON flow (priority DESC, pass, ticket) WHERE state = 'ready';
+CREATE INDEX flow_ready ON flow (priority DESC, pass, ticket) WHERE state = 'ready' AND lacks IS NULL;
+CREATE INDEX flow_lacking ON flow (lacks) WHERE state = 'ready' AND lacks IS NOT NULL;
 CREATE INDEX flow_due ON flow (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX flow_parent ON flow (parent) WHERE parent IS NOT NULL;
 CREATE INDEX flow_nudged ON flow (worker) WHERE nudged;

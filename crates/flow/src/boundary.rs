@@ -179,7 +179,8 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
         written.push(Written::Done(look(tx, boundary)?));
     }
     write_heads(tx, boundaries, &mut written)?;
-    write_tasks(tx, boundaries, &mut written)?;
+    fence(tx, boundaries, &mut written)?;
+    write_tasks(tx, boundaries, &written)?;
     let done = boundaries.iter().zip(&written).filter(|(_, what)| matches!(what, Written::Done(_)));
     let done: Vec<&Boundary> = done.map(|(boundary, _)| *boundary).collect();
     for boundary in &done {
@@ -257,9 +258,9 @@ fn write_heads(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written
     Ok(())
 }
 
-fn write_tasks(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written]) -> Result<()> {
+fn write_tasks(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &[Written]) -> Result<()> {
     let stands = |what: &Written| matches!(what, Written::Done(_));
-    for (boundary, _) in boundaries.iter().zip(&*written).filter(|(_, what)| stands(what)) {
+    for (boundary, _) in boundaries.iter().zip(written).filter(|(_, what)| stands(what)) {
         if !boundary.added.is_empty() {
             tx.insert_many("flow_task", submit::TASK_COLUMNS, boundary.added.iter().cloned())?;
             tx.exec(sql::TASKS_GREW, (boundary.flow, boundary.tasks))?;
@@ -267,19 +268,17 @@ fn write_tasks(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written
     }
     let changes: Vec<_> = boundaries
         .iter()
-        .zip(&*written)
+        .zip(written)
         .filter(|(_, what)| stands(what))
         .flat_map(|(boundary, _)| boundary.changed.iter().map(|changed| (*boundary, changed)))
         .collect();
     if changes.is_empty() {
         return Ok(());
     }
-    let asked = changes.len() as u64;
     let rows = changes.into_iter().map(|(boundary, changed)| {
         (
             boundary.flow,
             changed.number,
-            boundary.epoch,
             changed.state,
             changed.attempt,
             changed.revert_attempt,
@@ -291,13 +290,26 @@ fn write_tasks(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written
             changed.finished,
         )
     });
-    if tx.exec_many(sql::TASK_WRITE, rows)? == asked {
+    tx.exec_many(sql::TASK_WRITE, rows)?;
+    Ok(())
+}
+
+/// Finds out whose boundaries change no flow's own row, by which the others are fenced.
+fn fence(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written]) -> Result<()> {
+    let unfenced = |boundary: &Boundary, what: &Written| match what {
+        Written::Done(arrived) => boundary.head.is_none() || !arrived.is_empty(),
+        _ => false,
+    };
+    let asked =
+        boundaries.iter().zip(&*written).filter(|(boundary, what)| unfenced(boundary, what));
+    let asked: Vec<_> = asked.map(|(boundary, _)| (boundary.flow, boundary.epoch)).collect();
+    if asked.is_empty() {
         return Ok(());
     }
-    // Some were not an owner's any more: which, is asked only now, because it hardly ever happens.
+    let owned: Vec<Uuid> = tx.all_many(sql::FLOW_OWNED, asked)?;
+    let owned: BTreeSet<Uuid> = owned.into_iter().collect();
     for (boundary, what) in boundaries.iter().zip(written) {
-        let epoch: Option<i64> = tx.maybe(sql::FLOW_EPOCH, (boundary.flow,))?;
-        if stands(what) && epoch != Some(boundary.epoch) {
+        if unfenced(boundary, what) && !owned.contains(&boundary.flow) {
             *what = Written::Fenced;
         }
     }

@@ -118,10 +118,12 @@ sql! {
 
     pub(crate) TASKS_GREW = "UPDATE flow SET tasks = $2 WHERE id = $1";
 
-    /// What a change makes of a task, by an owner that still is one.
-    pub(crate) TASK_WRITE = "UPDATE flow_task SET state = $4, attempt = $5, revert_attempt = $6, before_revert = $7,
-        output = $8, error = $9, next_at = $10, started = $11, finished = $12 {rows}
-        WHERE flow = $1 AND number = $2 AND EXISTS (SELECT 1 FROM flow AS own WHERE own.id = $1 AND own.epoch = $3)";
+    /// The flows that are still an owner's.
+    pub(crate) FLOW_OWNED = "SELECT flow.id FROM flow {rows} WHERE flow.id = $1 AND flow.epoch = $2";
+
+    /// What a change makes of a task.
+    pub(crate) TASK_WRITE = "UPDATE flow_task SET state = $3, attempt = $4, revert_attempt = $5, before_revert = $6,
+        output = $7, error = $8, next_at = $9, started = $10, finished = $11 {rows} WHERE flow = $1 AND number = $2";
 
     pub(crate) FLOW_GRANTED = "UPDATE flow SET ungranted = ungranted - $2,
         state = CASE WHEN ungranted = $2 AND state = 'blocked' AND NOT passive THEN 'ready' ELSE state END {rows}
@@ -149,13 +151,20 @@ sql! {
     pub(crate) FLOWS_UNSTARTED = concat!("SELECT ", flow_columns!(), " FROM flow
         WHERE converge AND started IS NULL AND finished IS NULL AND resources = $1 AND kind = $2 ORDER BY ticket DESC");
 
-    /// Takes ready flows, but not those that lack a handler only others know. A worker that was declared dead and does not
-    /// know yet gets nothing: nobody would take that over again.
+    /// Flows to take, those first whose turn it is.
+    pub(crate) READY = "SELECT id FROM flow WHERE state = 'ready' AND lacks IS NULL
+        ORDER BY priority DESC, pass, ticket LIMIT $1";
+
+    /// Flows that lack a handler this worker knows, or nobody, so that somebody has to set them aside.
+    pub(crate) LACKING = concat!("SELECT id FROM flow WHERE state = 'ready' AND lacks IS NOT NULL AND (", takeable!("$2"), ")
+        ORDER BY lacks LIMIT $1");
+
+    /// Takes a ready flow. A worker that was declared dead and does not know yet gets nothing: nobody would take that over
+    /// again.
     pub(crate) TAKE = concat!("UPDATE flow SET state = CASE WHEN reverting THEN 'reverting' ELSE 'running' END,
-        worker = $1, epoch = epoch + 1, started = coalesce(started, $3), wake_at = NULL
-        WHERE id IN (SELECT id FROM flow WHERE state = 'ready' AND (lacks IS NULL OR ", takeable!("$4"), ")
-            ORDER BY priority DESC, pass, ticket LIMIT $2)
-        AND EXISTS (SELECT 1 FROM flow_worker WHERE flow_worker.id = $1) RETURNING ", flow_columns!());
+        worker = $2, epoch = epoch + 1, started = coalesce(started, $3), wake_at = NULL {rows}
+        WHERE id = $1 AND state = 'ready' AND EXISTS (SELECT 1 FROM flow_worker WHERE flow_worker.id = $2)
+        RETURNING ", flow_columns!());
 
     pub(crate) FLOWS_NUDGED = "SELECT id FROM flow WHERE worker = $1 AND nudged";
 
@@ -164,7 +173,8 @@ sql! {
 
     /// Whether a worker has anything to do, and when at the latest it will.
     pub(crate) WORK = concat!("SELECT
-        EXISTS (SELECT 1 FROM flow WHERE state = 'ready' AND (lacks IS NULL OR ", takeable!("$2"), ")),
+        EXISTS (SELECT 1 FROM flow WHERE state = 'ready' AND lacks IS NULL)
+        OR EXISTS (SELECT 1 FROM flow WHERE state = 'ready' AND lacks IS NOT NULL AND (", takeable!("$2"), ")),
         EXISTS (SELECT 1 FROM flow WHERE worker = $1 AND nudged),
         (SELECT min(wake_at) FROM flow WHERE wake_at IS NOT NULL)");
 

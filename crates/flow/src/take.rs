@@ -112,10 +112,12 @@ pub(crate) fn work(
         tx.exec(sql::WAKE_DUE, (now,))?;
     }
     let nudged = tx.all(sql::FLOWS_NUDGED, (worker,))?;
-    let flows: Vec<Flow> = match room {
-        0 => Vec::new(),
-        _ => tx.all(sql::TAKE, (worker, room, now, Json(&**known)))?,
-    };
+    let mut ids: Vec<Uuid> = tx.all(sql::READY, (room,))?;
+    if ids.len() < room {
+        let lacking: Vec<Uuid> = tx.all(sql::LACKING, (room - ids.len(), Json(&**known)))?;
+        ids.extend(lacking);
+    }
+    let flows: Vec<Flow> = tx.all_many(sql::TAKE, ids.into_iter().map(|id| (id, worker, now)))?;
     let looked_at = flows.len();
     let taken = begin(tx, flows, known, now)?;
     Ok(Work { taken, nudged, looked_at })

@@ -395,8 +395,10 @@ async fn connect(server: &Server) -> Result<Client> {
             tracing::warn!(%error, "connection to the database lost");
         }
     });
-    // Plans made while a queue table is empty would scan it for ever, hence no sequential scans.
-    let settings = format!("SET search_path TO {}; SET enable_seqscan TO off", server.schema);
+    // Plans made while a queue table is empty would scan it for ever, hence no sequential scans. Where there is no other
+    // way, they are counted as so dear that the server would compile the statement first, for a second.
+    let settings =
+        format!("SET search_path TO {}; SET enable_seqscan TO off; SET jit TO off", server.schema);
     client.batch_execute(&settings).await.map_err(failed)?;
     Ok(client)
 }
