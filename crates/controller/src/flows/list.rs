@@ -19,7 +19,7 @@ use tutti_model::duration::parse_duration;
 use tutti_store::Tx;
 use uuid::Uuid;
 
-use super::{scoped, show};
+use super::{find, scoped, show};
 use crate::http::{Query, Segments};
 use crate::state::{Shared, State};
 use crate::{Error, clock, models};
@@ -45,6 +45,7 @@ pub(super) fn routes() -> Router<Arc<State>> {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct FlowQuery {
+    id: String,
     model: String,
     #[serde(alias = "resource_id")]
     resource: String,
@@ -60,6 +61,7 @@ struct FlowQuery {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct TaskQuery {
+    id: String,
     model: String,
     #[serde(alias = "resource_id")]
     resource: String,
@@ -87,7 +89,7 @@ struct HistoryQuery {
 impl HistoryQuery {
     fn of(self, model: String, resource: String) -> FlowQuery {
         let Self { state, kind, since, limit, after } = self;
-        FlowQuery { model, resource, state, kind, since, limit, after }
+        FlowQuery { id: String::new(), model, resource, state, kind, since, limit, after }
     }
 }
 
@@ -176,6 +178,11 @@ fn find_flows(
     query: &FlowQuery,
     wanted: &FlowFilter,
 ) -> Result<Vec<FlowRow>, Error> {
+    if !query.id.is_empty() {
+        let ids = find::flows(tx, &query.id, wanted.limit.unwrap_or(PAGE))?.into_iter();
+        let found = ids.map(|id| query::flow(tx, id)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(found.into_iter().flatten().collect());
+    }
     let mut found = Vec::new();
     for (model, resource) in places(tx, &query.model, &query.resource)? {
         let filter = FlowFilter { model, resource, ..wanted.clone() };
@@ -230,6 +237,11 @@ fn find_tasks(
     query: &TaskQuery,
     wanted: &TaskFilter,
 ) -> Result<Vec<TaskRow>, Error> {
+    if !query.id.is_empty() {
+        let ids = find::tasks(tx, &query.id, wanted.limit.unwrap_or(PAGE))?.into_iter();
+        let found = ids.map(|id| query::task(tx, id)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(found.into_iter().flatten().collect());
+    }
     let mut found = Vec::new();
     for (model, resource) in places(tx, &query.model, &query.resource)? {
         let filter = TaskFilter { model, resource, ..wanted.clone() };
