@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tutti_store::Store;
 
 use crate::{
-    Result, Task,
+    Action, Clock, Moment, Result, Task,
     task::{Handlers, Typed},
     worker::{Settings, Worker},
 };
@@ -45,7 +45,13 @@ impl Engine {
     /// An engine on a database opened with this crate's [`MIGRATIONS`](crate::MIGRATIONS).
     #[must_use]
     pub fn builder(store: Store) -> Builder {
-        let settings = Settings { flows_max: FLOWS_MAX, lease: LEASE, grace: GRACE };
+        let settings = Settings {
+            flows_max: FLOWS_MAX,
+            lease: LEASE,
+            grace: GRACE,
+            clock: Clock::new(),
+            probe: None,
+        };
         Builder { store, handlers: Handlers::new(), settings }
     }
 
@@ -96,6 +102,20 @@ impl Builder {
         self
     }
 
+    /// The clock by which retries and sleeps are due; the system's by default.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.settings.clock = clock;
+        self
+    }
+
+    /// Asks what shall happen at every [`Point`](crate::Point): for tests.
+    #[must_use]
+    pub fn probe(mut self, probe: impl Fn(&Moment) -> Action + Send + Sync + 'static) -> Self {
+        self.settings.probe = Some(Arc::new(probe));
+        self
+    }
+
     /// Joins the workers, takes over what dead ones left, and begins. Call it within a tokio runtime.
     ///
     /// # Errors
@@ -117,6 +137,6 @@ impl Builder {
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Builder").field("store", &self.store).finish_non_exhaustive()
     }
 }
