@@ -163,6 +163,33 @@ async fn an_item_that_fails_under_a_controller_gives_the_next_run_a_new_list() {
 }
 
 #[tokio::test]
+async fn a_flow_that_is_run_again_finds_its_items_again() {
+    for site in Site::all().await {
+        let flow =
+            over(json!([1, 2])).add(act_each("m")).add(act("r").inject("from_run", 2).or_revert());
+        let id = site.run(flow).await.id;
+        site.wants(move |tx| retry(tx, id)).await.unwrap();
+        assert_eq!(site.ended(id).await.state, FlowState::Succeeded);
+        assert_eq!(site.tasks(id).await.len(), 5);
+        // Among items of several runs too.
+        let values = vec![json!([1, 2]), json!([1]), json!([3, 4])];
+        let flow = linear("g")
+            .retry(Controller::ForEach { values })
+            .providing("items")
+            .add(act_each("m"))
+            .add(act("r").rebind("value", "made").inject("from_run", 2));
+        let id = site.run(flow).await.id;
+        site.log.take();
+        site.log.add("+r [1]");
+        site.wants(move |tx| retry(tx, id)).await.unwrap();
+        assert_eq!(site.ended(id).await.state, FlowState::Succeeded);
+        let tasks = site.tasks(id).await;
+        assert_eq!(tasks[1].output, Some(json!([1])));
+        site.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_list_of_lists() {
     for site in Site::all().await {
         let flow = over(json!([[1], [2, 3]]))
