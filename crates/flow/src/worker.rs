@@ -26,6 +26,9 @@ use crate::{
 /// The longest sleep between looks for work: what a lost wake-up costs.
 const POLL: Duration = Duration::from_secs(1);
 
+/// How long a busy worker takes flows without looking what else there is.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// The shortest sleep between two looks that found nothing, when another worker is about to do what is due.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -195,8 +198,9 @@ impl Worker {
 
     async fn take_work(&self) {
         let mut bell = self.0.store.bell(TOPIC);
+        let mut hungry = None;
         loop {
-            let pause = match self.look().await {
+            let pause = match self.look(&mut hungry).await {
                 Ok(pause) => pause,
                 Err(error) => {
                     tracing::warn!(%error, "looking for work failed");
@@ -211,27 +215,44 @@ impl Worker {
                 () = self.0.freed.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
+            // What was written together frees several places: they are filled together.
+            tokio::task::yield_now().await;
         }
     }
 
-    /// Takes what there is; answers how long to sleep if nothing wakes the worker before.
-    async fn look(&self) -> Result<Duration> {
+    /// Takes what there is; answers how long to sleep if nothing wakes the worker before. `hungry` is set if there is probably
+    /// more than was taken last: the time of the last look around, which is not needed again so soon.
+    async fn look(&self, hungry: &mut Option<Instant>) -> Result<Duration> {
         let life = self.life();
         let (id, known) = (life.id, self.0.known.clone());
         let room = self.0.settings.flows_max.saturating_sub(lock(&self.0.held).len());
-        let (asked, room_asked) = (known.clone(), room);
+        if hungry.is_some_and(|looked| looked.elapsed() < LOOK) && room > 0 && !self.is_stopping() {
+            if self.take(&life, room, false).await? == room {
+                return Ok(LOOK);
+            }
+            *hungry = None;
+        }
+        let looked = Instant::now();
         let outlook =
-            self.0.store.read(move |tx| take::outlook(tx, id, room_asked, &asked, now())).await?;
+            self.0.store.read(move |tx| take::outlook(tx, id, room, &known, now())).await?;
         let due = outlook.due;
         if !outlook.work || self.is_stopping() {
             let wait = outlook.next_at.map_or(i64::MAX, |at| at - now());
             return Ok(Duration::from_micros(wait.max(0).unsigned_abs()).min(POLL));
         }
+        let looked_at = self.take(&life, room, due).await?;
+        *hungry = (room > 0 && looked_at == room).then_some(looked);
+        Ok(if looked_at == 0 { PAUSE } else { Duration::ZERO })
+    }
+
+    /// Takes up to `room` flows; answers how many it looked at.
+    async fn take(&self, life: &Life, room: usize, due: bool) -> Result<usize> {
+        let (id, known) = (life.id, self.0.known.clone());
         let work =
             self.0.store.write(move |tx| take::work(tx, id, room, &known, due, now())).await?;
-        let idle = work.looked_at == 0;
+        let looked_at = work.looked_at;
         self.accept(work, &life.over);
-        Ok(if idle { PAUSE } else { Duration::ZERO })
+        Ok(looked_at)
     }
 
     /// Begins what was taken in a life.
