@@ -69,7 +69,7 @@ pub(crate) fn begin(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
 fn settle(tx: &mut Tx<'_>, mut graph: Graph, now: i64) -> Result<()> {
     loop {
         let settled = graph.settle();
-        let boundary = Boundary::of(&graph, &settled, None);
+        let boundary = Boundary::of(&graph, None, &settled, &[]);
         if graph.head.state == FlowState::Ready {
             tx.ring(TOPIC);
         }

@@ -13,7 +13,7 @@ use tutti_store::Store;
 use uuid::Uuid;
 
 use crate::{
-    FlowState, Result, Task,
+    Action, Clock, FlowState, Moment, Result, Task,
     ended::Watch,
     task::{Handlers, Typed},
     worker::{Settings, Worker},
@@ -49,7 +49,13 @@ impl Engine {
     /// An engine on a database opened with this crate's [`MIGRATIONS`](crate::MIGRATIONS).
     #[must_use]
     pub fn builder(store: Store) -> Builder {
-        let settings = Settings { flows_max: FLOWS_MAX, lease: LEASE, grace: GRACE };
+        let settings = Settings {
+            flows_max: FLOWS_MAX,
+            lease: LEASE,
+            grace: GRACE,
+            clock: Clock::new(),
+            probe: None,
+        };
         Builder { store, handlers: Handlers::new(), settings }
     }
 
@@ -108,6 +114,20 @@ impl Builder {
         self
     }
 
+    /// The clock by which retries and sleeps are due; the system's by default.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.settings.clock = clock;
+        self
+    }
+
+    /// Asks what shall happen at every [`Point`](crate::Point): for tests.
+    #[must_use]
+    pub fn probe(mut self, probe: impl Fn(&Moment) -> Action + Send + Sync + 'static) -> Self {
+        self.settings.probe = Some(Arc::new(probe));
+        self
+    }
+
     /// Joins the workers, takes over what dead ones left, and begins. Call it within a tokio runtime.
     ///
     /// # Errors
@@ -131,6 +151,6 @@ impl Builder {
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Builder").field("store", &self.store).finish_non_exhaustive()
     }
 }

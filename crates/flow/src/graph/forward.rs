@@ -213,7 +213,7 @@ impl Graph {
     /// A task failed for good: its controller decides what follows, or else its own policy.
     fn fail(&mut self, number: usize, message: &str, ending: FlowState) {
         self.change(number).error = Some(message.to_owned());
-        self.finish(number, TaskState::Failed);
+        self.finish_failed(number, TaskState::Failed);
         let blamed = self.nodes[number].spec().item_of.map_or(number, |(list, _)| list);
         if blamed != number && self.nodes[blamed].finished.is_none() {
             return self.fail(blamed, message, ending);

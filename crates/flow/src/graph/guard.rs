@@ -91,7 +91,7 @@ impl Graph {
             return self.run_again(guard);
         }
         self.change(guard).before_revert = None;
-        self.finish(guard, TaskState::Failed);
+        self.finish_failed(guard, TaskState::Failed);
         match self.nodes[guard].guard() {
             Some(outer) => self.guard_failed(outer, &message),
             None => self.end_with(FlowState::Reverted, &message),

@@ -109,6 +109,8 @@ pub(crate) enum Effect {
     Submit { number: usize },
     /// Cancel the flows its tasks wait for.
     CancelChildren,
+    /// Tell the world that a task failed for good, or could not be undone.
+    Failed { number: usize, state: TaskState, error: Option<String> },
 }
 
 /// A flow in memory.
@@ -174,6 +176,11 @@ impl Graph {
         self.known = known;
     }
 
+    /// Sets it aside because it kills its workers: one that is being undone as stuck.
+    pub(crate) fn give_up(&mut self, message: &str) {
+        if self.head.reverting { self.give_up_reverting(message) } else { self.park(message) }
+    }
+
     /// Sets it aside as poison.
     pub(crate) fn park(&mut self, message: &str) {
         self.end_with(FlowState::Parked, message);
@@ -214,6 +221,13 @@ impl Graph {
         if !ended_before {
             self.open = self.open.saturating_sub(1);
         }
+    }
+
+    /// Ends a task that failed for good, and tells the world: it may be undone at once, and nobody would see.
+    fn finish_failed(&mut self, number: usize, state: TaskState) {
+        self.finish(number, state);
+        let error = self.nodes[number].error.clone();
+        self.effects.push(Effect::Failed { number, state, error });
     }
 
     /// Wakes a task at a time.

@@ -7,5 +7,6 @@ mod flows;
 mod query;
 mod queues;
 mod random;
+mod recovery;
 mod signals;
 mod world;
