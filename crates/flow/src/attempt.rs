@@ -41,7 +41,7 @@ impl Worker {
         let span = tracing::info_span!(
             "task", flow = %graph.id, %task, name = node.name, attempt = start.attempt, reverting
         );
-        let timeouts = node.spec().timeouts;
+        let timeouts = graph.timeouts(&start);
         let handler = self.handlers().get(node.name.as_str()).cloned();
         let (name, input) = (node.name.clone(), graph.input(start.number));
         let probed = self.probe().map(|_| self.clone());

@@ -32,9 +32,10 @@ pub(crate) struct Boundary {
     added: Vec<Vec<Value>>,
     tasks: usize,
     children: Vec<(usize, Child)>,
-    cancel_children: bool,
     /// It has tasks that wait for signals.
     waits: bool,
+    /// Flows of its tasks whose results nobody wants any more.
+    cancels: Vec<Uuid>,
     parent: Option<(Uuid, i64, Fate)>,
     output: Option<String>,
     /// The news read from the flow's inbox.
@@ -118,8 +119,8 @@ impl Boundary {
             added: Vec::new(),
             tasks: graph.nodes.len(),
             children: Vec::new(),
-            cancel_children: false,
             waits: false,
+            cancels: Vec::new(),
             parent: graph.parent,
             output: None,
             heard: heard.to_vec(),
@@ -139,7 +140,6 @@ impl Boundary {
                         boundary.children.push((*number, (**child).clone()));
                     }
                 }
-                Effect::CancelChildren => boundary.cancel_children = true,
                 Effect::Failed { number, state, error } => boundary.failures.push(Failed {
                     task: task_id(graph.id, *number),
                     name: graph.nodes[*number].name.clone(),
@@ -147,6 +147,9 @@ impl Boundary {
                     state: *state,
                     error: error.clone(),
                 }),
+                Effect::Cancel { number } => {
+                    boundary.cancels.push(crate::child_id(task_id(graph.id, *number)));
+                }
             }
         }
         if graph.head.state.is_ended() {
@@ -154,7 +157,7 @@ impl Boundary {
             boundary.waits = graph.nodes.iter().any(waits);
         }
         if graph.parent.is_some() && graph.head.state == FlowState::Succeeded {
-            boundary.output = graph.nodes.last().and_then(|node| node.output.clone());
+            boundary.output = graph.last_output();
         }
         boundary
     }
@@ -384,9 +387,8 @@ fn submit_child(
     now: i64,
 ) -> Result<()> {
     let id = crate::child_id(task_id(parent.flow, number));
-    let before: Option<(i64, Option<Uuid>)> = tx.maybe(sql::FLOW_OWNER, (id,))?;
-    if before.is_some() {
-        return Ok(());
+    if let Some(before) = tx.maybe::<sql::Flow>(sql::FLOW, (id,))? {
+        return change::child_again(tx, before, now);
     }
     let model = child.flow.model.clone().or_else(|| parent.label.model.clone());
     let flow = NewFlow { id, model, ..child.flow.clone() };
@@ -397,8 +399,8 @@ fn submit_child(
 fn end(tx: &mut Tx<'_>, done: &[&Boundary], now: i64) -> Result<()> {
     let ended: Vec<(&Boundary, &Head)> =
         done.iter().filter_map(|boundary| Some((*boundary, boundary.ended()?))).collect();
-    for boundary in done.iter().filter(|boundary| boundary.cancel_children) {
-        change::cancel_children(tx, boundary.flow, now)?;
+    for child in done.iter().flat_map(|boundary| &boundary.cancels) {
+        change::cancel_child(tx, *child, now)?;
     }
     if ended.is_empty() {
         return Ok(());

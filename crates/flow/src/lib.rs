@@ -55,7 +55,7 @@ pub use plan::{
     Then, Timeouts, Wait, When, Work, child_id, task_id,
 };
 pub use probe::{Action, Moment, Point};
-pub use query::{FlowFilter, FlowRow, TaskFilter, TaskRow, WaitingFor};
+pub use query::{FlowFilter, FlowRow, LogLine, TaskFilter, TaskRow, WaitingFor};
 pub use retention::{prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
 pub use state::{Fate, FlowState, TaskState, UnknownState};

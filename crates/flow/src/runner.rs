@@ -14,7 +14,7 @@ use crate::{
     graph::{Event, Graph, Hands, Start},
     policy::Trouble,
     take::Taken,
-    worker::{Life, Worker, random},
+    worker::{Held, Life, Worker, random},
 };
 
 /// Wait before the database is asked again after it failed.
@@ -183,13 +183,20 @@ impl Worker {
     /// Runs a flow that was taken until it ends, has to wait, or is another's.
     pub(crate) fn run_flow(&self, taken: Taken, life: &Life) {
         let nudge = Arc::new(Notify::new());
-        let cancelled = life.over.child_token();
+        let over = life.over.child_token();
+        let cancelled = over.child_token();
         let (id, epoch) = (taken.graph.id, taken.graph.epoch);
-        self.hold(id, epoch, cancelled.clone(), Arc::clone(&nudge));
+        let held = Held {
+            epoch,
+            cancelled: cancelled.clone(),
+            nudge: Arc::clone(&nudge),
+            over: over.clone(),
+        };
+        self.hold(id, held);
         let runner = Runner::new(self.clone(), life.id, taken.graph, cancelled, nudge);
-        let (worker, over) = (self.clone(), life.over.clone());
+        let worker = self.clone();
         self.spawn(async move {
-            // A flow of a life that is over is dropped wherever it stands: it is another's.
+            // A flow that is lost is dropped wherever it stands: it is another's.
             over.run_until_cancelled(runner.run(taken.starts)).await;
             worker.let_go(id, epoch);
         });

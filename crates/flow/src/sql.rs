@@ -169,6 +169,8 @@ sql! {
         WHERE id = $1 AND state = 'ready' AND EXISTS (SELECT 1 FROM flow_worker WHERE flow_worker.id = $2)
         RETURNING ", flow_columns!());
 
+    pub(crate) FLOWS_OWNED = "SELECT id, epoch FROM flow WHERE worker = $1";
+
     pub(crate) FLOWS_NUDGED = "SELECT id FROM flow WHERE worker = $1 AND nudged";
 
     /// Wakes the flows without a worker of which something is due.
@@ -216,8 +218,8 @@ sql! {
 
     /// Puts what has not succeeded back to the start.
     pub(crate) TASKS_AGAIN = "UPDATE flow_task SET state = 'pending', attempt = 0, revert_attempt = 0,
-        before_revert = NULL, output = NULL, error = NULL, next_at = NULL, started = NULL, finished = NULL
-        WHERE flow = $1 AND state <> 'succeeded'";
+        before_revert = NULL, output = NULL, error = NULL, next_at = NULL, progress = NULL, started = NULL,
+        finished = NULL WHERE flow = $1 AND state <> 'succeeded'";
 
     /// Lets a stuck flow try again to undo what it could not.
     pub(crate) TASKS_REVERT_AGAIN = "UPDATE flow_task SET state = 'reverting', revert_attempt = 0, next_at = NULL
@@ -253,6 +255,8 @@ sql! {
         WHERE flow IN (SELECT value FROM json_each($1)) ORDER BY flow, id";
 
     pub(crate) INBOX_HEARD = "DELETE FROM flow_inbox WHERE flow = $1 AND id IN (SELECT value FROM json_each($2))";
+
+    pub(crate) INBOX_CLEAR = "DELETE FROM flow_inbox WHERE flow = $1";
 
     pub(crate) FLOW_HEARD = "UPDATE flow SET nudged = EXISTS (SELECT 1 FROM flow_inbox WHERE flow_inbox.flow = flow.id
         AND flow_inbox.id NOT IN (SELECT value FROM json_each($3))) WHERE id = $1 AND epoch = $2";

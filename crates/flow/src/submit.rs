@@ -105,6 +105,10 @@ fn ready(flow: NewFlow, ticket: i64, now: i64) -> FlowRow {
         finished: None,
         resources,
         waiting_for: Vec::new(),
+        priority: flow.priority,
+        parent: None,
+        suspended: false,
+        wake_at: None,
     }
 }
 

@@ -59,6 +59,11 @@ pub(crate) fn beat(tx: &mut Tx<'_>, worker: Uuid, lease: i64) -> Result<bool> {
     Ok(tx.exec(sql::WORKER_BEAT, (worker, now + lease))? == 1)
 }
 
+/// The flows a worker has, with the epochs under which it has them.
+pub(crate) fn owned(tx: &mut Tx<'_>, worker: Uuid) -> Result<Vec<(Uuid, i64)>> {
+    Ok(tx.all(sql::FLOWS_OWNED, (worker,))?)
+}
+
 /// Takes over what dead workers left. `alone` names the instance of the only process that can have the database: workers of
 /// another one are dead for certain. Answers how many there were.
 pub(crate) fn recover(tx: &mut Tx<'_>, alone: Option<Uuid>) -> Result<usize> {

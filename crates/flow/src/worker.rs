@@ -78,12 +78,14 @@ pub(crate) struct Life {
 }
 
 /// A flow this worker has.
-struct Held {
+pub(crate) struct Held {
     /// The take it belongs to: a flow given back can be taken again before its last attempt has noticed.
-    epoch: i64,
-    cancelled: CancellationToken,
+    pub(crate) epoch: i64,
+    pub(crate) cancelled: CancellationToken,
     /// Rings when there is news for it.
-    nudge: Arc<Notify>,
+    pub(crate) nudge: Arc<Notify>,
+    /// Drops it wherever it stands.
+    pub(crate) over: CancellationToken,
 }
 
 impl Worker {
@@ -310,14 +312,27 @@ impl Worker {
         }
     }
 
-    pub(crate) fn hold(
-        &self,
-        flow: Uuid,
-        epoch: i64,
-        cancelled: CancellationToken,
-        nudge: Arc<Notify>,
-    ) {
-        lock(&self.0.held).insert(flow, Held { epoch, cancelled, nudge });
+    pub(crate) fn hold(&self, flow: Uuid, held: Held) {
+        lock(&self.0.held).insert(flow, held);
+    }
+
+    /// Drops what is not this worker's any more, such as a flow that somebody gave up.
+    async fn drop_lost(&self) -> Result<()> {
+        // What is taken while the database answers is not asked about.
+        let held: Vec<(Uuid, i64)> =
+            lock(&self.0.held).iter().map(|(id, held)| (*id, held.epoch)).collect();
+        if held.is_empty() {
+            return Ok(());
+        }
+        let id = self.life().id;
+        let own = self.0.store.read(move |tx| take::owned(tx, id)).await?;
+        let flows = lock(&self.0.held);
+        for (flow, epoch) in held.into_iter().filter(|one| !own.contains(one)) {
+            if let Some(lost) = flows.get(&flow).filter(|held| held.epoch == epoch) {
+                lost.over.cancel();
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn let_go(&self, flow: Uuid, epoch: i64) {
@@ -356,6 +371,9 @@ impl Worker {
             };
             if alive {
                 confirmed = asked;
+                if let Err(error) = self.drop_lost().await {
+                    tracing::warn!(%error, "looking for flows lost failed");
+                }
                 continue;
             }
             tracing::error!(worker = %id, "lease lost: everything under way is dropped");

@@ -107,8 +107,8 @@ pub(crate) enum Effect {
     Add(Vec<Item>),
     /// Submit the flow of a task.
     Submit { number: usize },
-    /// Cancel the flows its tasks wait for.
-    CancelChildren,
+    /// Cancel the flow a task waits for.
+    Cancel { number: usize },
     /// Tell the world that a task failed for good, or could not be undone.
     Failed { number: usize, state: TaskState, error: Option<String> },
 }
@@ -146,8 +146,8 @@ pub(crate) struct Graph {
     unwinding: BTreeMap<Option<usize>, Unwinding>,
     /// Tasks that wait for a flow of theirs to end.
     children: BTreeSet<usize>,
-    /// Those flows have been told to end.
-    children_told: bool,
+    /// Those whose flows have been told to end.
+    children_told: BTreeSet<usize>,
 }
 
 impl Graph {

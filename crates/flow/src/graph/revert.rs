@@ -70,7 +70,8 @@ impl Graph {
         let runs = |number: &usize| {
             self.active.contains(number) && self.nodes[*number].state == TaskState::Running
         };
-        !halted && !outer && !self.guarded(guard).iter().any(runs)
+        let busy = |number: &usize| runs(number) || self.children.contains(number);
+        !halted && !outer && !self.guarded(guard).iter().any(busy)
     }
 
     /// Forward attempts under way.

@@ -4,6 +4,7 @@
 
 mod crash;
 mod flows;
+mod patterns;
 mod query;
 mod queues;
 mod random;
