@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     Child, ENDED, Fate, FlowState, NewFlow, Result, TaskState, Work, change,
-    graph::{Effect, Event, Graph, Head, Label, Settled},
+    graph::{Effect, Event, Graph, Head, Label, Node, Settled},
     queue, sql, submit, task_id,
 };
 
@@ -32,6 +32,8 @@ pub(crate) struct Boundary {
     added: Vec<Vec<Value>>,
     tasks: usize,
     children: Vec<(usize, Child)>,
+    /// It has tasks that wait for signals.
+    waits: bool,
     /// Flows of its tasks whose results nobody wants any more.
     cancels: Vec<Uuid>,
     parent: Option<(Uuid, i64, Fate)>,
@@ -117,6 +119,7 @@ impl Boundary {
             added: Vec::new(),
             tasks: graph.nodes.len(),
             children: Vec::new(),
+            waits: false,
             cancels: Vec::new(),
             parent: graph.parent,
             output: None,
@@ -148,6 +151,10 @@ impl Boundary {
                     boundary.cancels.push(crate::child_id(task_id(graph.id, *number)));
                 }
             }
+        }
+        if graph.head.state.is_ended() {
+            let waits = |node: &Node| matches!(node.work(), Work::Wait(_));
+            boundary.waits = graph.nodes.iter().any(waits);
         }
         if graph.parent.is_some() && graph.head.state == FlowState::Succeeded {
             boundary.output = graph.last_output();
@@ -204,6 +211,13 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
     forget_heard(tx, boundaries, &written)?;
     let done = boundaries.iter().zip(&written).filter(|(_, what)| matches!(what, Written::Done(_)));
     let done: Vec<&Boundary> = done.map(|(boundary, _)| *boundary).collect();
+    let begun = done.iter().flat_map(|boundary| {
+        boundary.looks.iter().map(|(number, key, at_least)| (key, boundary.flow, number, at_least))
+    });
+    let begun: Vec<_> = begun.collect();
+    if !begun.is_empty() {
+        tx.exec_many(sql::WAIT_BEGIN, begun)?;
+    }
     for boundary in &done {
         for (number, child) in &boundary.children {
             submit_child(tx, boundary, *number, child, now)?;
@@ -393,6 +407,11 @@ fn end(tx: &mut Tx<'_>, done: &[&Boundary], now: i64) -> Result<()> {
     }
     let flows = ended.iter().map(|(boundary, _)| (boundary.flow,));
     let released: Vec<String> = tx.all_many(sql::QUEUE_LEAVE, flows)?;
+    let waited = ended.iter().filter(|(boundary, _)| boundary.waits);
+    let waited: Vec<_> = waited.map(|(boundary, _)| (boundary.flow,)).collect();
+    if !waited.is_empty() {
+        tx.exec_many(sql::WAITS_END, waited)?;
+    }
     for (boundary, head) in &ended {
         announce_end(tx, boundary.flow, &boundary.label, head.state, head.error.as_deref())?;
         if head.state != FlowState::Succeeded {

@@ -10,9 +10,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tutti_store::Store;
+use uuid::Uuid;
 
 use crate::{
-    Action, Clock, Moment, Result, Task,
+    Action, Clock, FlowState, Moment, Result, Task,
+    ended::Watch,
     task::{Handlers, Typed},
     worker::{Settings, Worker},
 };
@@ -29,6 +31,8 @@ const LEASE: Duration = Duration::from_secs(15);
 /// A running worker. Dropping it drops the attempts under way, as a crash would; [`stop`](Engine::stop) ends in good order.
 #[derive(Debug)]
 pub struct Engine {
+    store: Store,
+    watch: Watch,
     stopping: CancellationToken,
     killed: CancellationToken,
     running: Option<JoinHandle<()>>,
@@ -53,6 +57,14 @@ impl Engine {
             probe: None,
         };
         Builder { store, handlers: Handlers::new(), settings }
+    }
+
+    /// How a flow ended, once it has; combine it with a timeout. Cheap however many flows are waited for.
+    ///
+    /// # Errors
+    /// [`Error::NoFlow`](crate::Error::NoFlow); storage errors.
+    pub async fn ended(&self, id: Uuid) -> Result<FlowState> {
+        self.watch.ended(&self.store, id).await
     }
 
     /// Takes nothing more, lets running tasks end (telling them, and dropping those that take longer than the grace), and gives
@@ -122,6 +134,8 @@ impl Builder {
     /// Storage errors.
     pub async fn start(self) -> Result<Engine> {
         let (stopping, killed) = (CancellationToken::new(), CancellationToken::new());
+        let watch = Watch::start(self.store.clone(), killed.child_token());
+        let store = self.store.clone();
         let worker = Worker::join(
             self.store,
             Arc::new(self.handlers),
@@ -131,7 +145,7 @@ impl Builder {
         )
         .await?;
         let running = Some(tokio::spawn(worker.run()));
-        Ok(Engine { stopping, killed, running })
+        Ok(Engine { store, watch, stopping, killed, running })
     }
 }
 

@@ -239,8 +239,15 @@ sql! {
 
     pub(crate) SIGNAL_GONE = "DELETE FROM flow_signal WHERE key = $1";
 
-    pub(crate) TASKS_WAITING = "SELECT flow, number FROM flow_task WHERE wait_key = $1 AND finished IS NULL
-        AND state IN ('waiting', 'retrying') AND wait_at_least <= $2 ORDER BY flow, number";
+    pub(crate) TASKS_WAITING = "SELECT flow, number FROM flow_wait WHERE key = $1 ORDER BY flow, number";
+
+    /// Those a signal is for wait no more.
+    pub(crate) WAITS_OVER = "DELETE FROM flow_wait WHERE key = $1 AND at_least <= $2 RETURNING flow, number";
+
+    pub(crate) WAIT_BEGIN = "INSERT INTO flow_wait (key, flow, number, at_least) SELECT $1, $2, $3, $4 {rows} WHERE TRUE
+        ON CONFLICT (key, flow, number) DO NOTHING";
+
+    pub(crate) WAITS_END = "DELETE FROM flow_wait {rows} WHERE flow = $1";
 
     pub(crate) INBOX_ADD = "INSERT INTO flow_inbox (flow, id, event) VALUES ($1, $2, $3)";
 

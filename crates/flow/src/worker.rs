@@ -27,6 +27,9 @@ use crate::{
 /// The longest sleep between looks for work: what a lost wake-up costs.
 const POLL: Duration = Duration::from_secs(1);
 
+/// How long a busy worker takes flows without looking what else there is.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// The shortest sleep between two looks that found nothing, when another worker is about to do what is due.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -220,8 +223,9 @@ impl Worker {
 
     async fn take_work(&self) {
         let mut bell = self.0.store.bell(TOPIC);
+        let mut hungry = None;
         loop {
-            let due = match self.look().await {
+            let due = match self.look(&mut hungry).await {
                 Ok(due) => due,
                 Err(error) => {
                     tracing::warn!(%error, "looking for work failed");
@@ -236,11 +240,14 @@ impl Worker {
                 () = self.0.freed.notified() => {}
                 () = self.clock().reaches(due) => {}
             }
+            // What was written together frees several places: they are filled together.
+            tokio::task::yield_now().await;
         }
     }
 
-    /// Takes what there is; answers when to look again if nothing wakes the worker before.
-    async fn look(&self) -> Result<i64> {
+    /// Takes what there is; answers when to look again if nothing wakes the worker before. `hungry` is set if there is
+    /// probably more than was taken last: the time of the last look around, which is not needed again so soon.
+    async fn look(&self, hungry: &mut Option<Instant>) -> Result<i64> {
         if self.0.unsure.load(Ordering::Relaxed) {
             self.disown().await?;
         }
@@ -248,22 +255,35 @@ impl Worker {
         let life = self.life();
         let (id, known) = (life.id, self.0.known.clone());
         let room = self.0.settings.flows_max.saturating_sub(lock(&self.0.held).len());
-        let (asked, room_asked) = (known.clone(), room);
-        let outlook =
-            self.0.store.read(move |tx| take::outlook(tx, id, room_asked, &asked, now)).await?;
+        if hungry.is_some_and(|looked| looked.elapsed() < LOOK) && room > 0 && !self.is_stopping() {
+            if self.take(&life, room, false).await? == room {
+                return Ok(now + micros(LOOK));
+            }
+            *hungry = None;
+        }
+        let looked = Instant::now();
+        let outlook = self.0.store.read(move |tx| take::outlook(tx, id, room, &known, now)).await?;
         let due = outlook.due;
         if !outlook.work || self.is_stopping() {
             let poll = now + micros(POLL);
             return Ok(outlook.next_at.map_or(poll, |at| at.min(poll)));
         }
+        let looked_at = self.take(&life, room, due).await?;
+        *hungry = (room > 0 && looked_at == room).then_some(looked);
+        Ok(if looked_at == 0 { now + micros(PAUSE) } else { now })
+    }
+
+    /// Takes up to `room` flows; answers how many it looked at.
+    async fn take(&self, life: &Life, room: usize, due: bool) -> Result<usize> {
+        let (id, known, now) = (life.id, self.0.known.clone(), self.clock().now());
         self.reach(Point::BeforeTake, None).await?;
         self.0.unsure.store(true, Ordering::Relaxed);
         let work = self.0.store.write(move |tx| take::work(tx, id, room, &known, due, now)).await?;
         self.reach(Point::AfterTake, None).await?;
         self.0.unsure.store(false, Ordering::Relaxed);
-        let idle = work.looked_at == 0;
-        self.accept(work, &life);
-        Ok(if idle { now + micros(PAUSE) } else { now })
+        let looked_at = work.looked_at;
+        self.accept(work, life);
+        Ok(looked_at)
     }
 
     /// Gives back what a take may have given to this worker without its knowing.
