@@ -9,7 +9,8 @@ use crate::Result;
 const BATCH_MAX: u32 = 200;
 
 sql! {
-    // A parent that has not ended may ask what became of its child. A failed flow that is the newest about a resource still explains the state the resource is in.
+    // A parent that has not ended may ask what became of its child.
+    // A failed flow that is the newest about a resource still explains the state the resource is in.
     pub(crate) OLD = "SELECT id FROM flow WHERE finished < $1 AND state <> 'stuck'
         AND NOT EXISTS (SELECT 1 FROM flow AS above WHERE above.id = flow.parent AND above.finished IS NULL)
         AND ticket <= (SELECT last FROM flow_ticket WHERE id = 1) - $2
