@@ -1,10 +1,11 @@
-//! Development commands of Tutti: `cargo xtask demo`, `test`, `tidy`, `bench`, `crash`.
+//! Development commands of Tutti: `cargo xtask demo`, `test`, `tidy`, `bench`, `crash`, `chaos`.
 //!
 //! Each command says what it runs. Nothing but cargo is needed to start one: what else is missing
 //! is installed on the way ([`setup`]).
 
 mod acceptance;
 mod bench;
+mod chaos;
 mod demo;
 mod postgresql;
 mod setup;
@@ -35,6 +36,8 @@ enum Command {
     Bench(bench::Options),
     /// Kill controller and agent at random during mixed operations, then check that all converges.
     Crash(acceptance::CrashOptions),
+    /// Kill processes that share one PostgreSQL and run flows, at random; then check what they did.
+    Chaos(chaos::Options),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Bench(options) => bench::run(&options),
         Command::Crash(options) => acceptance::crash(&options),
+        Command::Chaos(options) => chaos::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,8 @@
 DROP INDEX flow_ready;
 DROP INDEX flow_task_unblocked;
 DROP INDEX flow_task_retry;
+DROP INDEX flow_task_failed;
+DROP INDEX flow_task_wait;
 ALTER TABLE flow DROP COLUMN open;
 ALTER TABLE flow DROP COLUMN active;
 ALTER TABLE flow_task DROP COLUMN blockers;
@@ -78,3 +80,23 @@ CREATE TABLE flow_log (
     line TEXT NOT NULL,
     PRIMARY KEY (flow, number, id)
 );
+
+-- Who waits for what. No index of the tasks' own table has a column that changes while they run: so PostgreSQL can update
+-- their rows in place.
+CREATE TABLE flow_wait (
+    key TEXT NOT NULL,
+    flow TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    at_least BIGINT NOT NULL,
+    PRIMARY KEY (key, flow, number)
+);
+
+CREATE INDEX flow_wait_flow ON flow_wait (flow);
+CREATE INDEX flow_task_key ON flow_task (wait_key) WHERE wait_key IS NOT NULL;
+
+INSERT INTO flow_wait (key, flow, number, at_least)
+    SELECT wait_key, flow, number, coalesce(wait_at_least, 0) FROM flow_task
+    WHERE wait_key IS NOT NULL AND finished IS NULL AND state IN ('waiting', 'retrying');
+
+-- PostgreSQL: ALTER TABLE flow_task SET (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
+-- PostgreSQL: ALTER TABLE flow SET (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);

@@ -1,15 +1,16 @@
 //! One attempt at one task: its handler, within its time.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
-    Failure, TaskContext, Timeouts,
-    graph::{Graph, Start},
+    Action, Failure, Point, TaskContext, Timeouts,
+    graph::{Graph, Left, Start},
     policy::Trouble,
+    task::Handler,
     task_id,
     worker::Worker,
 };
@@ -40,20 +41,46 @@ impl Worker {
         let span = tracing::info_span!(
             "task", flow = %graph.id, %task, name = node.name, attempt = start.attempt, reverting
         );
-        let timeouts = node.spec().timeouts;
+        let timeouts = graph.timeouts(&start);
         let handler = self.handlers().get(node.name.as_str()).cloned();
         let (name, input) = (node.name.clone(), graph.input(start.number));
+        let probed = self.probe().map(|_| self.clone());
         let attempt = async move {
             let Some(handler) = handler else { return Err(Trouble::NoHandler(name)) };
             let input = input.map_err(|message| Trouble::Failed(Failure::Terminal(message)))?;
             let alive = context.alive.clone();
-            let run = match start.revert {
-                None => handler.execute(context, input),
-                Some(left) => handler.revert(context, input, left),
+            let run = match (probed, start.revert) {
+                (None, None) => handler.execute(context, input),
+                (None, Some(left)) => handler.revert(context, input, left),
+                (Some(worker), left) => Box::pin(worker.probed(handler, context, input, left)),
             };
             within(timeouts, &alive, AssertUnwindSafe(run).catch_unwind()).await
         };
         async move { (start.number, attempt.instrument(span).await) }
+    }
+
+    /// Runs a handler with what a test wants to happen around it.
+    async fn probed(
+        self,
+        handler: Arc<dyn Handler>,
+        context: TaskContext,
+        input: String,
+        left: Option<Left>,
+    ) -> Result<String, Failure> {
+        let (before, after) = match left {
+            None => (Point::BeforeExecute, Point::AfterExecute),
+            Some(_) => (Point::BeforeRevert, Point::AfterRevert),
+        };
+        let run = || match left.clone() {
+            None => handler.execute(context.clone(), input.clone()),
+            Some(left) => handler.revert(context.clone(), input.clone(), left),
+        };
+        self.reach_task(before, &context).await?;
+        let result = run().await;
+        match self.reach_task(after, &context).await? {
+            Action::Repeat => run().await,
+            _ => result,
+        }
     }
 }
 

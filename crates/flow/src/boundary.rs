@@ -7,12 +7,12 @@ use std::{
 
 use serde::Serialize;
 use serde_json::json;
-use tutti_store::{ToValue as _, Tx, Value};
+use tutti_store::{Json, ToValue as _, Tx, Value};
 use uuid::Uuid;
 
 use crate::{
     Child, ENDED, Fate, FlowState, NewFlow, Result, TaskState, Work, change,
-    graph::{Effect, Event, Graph, Head, Label, Settled},
+    graph::{Effect, Event, Graph, Head, Label, Node, Settled},
     queue, sql, submit, task_id,
 };
 
@@ -21,6 +21,8 @@ use crate::{
 pub(crate) struct Boundary {
     flow: Uuid,
     epoch: i64,
+    /// The worker that has the flow.
+    owner: Option<Uuid>,
     label: Arc<Label>,
     head: Option<Head>,
     held: bool,
@@ -30,11 +32,16 @@ pub(crate) struct Boundary {
     added: Vec<Vec<Value>>,
     tasks: usize,
     children: Vec<(usize, Child)>,
-    cancel_children: bool,
+    /// It has tasks that wait for signals.
+    waits: bool,
+    /// Flows of its tasks whose results nobody wants any more.
+    cancels: Vec<Uuid>,
     parent: Option<(Uuid, i64, Fate)>,
     output: Option<String>,
-    /// The last news read from the flow's inbox.
-    heard: Option<Uuid>,
+    /// The news read from the flow's inbox.
+    heard: Vec<Uuid>,
+    /// It was written before, perhaps: nobody answered.
+    again: bool,
 }
 
 /// What changed of a task.
@@ -91,11 +98,18 @@ impl From<Arrival> for Event {
 }
 
 impl Boundary {
-    /// What is to be written of a change that was settled; `heard` is the last of the news it took in.
-    pub(crate) fn of(graph: &Graph, settled: &Settled, heard: Option<Uuid>) -> Self {
+    /// What is to be written of a change that was settled, by the worker that has the flow, if one has; `heard` is the news it
+    /// took in.
+    pub(crate) fn of(
+        graph: &Graph,
+        owner: Option<Uuid>,
+        settled: &Settled,
+        heard: &[Uuid],
+    ) -> Self {
         let mut boundary = Self {
             flow: graph.id,
             epoch: graph.epoch,
+            owner,
             label: Arc::clone(&graph.label),
             head: settled.head.then(|| graph.head.clone()),
             held: settled.held,
@@ -105,23 +119,13 @@ impl Boundary {
             added: Vec::new(),
             tasks: graph.nodes.len(),
             children: Vec::new(),
-            cancel_children: false,
+            waits: false,
+            cancels: Vec::new(),
             parent: graph.parent,
             output: None,
-            heard,
+            heard: heard.to_vec(),
+            again: false,
         };
-        for number in &settled.touched {
-            let node = &graph.nodes[*number];
-            if matches!(node.state, TaskState::Failed | TaskState::RevertFailed) {
-                boundary.failures.push(Failed {
-                    task: task_id(graph.id, *number),
-                    name: node.name.clone(),
-                    resource: node.resource.clone(),
-                    state: node.state,
-                    error: node.error.clone(),
-                });
-            }
-        }
         for effect in &settled.effects {
             match effect {
                 Effect::Look { .. } if graph.head.state.is_ended() => {}
@@ -136,18 +140,36 @@ impl Boundary {
                         boundary.children.push((*number, (**child).clone()));
                     }
                 }
-                Effect::CancelChildren => boundary.cancel_children = true,
+                Effect::Failed { number, state, error } => boundary.failures.push(Failed {
+                    task: task_id(graph.id, *number),
+                    name: graph.nodes[*number].name.clone(),
+                    resource: graph.nodes[*number].resource.clone(),
+                    state: *state,
+                    error: error.clone(),
+                }),
+                Effect::Cancel { number } => {
+                    boundary.cancels.push(crate::child_id(task_id(graph.id, *number)));
+                }
             }
         }
+        if graph.head.state.is_ended() {
+            let waits = |node: &Node| matches!(node.work(), Work::Wait(_));
+            boundary.waits = graph.nodes.iter().any(waits);
+        }
         if graph.parent.is_some() && graph.head.state == FlowState::Succeeded {
-            boundary.output = graph.nodes.last().and_then(|node| node.output.clone());
+            boundary.output = graph.last_output();
         }
         boundary
     }
 
+    /// The same once more, after nobody answered whether it is written.
+    pub(crate) fn again(self) -> Self {
+        Self { again: true, ..self }
+    }
+
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.head.is_none() && self.changed.is_empty() && self.heard.is_none()
+        self.head.is_none() && self.changed.is_empty() && self.heard.is_empty()
     }
 
     fn ended(&self) -> Option<&Head> {
@@ -175,16 +197,28 @@ fn changed(graph: &Graph, number: usize) -> Changed {
 pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Result<Vec<Written>> {
     let mut written = Vec::with_capacity(boundaries.len());
     for boundary in boundaries {
-        hear(tx, boundary)?;
-        written.push(Written::Done(look(tx, boundary)?));
+        let arrived = look(tx, boundary)?;
+        if arrived.is_empty() && !boundary.heard.is_empty() {
+            let heard = (boundary.flow, boundary.epoch, Json(&boundary.heard));
+            tx.exec(sql::FLOW_HEARD, heard)?;
+        }
+        written.push(Written::Done(arrived));
     }
     write_heads(tx, boundaries, &mut written)?;
     fence(tx, boundaries, &mut written)?;
+    add_tasks(tx, boundaries, &written)?;
     write_tasks(tx, boundaries, &written)?;
+    forget_heard(tx, boundaries, &written)?;
     let done = boundaries.iter().zip(&written).filter(|(_, what)| matches!(what, Written::Done(_)));
     let done: Vec<&Boundary> = done.map(|(boundary, _)| *boundary).collect();
+    let begun = done.iter().flat_map(|boundary| {
+        boundary.looks.iter().map(|(number, key, at_least)| (key, boundary.flow, number, at_least))
+    });
+    let begun: Vec<_> = begun.collect();
+    if !begun.is_empty() {
+        tx.exec_many(sql::WAIT_BEGIN, begun)?;
+    }
     for boundary in &done {
-        announce_failures(tx, boundary)?;
         for (number, child) in &boundary.children {
             submit_child(tx, boundary, *number, child, now)?;
         }
@@ -193,12 +227,30 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
     Ok(written)
 }
 
-fn hear(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<()> {
-    if let Some(heard) = boundary.heard {
-        tx.exec(sql::INBOX_HEARD, (boundary.flow, heard))?;
-        tx.exec(sql::FLOW_HEARD, (boundary.flow, boundary.epoch))?;
+/// Forgets news together with writing what came of it. What is not written yet is to be heard again after a crash.
+fn forget_heard(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &[Written]) -> Result<()> {
+    for (boundary, what) in boundaries.iter().zip(written) {
+        if !boundary.heard.is_empty() && *what == Written::Done(Vec::new()) {
+            tx.exec(sql::INBOX_HEARD, (boundary.flow, Json(&boundary.heard)))?;
+        }
     }
     Ok(())
+}
+
+/// Whether a boundary written again was written before. A flow let go by it is not asked about: it is another's.
+fn is_written(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<bool> {
+    if !boundary.again {
+        return Ok(false);
+    }
+    for changed in &boundary.changed {
+        let stored: Option<(TaskState, u32, u32, Option<i64>)> =
+            tx.maybe(sql::TASK_STANDS, (boundary.flow, changed.number))?;
+        let (attempt, revert_attempt) = (changed.attempt, changed.revert_attempt);
+        if stored != Some((changed.state, attempt, revert_attempt, changed.finished)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn look(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<Vec<Arrival>> {
@@ -240,6 +292,7 @@ fn write_heads(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written
                 head.started.to_value(),
                 head.finished.to_value(),
                 head.lacks.to_value(),
+                boundary.owner.to_value(),
             ])
         })
         .collect();
@@ -250,22 +303,32 @@ fn write_heads(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written
     let accepted: BTreeSet<Uuid> = accepted.into_iter().collect();
     for (boundary, what) in boundaries.iter().zip(written) {
         if to_write(boundary, what) && !accepted.contains(&boundary.flow) {
-            let epoch: Option<i64> = tx.maybe(sql::FLOW_EPOCH, (boundary.flow,))?;
-            let owner = epoch == Some(boundary.epoch);
-            *what = if owner { Written::Nudged } else { Written::Fenced };
+            let owner: Option<(i64, Option<Uuid>)> = tx.maybe(sql::FLOW_OWNER, (boundary.flow,))?;
+            let own = owner == Some((boundary.epoch, boundary.owner));
+            *what = if own { Written::Nudged } else { Written::Fenced };
         }
+    }
+    Ok(())
+}
+
+/// Adds the tasks of lists and announces failures: what must not be done twice if the boundary is written again.
+fn add_tasks(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &[Written]) -> Result<()> {
+    for (boundary, what) in boundaries.iter().zip(written) {
+        let nothing = boundary.added.is_empty() && boundary.failures.is_empty();
+        if nothing || !matches!(what, Written::Done(_)) || is_written(tx, boundary)? {
+            continue;
+        }
+        if !boundary.added.is_empty() {
+            tx.insert_many("flow_task", submit::TASK_COLUMNS, boundary.added.iter().cloned())?;
+            tx.exec(sql::TASKS_GREW, (boundary.flow, boundary.tasks))?;
+        }
+        announce_failures(tx, boundary)?;
     }
     Ok(())
 }
 
 fn write_tasks(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &[Written]) -> Result<()> {
     let stands = |what: &Written| matches!(what, Written::Done(_));
-    for (boundary, _) in boundaries.iter().zip(written).filter(|(_, what)| stands(what)) {
-        if !boundary.added.is_empty() {
-            tx.insert_many("flow_task", submit::TASK_COLUMNS, boundary.added.iter().cloned())?;
-            tx.exec(sql::TASKS_GREW, (boundary.flow, boundary.tasks))?;
-        }
-    }
     let changes: Vec<_> = boundaries
         .iter()
         .zip(written)
@@ -324,9 +387,8 @@ fn submit_child(
     now: i64,
 ) -> Result<()> {
     let id = crate::child_id(task_id(parent.flow, number));
-    let before: Option<i64> = tx.maybe(sql::FLOW_EPOCH, (id,))?;
-    if before.is_some() {
-        return Ok(());
+    if let Some(before) = tx.maybe::<sql::Flow>(sql::FLOW, (id,))? {
+        return change::child_again(tx, before, now);
     }
     let model = child.flow.model.clone().or_else(|| parent.label.model.clone());
     let flow = NewFlow { id, model, ..child.flow.clone() };
@@ -337,14 +399,19 @@ fn submit_child(
 fn end(tx: &mut Tx<'_>, done: &[&Boundary], now: i64) -> Result<()> {
     let ended: Vec<(&Boundary, &Head)> =
         done.iter().filter_map(|boundary| Some((*boundary, boundary.ended()?))).collect();
-    for boundary in done.iter().filter(|boundary| boundary.cancel_children) {
-        change::cancel_children(tx, boundary.flow, now)?;
+    for child in done.iter().flat_map(|boundary| &boundary.cancels) {
+        change::cancel_child(tx, *child, now)?;
     }
     if ended.is_empty() {
         return Ok(());
     }
     let flows = ended.iter().map(|(boundary, _)| (boundary.flow,));
     let released: Vec<String> = tx.all_many(sql::QUEUE_LEAVE, flows)?;
+    let waited = ended.iter().filter(|(boundary, _)| boundary.waits);
+    let waited: Vec<_> = waited.map(|(boundary, _)| (boundary.flow,)).collect();
+    if !waited.is_empty() {
+        tx.exec_many(sql::WAITS_END, waited)?;
+    }
     for (boundary, head) in &ended {
         announce_end(tx, boundary.flow, &boundary.label, head.state, head.error.as_deref())?;
         if head.state != FlowState::Succeeded {

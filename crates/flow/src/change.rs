@@ -6,7 +6,7 @@ use tutti_store::{Json, Tx};
 use uuid::Uuid;
 
 use crate::{
-    Error, FlowState, Result, TOPIC,
+    Error, Fate, FlowState, Result, TOPIC,
     boundary::{self, Boundary, Written},
     graph::{Event, Graph, Hands, Head, Row},
     sql::{self, Flow},
@@ -69,7 +69,7 @@ pub(crate) fn begin(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
 fn settle(tx: &mut Tx<'_>, mut graph: Graph, now: i64) -> Result<()> {
     loop {
         let settled = graph.settle();
-        let boundary = Boundary::of(&graph, &settled, None);
+        let boundary = Boundary::of(&graph, None, &settled, &[]);
         if graph.head.state == FlowState::Ready {
             tx.ring(TOPIC);
         }
@@ -120,13 +120,38 @@ pub(crate) fn inbox(tx: &mut Tx<'_>, flows: &[Uuid]) -> Result<Vec<(Uuid, Uuid, 
 /// Cancels the children of a flow that must not outlive it.
 pub(crate) fn cancel_children(tx: &mut Tx<'_>, parent: Uuid, now: i64) -> Result<()> {
     let children: Vec<Uuid> = tx.all(sql::CHILDREN, (parent,))?;
-    for child in children {
-        match crate::control::cancel_at(tx, child, now) {
-            Ok(()) | Err(Error::Ended { .. } | Error::Reverting { .. }) => {}
-            Err(error) => return Err(error),
+    children.into_iter().try_for_each(|child| cancel_child(tx, child, now))
+}
+
+/// Cancels a flow whose result nobody wants any more.
+pub(crate) fn cancel_child(tx: &mut Tx<'_>, child: Uuid, now: i64) -> Result<()> {
+    match crate::control::cancel_at(tx, child, now) {
+        Ok(()) | Err(Error::NoFlow { .. } | Error::Ended { .. } | Error::Reverting { .. }) => {
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A task whose flow was submitted before runs again: a flow that has succeeded stays, another is run again.
+pub(crate) fn child_again(tx: &mut Tx<'_>, child: Flow, now: i64) -> Result<()> {
+    let (id, joined) = (child.id, child.fate == Some(Fate::Joined));
+    let Some((parent, task)) = child.parent.zip(child.parent_task) else { return Ok(()) };
+    if child.finished.is_none() {
+        return Ok(());
+    }
+    if child.state != FlowState::Succeeded {
+        match crate::control::retry_at(tx, id, now) {
+            Err(Error::NotRetryable { .. }) => {}
+            done => return done,
         }
     }
-    Ok(())
+    if !joined {
+        return Ok(());
+    }
+    let graph = load_one(tx, child)?;
+    let output = graph.last_output();
+    child_ended(tx, (parent, task), id, &graph.head, output.as_deref(), now)
 }
 
 /// Tells a parent how the flow ended that one of its tasks waits for.

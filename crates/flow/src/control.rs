@@ -103,6 +103,10 @@ pub(crate) fn end_unstarted(
 /// [`Error::NoFlow`]; [`Error::NotRetryable`]; storage errors.
 pub fn retry(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     let now = tx.now()?;
+    retry_at(tx, id, now)
+}
+
+pub(crate) fn retry_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
     match flow.state {
         FlowState::Stuck => {
@@ -163,7 +167,8 @@ pub fn skip(tx: &mut Tx<'_>, task: Uuid) -> Result<()> {
     }
 }
 
-/// Gives a flow up as it is, whoever has it: its worker can change nothing any more, its resources are released, and its
+/// Gives a flow up as it is, whoever has it: its worker can change nothing any more and drops what it runs when it next
+/// renews its lease, its resources are released, and its
 /// children that must not outlive it are cancelled.
 ///
 /// # Errors
@@ -177,21 +182,34 @@ pub fn abandon(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     }
     tx.exec(sql::TASKS_LEFT, (id, TaskState::Skipped, now))?;
     tx.exec(sql::FLOW_ABANDON, (id, now))?;
+    tx.exec(sql::WAITS_END, (id,))?;
     let (whose, head) = flow.parts();
     boundary::announce_end(tx, id, &whose.label, FlowState::Abandoned, head.error.as_deref())?;
     change::cancel_children(tx, id, now)?;
-    // Its worker shall stop what it runs.
-    tx.ring(TOPIC);
     let released = tx.all(sql::QUEUE_LEAVE, (id,))?;
     queue::grant(tx, released, now)
+}
+
+/// Whether somebody above waits for the flow and holds its resources.
+fn runs_under_parent(tx: &mut Tx<'_>, flow: &Flow) -> Result<bool> {
+    let Some(parent) = flow.parent.filter(|_| flow.fate == Some(Fate::Joined)) else {
+        return Ok(false);
+    };
+    let parent: Option<Flow> = tx.maybe(sql::FLOW, (parent,))?;
+    Ok(parent.is_some_and(|parent| parent.finished.is_none()))
 }
 
 /// Puts a flow that has ended to the end of its queues; with an ending, it is reverted there.
 fn requeue(tx: &mut Tx<'_>, flow: Flow, ending: Option<FlowState>, now: i64) -> Result<()> {
     let id = flow.id;
+    // What came too late for it to hear is not meant for it now.
+    tx.exec(sql::INBOX_CLEAR, (id,))?;
     let (ticket, _): (i64, i64) = tx.one(sql::TICKET, ())?;
-    let resources: Vec<(String, bool)> = tx.all(sql::RESOURCES, (id,))?;
+    let mut resources: Vec<(String, bool)> = tx.all(sql::RESOURCES, (id,))?;
     tx.exec(sql::RESOURCES_TICKET, (id, ticket))?;
+    if runs_under_parent(tx, &flow)? {
+        resources.clear();
+    }
     let mut ungranted = 0_i64;
     for (name, exclusive) in resources {
         let granted = queue::is_free(tx, &name, exclusive)?;

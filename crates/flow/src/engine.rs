@@ -1,8 +1,8 @@
 //! The engine: a worker that takes flows, runs their tasks and keeps its lease.
 //!
-//! One loop takes work, woken by the topic's bell, by a retry that is due, or by a freed place. Each attempt is a tokio task
-//! of its own that runs the handler, records how it ended, and goes on with what that made possible, so a chain of tasks
-//! costs one commit each. A second loop renews the lease; if that fails for too long, or others have declared this worker
+//! One loop takes work, woken by the topic's bell, by a time that has come, or by a freed place. Each flow taken is a tokio
+//! task of its own that runs its attempts, records how they ended, and goes on with what that made possible, so a chain of
+//! tasks costs one commit each. A second loop renews the lease; if that fails for too long, or others have declared this worker
 //! dead, every attempt is dropped and the worker starts over under a new id.
 
 use std::{sync::Arc, time::Duration};
@@ -10,9 +10,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tutti_store::Store;
+use uuid::Uuid;
 
 use crate::{
-    Result, Task,
+    Action, Clock, FlowState, Moment, Result, Task,
+    ended::Watch,
     task::{Handlers, Typed},
     worker::{Settings, Worker},
 };
@@ -29,6 +31,8 @@ const LEASE: Duration = Duration::from_secs(15);
 /// A running worker. Dropping it drops the attempts under way, as a crash would; [`stop`](Engine::stop) ends in good order.
 #[derive(Debug)]
 pub struct Engine {
+    store: Store,
+    watch: Watch,
     stopping: CancellationToken,
     killed: CancellationToken,
     running: Option<JoinHandle<()>>,
@@ -45,8 +49,22 @@ impl Engine {
     /// An engine on a database opened with this crate's [`MIGRATIONS`](crate::MIGRATIONS).
     #[must_use]
     pub fn builder(store: Store) -> Builder {
-        let settings = Settings { flows_max: FLOWS_MAX, lease: LEASE, grace: GRACE };
+        let settings = Settings {
+            flows_max: FLOWS_MAX,
+            lease: LEASE,
+            grace: GRACE,
+            clock: Clock::new(),
+            probe: None,
+        };
         Builder { store, handlers: Handlers::new(), settings }
+    }
+
+    /// How a flow ended, once it has; combine it with a timeout. Cheap however many flows are waited for.
+    ///
+    /// # Errors
+    /// [`Error::NoFlow`](crate::Error::NoFlow); storage errors.
+    pub async fn ended(&self, id: Uuid) -> Result<FlowState> {
+        self.watch.ended(&self.store, id).await
     }
 
     /// Takes nothing more, lets running tasks end (telling them, and dropping those that take longer than the grace), and gives
@@ -96,12 +114,28 @@ impl Builder {
         self
     }
 
+    /// The clock by which retries and sleeps are due; the system's by default.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.settings.clock = clock;
+        self
+    }
+
+    /// Asks what shall happen at every [`Point`](crate::Point): for tests.
+    #[must_use]
+    pub fn probe(mut self, probe: impl Fn(&Moment) -> Action + Send + Sync + 'static) -> Self {
+        self.settings.probe = Some(Arc::new(probe));
+        self
+    }
+
     /// Joins the workers, takes over what dead ones left, and begins. Call it within a tokio runtime.
     ///
     /// # Errors
     /// Storage errors.
     pub async fn start(self) -> Result<Engine> {
         let (stopping, killed) = (CancellationToken::new(), CancellationToken::new());
+        let watch = Watch::start(self.store.clone(), killed.child_token());
+        let store = self.store.clone();
         let worker = Worker::join(
             self.store,
             Arc::new(self.handlers),
@@ -111,12 +145,12 @@ impl Builder {
         )
         .await?;
         let running = Some(tokio::spawn(worker.run()));
-        Ok(Engine { stopping, killed, running })
+        Ok(Engine { store, watch, stopping, killed, running })
     }
 }
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Builder").field("store", &self.store).finish_non_exhaustive()
     }
 }

@@ -9,14 +9,16 @@
 //! - [`Engine`] runs tasks by their handlers, which implement [`Task`].
 //! - [`signal`], [`signal_gone`], [`trouble`] and [`complete`] bring news from outside to tasks that [`Wait`].
 //! - [`query`] lists flows and tasks; [`sync_state`] sums up a resource; [`ended`] waits for a flow.
+//! - [`Builder::probe`] injects crashes at named points and [`Builder::clock`] moves time, in tests.
 //!
-//! Inside, `step` decides without a database, `progress` carries out one change of one flow, `queue` grants resources,
-//! `claim` holds a worker's transactions, and `worker` runs them. Every write of a worker names the flow's epoch, so one
-//! that lost its lease without knowing changes nothing.
+//! Inside, `graph` decides without a database, `boundary` writes what one change of a flow comes to, `queue` grants resources,
+//! `take` holds a worker's transactions, `worker` looks for work and `runner` runs one flow. Every write of a worker names the
+//! flow's epoch, so one that lost its lease without knowing changes nothing.
 
 mod attempt;
 mod boundary;
 mod change;
+mod clock;
 mod control;
 mod draw;
 mod ended;
@@ -26,6 +28,7 @@ mod graph;
 pub mod pattern;
 mod plan;
 mod policy;
+mod probe;
 pub mod query;
 mod queue;
 mod retention;
@@ -41,6 +44,7 @@ mod worker;
 
 use tutti_store::Migration;
 
+pub use clock::Clock;
 pub use control::{abandon, cancel, resume, retry, revert, skip, suspend};
 pub use draw::{Format, draw};
 pub use ended::ended;
@@ -50,7 +54,8 @@ pub use plan::{
     Access, Binding, Child, Condition, Controller, Depth, Each, Failure, NewFlow, NewTask, Retry,
     Then, Timeouts, Wait, When, Work, child_id, task_id,
 };
-pub use query::{FlowFilter, FlowRow, TaskFilter, TaskRow, WaitingFor};
+pub use probe::{Action, Moment, Point};
+pub use query::{FlowFilter, FlowRow, LogLine, TaskFilter, TaskRow, WaitingFor};
 pub use retention::{prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
 pub use state::{Fate, FlowState, TaskState, UnknownState};

@@ -4,7 +4,7 @@ use serde_json::value::Value;
 use tutti_store::{Json, Tx, row, sql};
 use uuid::Uuid;
 
-use crate::{Access, FlowState, Result, TaskState, Wait};
+use crate::{Access, FlowState, Result, TaskState, Wait, task_id};
 
 /// Rows of one page, at most.
 const PAGE_MAX: u32 = 1000;
@@ -26,6 +26,12 @@ pub struct FlowRow {
     pub state: FlowState,
     /// Whether somebody cancelled it; it ends as soon as its running tasks do.
     pub cancelling: bool,
+    /// Whether somebody suspended it; nothing of it begins until it is resumed.
+    pub suspended: bool,
+    /// Among flows that could run, greater ones go first.
+    pub priority: i32,
+    /// The flow and the id of its task that submitted it.
+    pub parent: Option<(Uuid, Uuid)>,
     /// Whether it is newer desired state that it brings about.
     pub converge: bool,
     /// The generation of the desired state it was submitted for.
@@ -38,6 +44,8 @@ pub struct FlowRow {
     pub superseded_by: Option<Uuid>,
     /// Why it failed.
     pub error: Option<String>,
+    /// When something of it is due, if it waits for a time.
+    pub wake_at: Option<i64>,
     /// When it was submitted.
     pub created: i64,
     /// When its first task began.
@@ -90,6 +98,8 @@ pub struct TaskRow {
     pub error: Option<String>,
     /// What it waits for, if it is that kind of task.
     pub wait: Option<Wait>,
+    /// How far it is, from 0 to 1, if it ever said so.
+    pub progress: Option<f64>,
     /// When the next attempt is due.
     pub next_at: Option<i64>,
     /// When it began.
@@ -109,6 +119,8 @@ pub struct FlowFilter {
     pub state: Vec<FlowState>,
     /// Of this kind.
     pub kind: Option<String>,
+    /// Submitted by a task of this flow.
+    pub parent: Option<Uuid>,
     /// Submitted at this time or later.
     pub since: Option<i64>,
     /// At most so many; 100 if absent, 1000 at most.
@@ -137,17 +149,29 @@ pub struct TaskFilter {
 }
 
 row! {
+    /// What a task said while it ran.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct LogLine {
+        /// The task's position in the flow, from 0.
+        pub number: i64,
+        /// When it said so, in microseconds since 1970, UTC.
+        pub at: i64,
+        /// What it said.
+        pub line: String,
+    }
+
     struct RawFlow {
         id: Uuid, ticket: i64, kind: String, title: String, model: Option<String>, state: FlowState,
         ending: Option<FlowState>, converge: bool, generation: Option<i64>, tasks: i64, open: i64,
         superseded_by: Option<Uuid>, error: Option<String>, created: i64, started: Option<i64>, finished: Option<i64>,
+        suspended: bool, priority: i32, parent: Option<Uuid>, parent_task: Option<i64>, wake_at: Option<i64>,
     }
 
     struct RawTask {
         id: Uuid, flow: Uuid, number: i64, name: String, title: String, resource: Option<String>,
         model: Option<String>, state: TaskState, attempt: u32, attempts_max: u32, input: Json<Value>,
         output: Option<Json<Value>>, error: Option<String>, wait_key: Option<String>, wait_at_least: Option<i64>,
-        next_at: Option<i64>, started: Option<i64>, finished: Option<i64>,
+        next_at: Option<i64>, started: Option<i64>, finished: Option<i64>, progress: Option<f64>,
     }
 }
 
@@ -155,7 +179,8 @@ macro_rules! flow_columns {
     () => {
         "SELECT flow.id, flow.ticket, flow.kind, flow.title, flow.model, flow.state, flow.ending, flow.converge, \
          flow.generation, flow.tasks, (SELECT count(*) FROM flow_task AS open WHERE open.flow = flow.id \
-         AND open.finished IS NULL), flow.superseded_by, flow.error, flow.created, flow.started, flow.finished FROM "
+         AND open.finished IS NULL), flow.superseded_by, flow.error, flow.created, flow.started, flow.finished, \
+         flow.suspended, flow.priority, flow.parent, flow.parent_task, flow.wake_at FROM "
     };
 }
 
@@ -174,15 +199,17 @@ macro_rules! task_columns {
     () => {
         "SELECT task.id, task.flow, task.number, task.name, task.title, task.resource, flow.model, task.state, \
          task.attempt, task.attempts_max, task.input, task.output, task.error, task.wait_key, task.wait_at_least, \
-         task.next_at, task.started, task.finished FROM flow_task AS task JOIN flow ON flow.id = task.flow WHERE "
+         task.next_at, task.started, task.finished, task.progress FROM flow_task AS task JOIN flow ON flow.id = task.flow WHERE "
     };
 }
 
 sql! {
     pub(crate) FLOW = concat!(flow_columns!(), "flow WHERE id = $1");
     pub(crate) FLOWS = concat!(flow_columns!(), "flow WHERE ", flow_filter!());
+    pub(crate) FLOWS_UNDER = concat!(flow_columns!(), "flow WHERE flow.parent = $7 AND ", flow_filter!());
     pub(crate) FLOWS_OF = concat!(flow_columns!(),
-        "flow_resource JOIN flow ON flow.id = flow_resource.flow WHERE flow_resource.resource = $7 AND ", flow_filter!());
+        "flow_resource JOIN flow ON flow.id = flow_resource.flow WHERE flow_resource.resource = $8 \
+         AND (CAST($7 AS TEXT) IS NULL OR flow.parent = $7) AND ", flow_filter!());
     pub(crate) RESOURCES = "SELECT resource, exclusive FROM flow_resource WHERE flow = $1 ORDER BY resource";
     pub(crate) WAITING_FOR = "SELECT own.resource, (
             SELECT flow FROM flow_queue AS before
@@ -193,6 +220,8 @@ sql! {
         AND (CAST($2 AS TEXT) IS NULL OR task.state IN (SELECT value FROM json_each($2)))
         AND (CAST($3 AS TEXT) IS NULL OR task.name = $3)
         AND task.number > coalesce((SELECT number FROM flow_task WHERE id = $4), -1) ORDER BY task.number LIMIT $5");
+    pub(crate) LOG = "SELECT number, at, line FROM flow_log WHERE flow = $1
+        AND (CAST($2 AS BIGINT) IS NULL OR number = $2) ORDER BY id DESC LIMIT $3";
     pub(crate) TASKS = concat!(task_columns!(), "
         (CAST($1 AS TEXT) IS NULL OR task.state IN (SELECT value FROM json_each($1)))
         AND (CAST($2 AS TEXT) IS NULL OR task.name = $2)
@@ -222,10 +251,16 @@ pub fn flows(tx: &mut Tx<'_>, filter: &FlowFilter) -> Result<Vec<FlowRow>> {
     let states = (!filter.state.is_empty()).then_some(Json(&filter.state));
     let since = filter.since.unwrap_or(i64::MIN);
     let limit = filter.limit.unwrap_or(100).min(PAGE_MAX);
-    let (model, kind, after) = (&filter.model, &filter.kind, filter.after);
-    let raw: Vec<RawFlow> = match &filter.resource {
-        None => tx.all(FLOWS, (model, states, kind, since, after, limit))?,
-        Some(name) => tx.all(FLOWS_OF, (model, states, kind, since, after, limit, name))?,
+    let (model, kind) = (&filter.model, &filter.kind);
+    let (after, parent) = (filter.after, filter.parent);
+    let raw: Vec<RawFlow> = match (&filter.resource, parent) {
+        (None, None) => tx.all(FLOWS, (model, states, kind, since, after, limit))?,
+        (None, Some(_)) => {
+            tx.all(FLOWS_UNDER, (model, states, kind, since, after, limit, parent))?
+        }
+        (Some(name), _) => {
+            tx.all(FLOWS_OF, (model, states, kind, since, after, limit, parent, name))?
+        }
     };
     raw.into_iter().map(|raw| complete(tx, raw)).collect()
 }
@@ -259,6 +294,16 @@ pub fn tasks(tx: &mut Tx<'_>, filter: &TaskFilter) -> Result<Vec<TaskRow>> {
     Ok(raw.into_iter().map(TaskRow::from).collect())
 }
 
+/// The lines the tasks of a flow have left, or one of them, oldest first; the last thousand.
+///
+/// # Errors
+/// Storage errors.
+pub fn log(tx: &mut Tx<'_>, flow: Uuid, number: Option<i64>) -> Result<Vec<LogLine>> {
+    let mut lines: Vec<LogLine> = tx.all(LOG, (flow, number, PAGE_MAX))?;
+    lines.reverse();
+    Ok(lines)
+}
+
 fn complete(tx: &mut Tx<'_>, raw: RawFlow) -> Result<FlowRow> {
     let resources: Vec<(String, bool)> = tx.all(RESOURCES, (raw.id,))?;
     let access = |exclusive| if exclusive { Access::Exclusive } else { Access::Shared };
@@ -274,12 +319,19 @@ fn complete(tx: &mut Tx<'_>, raw: RawFlow) -> Result<FlowRow> {
         model: raw.model,
         state: raw.state,
         cancelling: raw.ending == Some(FlowState::Cancelled) && !raw.state.is_ended(),
+        suspended: raw.suspended,
+        priority: raw.priority,
+        parent: raw
+            .parent
+            .zip(raw.parent_task)
+            .map(|(flow, task)| (flow, task_id(flow, usize::try_from(task).unwrap_or_default()))),
         converge: raw.converge,
         generation: raw.generation,
         tasks: raw.tasks,
         tasks_open: raw.open,
         superseded_by: raw.superseded_by,
         error: raw.error,
+        wake_at: raw.wake_at,
         created: raw.created,
         started: raw.started,
         finished: raw.finished,
@@ -310,6 +362,7 @@ impl From<RawTask> for TaskRow {
             wait: raw
                 .wait_key
                 .map(|key| Wait { key, at_least: raw.wait_at_least.unwrap_or_default() }),
+            progress: raw.progress,
             next_at: raw.next_at,
             started: raw.started,
             finished: raw.finished,

@@ -9,8 +9,10 @@ use crate::Result;
 const BATCH_MAX: u32 = 200;
 
 sql! {
+    // A parent that has not ended may ask what became of its child.
     // A failed flow that is the newest about a resource still explains the state the resource is in.
     pub(crate) OLD = "SELECT id FROM flow WHERE finished < $1 AND state <> 'stuck'
+        AND NOT EXISTS (SELECT 1 FROM flow AS above WHERE above.id = flow.parent AND above.finished IS NULL)
         AND ticket <= (SELECT last FROM flow_ticket WHERE id = 1) - $2
         AND (state IN ('succeeded', 'superseded') OR NOT EXISTS (
             SELECT 1 FROM flow_resource AS own WHERE own.flow = flow.id AND NOT EXISTS (
@@ -19,6 +21,8 @@ sql! {
         ORDER BY finished LIMIT $3";
     pub(crate) TASKS = "DELETE FROM flow_task WHERE flow IN (SELECT value FROM json_each($1))";
     pub(crate) RESOURCES = "DELETE FROM flow_resource WHERE flow IN (SELECT value FROM json_each($1))";
+    pub(crate) INBOX = "DELETE FROM flow_inbox WHERE flow IN (SELECT value FROM json_each($1))";
+    pub(crate) LOG = "DELETE FROM flow_log WHERE flow IN (SELECT value FROM json_each($1))";
     pub(crate) FLOWS = "DELETE FROM flow WHERE id IN (SELECT value FROM json_each($1))";
     // A task that has not succeeded may wait for it again when its flow is retried.
     pub(crate) SIGNALS = "DELETE FROM flow_signal WHERE value = 9223372036854775807 AND key NOT IN (
@@ -33,7 +37,7 @@ sql! {
 pub fn prune(tx: &mut Tx<'_>, older_than: i64, keep: u32) -> Result<usize> {
     let old: Vec<Uuid> = tx.all(OLD, (older_than, keep, BATCH_MAX))?;
     if !old.is_empty() {
-        for sql in [TASKS, RESOURCES, FLOWS] {
+        for sql in [TASKS, RESOURCES, INBOX, LOG, FLOWS] {
             tx.exec(sql, (Json(&old),))?;
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     graph::{Event, Graph, Hands, Start},
     policy::Trouble,
     take::Taken,
-    worker::{Worker, now, random},
+    worker::{Held, Life, Worker, random},
 };
 
 /// Wait before the database is asked again after it failed.
@@ -26,7 +26,9 @@ type Attempts = FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + Send>>>;
 
 /// A flow in progress.
 pub(crate) struct Runner {
-    pub(crate) worker: Worker,
+    worker: Worker,
+    /// As which life of the worker.
+    owner: Uuid,
     graph: Graph,
     attempts: Attempts,
     /// Tells its tasks that it is cancelled, or that the worker wants to stop.
@@ -34,7 +36,7 @@ pub(crate) struct Runner {
     /// Rings when there is news for the flow.
     nudge: Arc<Notify>,
     /// News read, not yet written down as heard.
-    heard: Option<Uuid>,
+    heard: Vec<Uuid>,
 }
 
 /// Whether the flow is still here after what was written.
@@ -46,12 +48,13 @@ enum Next {
 impl Runner {
     pub(crate) fn new(
         worker: Worker,
+        owner: Uuid,
         graph: Graph,
         cancelled: CancellationToken,
         nudge: Arc<Notify>,
     ) -> Self {
         let attempts = FuturesUnordered::new();
-        Self { worker, graph, attempts, cancelled, nudge, heard: None }
+        Self { worker, owner, graph, attempts, cancelled, nudge, heard: Vec::new() }
     }
 
     /// Runs until the flow ends, has to wait, or is another's.
@@ -76,10 +79,10 @@ impl Runner {
 
     /// Waits for the first thing to happen, and takes in everything that has.
     async fn listen(&mut self) {
-        let due = self.graph.next_at().map(|at| at.saturating_sub(now()).max(0).unsigned_abs());
+        let (clock, due) = (self.worker.clock(), self.graph.next_at());
         let sleep = async {
             match due {
-                Some(due) => tokio::time::sleep(Duration::from_micros(due)).await,
+                Some(due) => clock.reaches(due).await,
                 None => std::future::pending().await,
             }
         };
@@ -102,7 +105,7 @@ impl Runner {
 
     fn tell(&mut self, event: Event) {
         let hands = if self.worker.is_stopping() { Hands::Free } else { Hands::Worker };
-        self.graph.tell(event, hands, now(), random());
+        self.graph.tell(event, hands, self.worker.clock().now(), random());
     }
 
     /// Reads the news that waits in the flow's inbox.
@@ -119,8 +122,8 @@ impl Runner {
             }
         };
         for (_, id, one) in news {
-            if Some(id) > self.heard {
-                self.heard = Some(id);
+            if !self.heard.contains(&id) {
+                self.heard.push(id);
                 self.tell(one.into());
             }
         }
@@ -135,18 +138,19 @@ impl Runner {
     /// Writes what changed, as often as it takes.
     async fn write(&mut self) -> Next {
         let mut settled = self.graph.settle();
+        let mut unanswered = false;
         loop {
-            let boundary = Boundary::of(&self.graph, &settled, self.heard);
+            let boundary = Boundary::of(&self.graph, Some(self.owner), &settled, &self.heard);
             if boundary.is_empty() {
                 return Next::Go(settled.starts);
             }
-            match self.worker.write(boundary).await {
+            let boundary = if unanswered { boundary.again() } else { boundary };
+            match self.worker.record(self.graph.id, boundary).await {
                 Ok(Written::Done(arrived)) if arrived.is_empty() => {
-                    self.heard = None;
+                    self.heard.clear();
                     return if settled.held { Next::Go(settled.starts) } else { Next::Gone };
                 }
                 Ok(Written::Done(arrived)) => {
-                    self.heard = None;
                     self.graph.head_unwritten();
                     self.graph.starting(std::mem::take(&mut settled.starts));
                     arrived.into_iter().for_each(|arrival| self.tell(arrival.into()));
@@ -158,6 +162,8 @@ impl Runner {
                     self.tell_cancelled();
                     settled = self.graph.settle();
                 }
+                // Written the first time, and the flow let go with that; or another's since then.
+                Ok(Written::Fenced) if unanswered && !settled.held => return Next::Gone,
                 Ok(Written::Fenced) => {
                     tracing::warn!(flow = %self.graph.id, "results dropped: the flow was taken away");
                     self.worker.count_fenced();
@@ -165,6 +171,7 @@ impl Runner {
                 }
                 Err(error) => {
                     tracing::warn!(%error, flow = %self.graph.id, "recording results failed");
+                    unanswered = true;
                     tokio::time::sleep(TROUBLE_PAUSE).await;
                 }
             }
@@ -174,16 +181,23 @@ impl Runner {
 
 impl Worker {
     /// Runs a flow that was taken until it ends, has to wait, or is another's.
-    pub(crate) fn run_flow(&self, taken: Taken, life: &CancellationToken) {
+    pub(crate) fn run_flow(&self, taken: Taken, life: &Life) {
         let nudge = Arc::new(Notify::new());
-        let cancelled = life.child_token();
+        let over = life.over.child_token();
+        let cancelled = over.child_token();
         let (id, epoch) = (taken.graph.id, taken.graph.epoch);
-        self.hold(id, epoch, cancelled.clone(), Arc::clone(&nudge));
-        let runner = Runner::new(self.clone(), taken.graph, cancelled, nudge);
-        let (worker, life) = (self.clone(), life.clone());
+        let held = Held {
+            epoch,
+            cancelled: cancelled.clone(),
+            nudge: Arc::clone(&nudge),
+            over: over.clone(),
+        };
+        self.hold(id, held);
+        let runner = Runner::new(self.clone(), life.id, taken.graph, cancelled, nudge);
+        let worker = self.clone();
         self.spawn(async move {
-            // A flow of a life that is over is dropped wherever it stands: it is another's.
-            life.run_until_cancelled(runner.run(taken.starts)).await;
+            // A flow that is lost is dropped wherever it stands: it is another's.
+            over.run_until_cancelled(runner.run(taken.starts)).await;
             worker.let_go(id, epoch);
         });
     }

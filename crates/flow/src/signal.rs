@@ -18,7 +18,8 @@ use crate::{
 pub fn signal(tx: &mut Tx<'_>, key: &str, value: i64, now: i64) -> Result<()> {
     tx.exec(sql::SIGNAL, (key, value))?;
     let output = json!({ "value": value }).to_string();
-    tell_waiting(tx, key, value, now, |number| News::Arrived(number, output.clone()))
+    let waiting = tx.all(sql::WAITS_OVER, (key, value))?;
+    tell(tx, waiting, now, |number| News::Arrived(number, output.clone()))
 }
 
 /// Says that the subject behind `key` was removed: what waits for it succeeds with the output `{"gone":true}`, and the key is
@@ -29,7 +30,8 @@ pub fn signal(tx: &mut Tx<'_>, key: &str, value: i64, now: i64) -> Result<()> {
 pub fn signal_gone(tx: &mut Tx<'_>, key: &str, now: i64) -> Result<()> {
     tx.exec(sql::SIGNAL_GONE, (key,))?;
     let output = json!({ "gone": true }).to_string();
-    tell_waiting(tx, key, i64::MAX, now, |number| News::Arrived(number, output.clone()))
+    let waiting = tx.all(sql::WAITS_OVER, (key, i64::MAX))?;
+    tell(tx, waiting, now, |number| News::Arrived(number, output.clone()))
 }
 
 /// Says what is wrong with the subject behind `key`, or with `None` that nothing is any more. What waits for it shows as
@@ -40,7 +42,8 @@ pub fn signal_gone(tx: &mut Tx<'_>, key: &str, now: i64) -> Result<()> {
 pub fn trouble(tx: &mut Tx<'_>, key: &str, message: Option<&str>, now: i64) -> Result<()> {
     tx.exec(sql::SIGNAL_TROUBLE, (key, message))?;
     let message = message.map(str::to_owned);
-    tell_waiting(tx, key, i64::MAX, now, |number| News::Troubled(number, message.clone()))
+    let waiting = tx.all(sql::TASKS_WAITING, (key,))?;
+    tell(tx, waiting, now, |number| News::Troubled(number, message.clone()))
 }
 
 /// Ends a waiting task with a result from outside, such as that of an action an agent ran. A retryable failure leaves it
@@ -75,14 +78,14 @@ pub fn complete(
     change::tell(tx, flow, vec![news], now)
 }
 
-fn tell_waiting(
+/// Tells those who wait for a key, in order.
+fn tell(
     tx: &mut Tx<'_>,
-    key: &str,
-    value: i64,
+    mut waiting: Vec<(Uuid, i64)>,
     now: i64,
     news: impl Fn(usize) -> News,
 ) -> Result<()> {
-    let waiting: Vec<(Uuid, i64)> = tx.all(sql::TASKS_WAITING, (key, value))?;
+    waiting.sort_unstable();
     for tasks in waiting.chunk_by(|one, other| one.0 == other.0) {
         let numbers = tasks.iter().filter_map(|(_, number)| usize::try_from(*number).ok());
         change::tell(tx, tasks[0].0, numbers.map(&news).collect(), now)?;

@@ -107,14 +107,17 @@ sql! {
 
     pub(crate) FLOW = concat!("SELECT ", flow_columns!(), " FROM flow WHERE id = $1");
 
-    pub(crate) FLOW_EPOCH = "SELECT epoch FROM flow WHERE id = $1";
+    pub(crate) FLOW_OWNER = "SELECT epoch, worker FROM flow WHERE id = $1";
 
-    /// What a change makes of a flow: `$7` whether its worker keeps it. A flow somebody wants something of is not let go
-    /// before that is heard.
+    pub(crate) TASK_STANDS = "SELECT state, attempt, revert_attempt, finished FROM flow_task
+        WHERE flow = $1 AND number = $2";
+
+    /// What a change makes of a flow: `$7` whether its worker, `$15`, keeps it. A flow somebody wants something of is not let
+    /// go before that is heard. One that was let go before is anybody's.
     pub(crate) HEAD_WRITE = "UPDATE flow SET state = $3, ending = $4, reverting = $5, suspended = $6,
         worker = CASE WHEN $7 THEN worker ELSE NULL END, losses = $8, superseded_by = $9, error = $10, wake_at = $11,
         started = $12, finished = $13, lacks = $14 {rows} WHERE id = $1 AND epoch = $2
-        AND (NOT nudged OR $7 OR CAST($13 AS BIGINT) IS NOT NULL) RETURNING id";
+        AND worker IS NOT DISTINCT FROM $15 AND (NOT nudged OR $7 OR CAST($13 AS BIGINT) IS NOT NULL) RETURNING id";
 
     pub(crate) TASKS_GREW = "UPDATE flow SET tasks = $2 WHERE id = $1";
 
@@ -166,6 +169,8 @@ sql! {
         WHERE id = $1 AND state = 'ready' AND EXISTS (SELECT 1 FROM flow_worker WHERE flow_worker.id = $2)
         RETURNING ", flow_columns!());
 
+    pub(crate) FLOWS_OWNED = "SELECT id, epoch FROM flow WHERE worker = $1";
+
     pub(crate) FLOWS_NUDGED = "SELECT id FROM flow WHERE worker = $1 AND nudged";
 
     /// Wakes the flows without a worker of which something is due.
@@ -213,8 +218,8 @@ sql! {
 
     /// Puts what has not succeeded back to the start.
     pub(crate) TASKS_AGAIN = "UPDATE flow_task SET state = 'pending', attempt = 0, revert_attempt = 0,
-        before_revert = NULL, output = NULL, error = NULL, next_at = NULL, started = NULL, finished = NULL
-        WHERE flow = $1 AND state <> 'succeeded'";
+        before_revert = NULL, output = NULL, error = NULL, next_at = NULL, progress = NULL, started = NULL,
+        finished = NULL WHERE flow = $1 AND state <> 'succeeded'";
 
     /// Lets a stuck flow try again to undo what it could not.
     pub(crate) TASKS_REVERT_AGAIN = "UPDATE flow_task SET state = 'reverting', revert_attempt = 0, next_at = NULL
@@ -234,18 +239,27 @@ sql! {
 
     pub(crate) SIGNAL_GONE = "DELETE FROM flow_signal WHERE key = $1";
 
-    pub(crate) TASKS_WAITING = "SELECT flow, number FROM flow_task WHERE wait_key = $1 AND finished IS NULL
-        AND state IN ('waiting', 'retrying') AND wait_at_least <= $2 ORDER BY flow, number";
+    pub(crate) TASKS_WAITING = "SELECT flow, number FROM flow_wait WHERE key = $1 ORDER BY flow, number";
+
+    /// Those a signal is for wait no more.
+    pub(crate) WAITS_OVER = "DELETE FROM flow_wait WHERE key = $1 AND at_least <= $2 RETURNING flow, number";
+
+    pub(crate) WAIT_BEGIN = "INSERT INTO flow_wait (key, flow, number, at_least) SELECT $1, $2, $3, $4 {rows} WHERE TRUE
+        ON CONFLICT (key, flow, number) DO NOTHING";
+
+    pub(crate) WAITS_END = "DELETE FROM flow_wait {rows} WHERE flow = $1";
 
     pub(crate) INBOX_ADD = "INSERT INTO flow_inbox (flow, id, event) VALUES ($1, $2, $3)";
 
     pub(crate) INBOX = "SELECT flow, id, event FROM flow_inbox
         WHERE flow IN (SELECT value FROM json_each($1)) ORDER BY flow, id";
 
-    pub(crate) INBOX_HEARD = "DELETE FROM flow_inbox WHERE flow = $1 AND id <= $2";
+    pub(crate) INBOX_HEARD = "DELETE FROM flow_inbox WHERE flow = $1 AND id IN (SELECT value FROM json_each($2))";
 
-    pub(crate) FLOW_HEARD = "UPDATE flow SET nudged = EXISTS (SELECT 1 FROM flow_inbox WHERE flow_inbox.flow = flow.id)
-        WHERE id = $1 AND epoch = $2";
+    pub(crate) INBOX_CLEAR = "DELETE FROM flow_inbox WHERE flow = $1";
+
+    pub(crate) FLOW_HEARD = "UPDATE flow SET nudged = EXISTS (SELECT 1 FROM flow_inbox WHERE flow_inbox.flow = flow.id
+        AND flow_inbox.id NOT IN (SELECT value FROM json_each($3))) WHERE id = $1 AND epoch = $2";
 
     pub(crate) CHILDREN = "SELECT id FROM flow WHERE parent = $1 AND finished IS NULL AND fate <> 'free' ORDER BY ticket";
 
@@ -264,5 +278,10 @@ sql! {
     pub(crate) WORKERS_DEAD = "SELECT id FROM flow_worker WHERE lease_until < $1 OR instance <> coalesce($2, instance)";
 
     /// Gives back what a worker has.
-    pub(crate) FLOWS_GIVE_BACK = "UPDATE flow SET state = 'ready', worker = NULL, losses = losses + $2 WHERE worker = $1";
+    pub(crate) FLOWS_GIVE_BACK = "UPDATE flow SET state = 'ready', worker = NULL, epoch = epoch + 1, losses = losses + $2
+        WHERE worker = $1";
+
+    /// Gives back what a worker has without knowing: `$2` lists what it knows of, each with its epoch.
+    pub(crate) FLOWS_DISOWN = "UPDATE flow SET state = 'ready', worker = NULL, epoch = epoch + 1 WHERE worker = $1
+        AND id || ' ' || epoch NOT IN (SELECT value FROM json_each($2))";
 }

@@ -75,16 +75,55 @@ type Parent = (Uuid, usize, Fate);
 /// storage errors.
 pub fn submit(tx: &mut Tx<'_>, flow: NewFlow, now: i64) -> Result<FlowRow> {
     let id = flow.id;
-    enqueue(tx, &flow, None, now)?;
-    query::flow(tx, id)?.ok_or(Error::NoFlow { id })
+    match enqueue(tx, &flow, None, now)? {
+        Some(ticket) => Ok(ready(flow, ticket, now)),
+        None => query::flow(tx, id)?.ok_or(Error::NoFlow { id }),
+    }
+}
+
+/// A new flow that any worker may take, as a query would show it.
+fn ready(flow: NewFlow, ticket: i64, now: i64) -> FlowRow {
+    let tasks = i64::try_from(flow.tasks.len()).unwrap_or(i64::MAX);
+    let mut resources = flow.resources;
+    resources.sort_by(|one, other| one.0.cmp(&other.0));
+    FlowRow {
+        id: flow.id,
+        ticket,
+        kind: flow.kind,
+        title: flow.title,
+        model: flow.model,
+        state: FlowState::Ready,
+        cancelling: false,
+        converge: flow.converge,
+        generation: flow.generation,
+        tasks,
+        tasks_open: tasks,
+        superseded_by: None,
+        error: None,
+        created: now,
+        started: None,
+        finished: None,
+        resources,
+        waiting_for: Vec::new(),
+        priority: flow.priority,
+        parent: None,
+        suspended: false,
+        wake_at: None,
+    }
 }
 
 /// Queues the flow of a task. One its parent waits for runs under the parent's resources and enters no queue.
 pub(crate) fn submit_child(tx: &mut Tx<'_>, flow: NewFlow, parent: Parent, now: i64) -> Result<()> {
-    enqueue(tx, &flow, Some(parent), now)
+    enqueue(tx, &flow, Some(parent), now).map(drop)
 }
 
-fn enqueue(tx: &mut Tx<'_>, flow: &NewFlow, parent: Option<Parent>, now: i64) -> Result<()> {
+/// Answers the ticket if any worker may take the flow at once.
+fn enqueue(
+    tx: &mut Tx<'_>,
+    flow: &NewFlow,
+    parent: Option<Parent>,
+    now: i64,
+) -> Result<Option<i64>> {
     check(flow)?;
     let mut resources = flow.resources.clone();
     resources.sort_by(|one, other| one.0.cmp(&other.0));
@@ -113,7 +152,7 @@ fn enqueue(tx: &mut Tx<'_>, flow: &NewFlow, parent: Option<Parent>, now: i64) ->
     } else if ungranted == 0 {
         change::begin(tx, flow.id, now)?;
     }
-    Ok(())
+    Ok(ready.then_some(ticket))
 }
 
 fn check(flow: &NewFlow) -> Result<()> {

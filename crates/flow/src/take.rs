@@ -59,6 +59,11 @@ pub(crate) fn beat(tx: &mut Tx<'_>, worker: Uuid, lease: i64) -> Result<bool> {
     Ok(tx.exec(sql::WORKER_BEAT, (worker, now + lease))? == 1)
 }
 
+/// The flows a worker has, with the epochs under which it has them.
+pub(crate) fn owned(tx: &mut Tx<'_>, worker: Uuid) -> Result<Vec<(Uuid, i64)>> {
+    Ok(tx.all(sql::FLOWS_OWNED, (worker,))?)
+}
+
 /// Takes over what dead workers left. `alone` names the instance of the only process that can have the database: workers of
 /// another one are dead for certain. Answers how many there were.
 pub(crate) fn recover(tx: &mut Tx<'_>, alone: Option<Uuid>) -> Result<usize> {
@@ -82,6 +87,12 @@ fn give_back(tx: &mut Tx<'_>, worker: Uuid, losses: i64) -> Result<()> {
     }
     tx.exec(sql::WORKER_LEAVE, (worker,))?;
     tx.ring(TOPIC);
+    Ok(())
+}
+
+/// Gives back the flows of a worker other than those it knows of: each an id and an epoch.
+pub(crate) fn disown(tx: &mut Tx<'_>, worker: Uuid, known: &[String]) -> Result<()> {
+    tx.exec(sql::FLOWS_DISOWN, (worker, Json(known)))?;
     Ok(())
 }
 
@@ -119,11 +130,17 @@ pub(crate) fn work(
     }
     let flows: Vec<Flow> = tx.all_many(sql::TAKE, ids.into_iter().map(|id| (id, worker, now)))?;
     let looked_at = flows.len();
-    let taken = begin(tx, flows, known, now)?;
+    let taken = begin(tx, worker, flows, known, now)?;
     Ok(Work { taken, nudged, looked_at })
 }
 
-fn begin(tx: &mut Tx<'_>, mut flows: Vec<Flow>, known: &Known, now: i64) -> Result<Vec<Taken>> {
+fn begin(
+    tx: &mut Tx<'_>,
+    worker: Uuid,
+    mut flows: Vec<Flow>,
+    known: &Known,
+    now: i64,
+) -> Result<Vec<Taken>> {
     if flows.is_empty() {
         return Ok(Vec::new());
     }
@@ -142,26 +159,27 @@ fn begin(tx: &mut Tx<'_>, mut flows: Vec<Flow>, known: &Known, now: i64) -> Resu
     for mut graph in change::load(tx, flows)? {
         graph.taken(known.clone());
         let whose = graph.id;
-        let mut heard = None;
+        let mut heard = Vec::new();
         for (_, id, one) in news.iter().filter(|(flow, ..)| *flow == whose) {
-            heard = Some(*id);
+            heard.push(*id);
             graph.tell(one.clone().into(), Hands::Free, now, 0);
         }
         if let Some((_, name)) = lacking.iter().find(|(flow, _)| *flow == graph.id) {
             graph.park(&format!("no worker knows the task `{name}`"));
-        } else if graph.head.losses >= i64::from(POISON_MAX) && !graph.head.reverting {
-            graph.park(&format!("its worker died {POISON_MAX} times without progress"));
+        } else if graph.head.losses >= i64::from(POISON_MAX) {
+            graph.give_up(&format!("its worker died {POISON_MAX} times without progress"));
         }
         graph.begin(Hands::Worker, now);
         beginning.push((graph, heard));
     }
-    settle(tx, beginning, now)
+    settle(tx, worker, beginning, now)
 }
 
 /// Writes what the beginning of these flows changed, all together; answers those that stay.
 fn settle(
     tx: &mut Tx<'_>,
-    mut beginning: Vec<(Graph, Option<Uuid>)>,
+    worker: Uuid,
+    mut beginning: Vec<(Graph, Vec<Uuid>)>,
     now: i64,
 ) -> Result<Vec<Taken>> {
     let mut taken = Vec::with_capacity(beginning.len());
@@ -170,11 +188,12 @@ fn settle(
         let boundaries: Vec<Boundary> = beginning
             .iter()
             .zip(&settled)
-            .map(|((graph, heard), settled)| Boundary::of(graph, settled, *heard))
+            .map(|((graph, heard), settled)| Boundary::of(graph, Some(worker), settled, heard))
             .collect();
         let written = boundary::write(tx, &boundaries.iter().collect::<Vec<_>>(), now)?;
         let mut again = Vec::new();
-        for (((mut graph, _), settled), written) in beginning.into_iter().zip(settled).zip(written)
+        for (((mut graph, heard), settled), written) in
+            beginning.into_iter().zip(settled).zip(written)
         {
             match written {
                 Written::Done(arrived) if !arrived.is_empty() => {
@@ -183,7 +202,7 @@ fn settle(
                     for arrival in arrived {
                         graph.tell(arrival.into(), Hands::Worker, now, 0);
                     }
-                    again.push((graph, None));
+                    again.push((graph, heard));
                 }
                 Written::Done(_) if settled.held => {
                     taken.push(Taken { graph, starts: settled.starts });

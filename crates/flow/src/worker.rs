@@ -4,9 +4,9 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -15,10 +15,11 @@ use tutti_store::{Backend, Batcher, Store};
 use uuid::Uuid;
 
 use crate::{
-    Error, Result, TOPIC,
+    Clock, Error, Point, Result, TOPIC,
     boundary::{self, Boundary, Written},
     graph::Known,
     policy::micros,
+    probe::Probe,
     take::{self, Work},
     task::Handlers,
 };
@@ -26,17 +27,22 @@ use crate::{
 /// The longest sleep between looks for work: what a lost wake-up costs.
 const POLL: Duration = Duration::from_secs(1);
 
+/// How long a busy worker takes flows without looking what else there is.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// The shortest sleep between two looks that found nothing, when another worker is about to do what is due.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Wait before the database is asked again after it failed.
 const TROUBLE_PAUSE: Duration = Duration::from_millis(250);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) flows_max: usize,
     pub(crate) lease: Duration,
     pub(crate) grace: Duration,
+    pub(crate) clock: Clock,
+    pub(crate) probe: Option<Probe>,
 }
 
 /// A worker and everything its flows share.
@@ -54,6 +60,8 @@ struct Shared {
     held: Mutex<HashMap<Uuid, Held>>,
     /// A place for a flow became free.
     freed: Notify,
+    /// A take was not answered: it may have given flows to this worker that it does not know of.
+    unsure: AtomicBool,
     flows: TaskTracker,
     fenced: AtomicU64,
     stopping: CancellationToken,
@@ -63,19 +71,21 @@ struct Shared {
 
 /// What belongs together from joining to the loss of the lease.
 #[derive(Clone)]
-struct Life {
-    id: Uuid,
+pub(crate) struct Life {
+    pub(crate) id: Uuid,
     /// Drops what was taken under this id.
-    over: CancellationToken,
+    pub(crate) over: CancellationToken,
 }
 
 /// A flow this worker has.
-struct Held {
+pub(crate) struct Held {
     /// The take it belongs to: a flow given back can be taken again before its last attempt has noticed.
-    epoch: i64,
-    cancelled: CancellationToken,
+    pub(crate) epoch: i64,
+    pub(crate) cancelled: CancellationToken,
     /// Rings when there is news for it.
-    nudge: Arc<Notify>,
+    pub(crate) nudge: Arc<Notify>,
+    /// Drops it wherever it stands.
+    pub(crate) over: CancellationToken,
 }
 
 impl Worker {
@@ -87,8 +97,9 @@ impl Worker {
         killed: CancellationToken,
     ) -> Result<Self> {
         let life = Mutex::new(Life { id: Uuid::nil(), over: killed.child_token() });
-        let batcher = store.batcher(|tx, boundaries: &[Boundary]| {
-            boundary::write(tx, &boundaries.iter().collect::<Vec<_>>(), now())
+        let clock = settings.clock.clone();
+        let batcher = store.batcher(move |tx, boundaries: &[Boundary]| {
+            boundary::write(tx, &boundaries.iter().collect::<Vec<_>>(), clock.now())
         });
         let known = Arc::new(handlers.keys().cloned().collect());
         let worker = Self(Arc::new(Shared {
@@ -100,6 +111,7 @@ impl Worker {
             life,
             held: Mutex::default(),
             freed: Notify::new(),
+            unsure: AtomicBool::new(false),
             flows: TaskTracker::new(),
             fenced: AtomicU64::new(0),
             stopping,
@@ -145,6 +157,19 @@ impl Worker {
         &self.0.handlers
     }
 
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.settings.clock
+    }
+
+    pub(crate) fn probe(&self) -> Option<&Probe> {
+        self.0.settings.probe.as_ref()
+    }
+
+    /// Ends as a killed process would.
+    pub(crate) fn crash(&self) {
+        self.0.killed.cancel();
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         self.0.stopping.is_cancelled()
     }
@@ -153,9 +178,12 @@ impl Worker {
         self.0.fenced.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Writes a boundary together with those of other flows.
-    pub(crate) async fn write(&self, boundary: Boundary) -> Result<Written> {
-        self.0.batcher.write(boundary).await
+    /// Writes a boundary of a flow together with those of others.
+    pub(crate) async fn record(&self, flow: Uuid, boundary: Boundary) -> Result<Written> {
+        self.reach(Point::BeforeBoundary, Some(flow)).await?;
+        let written = self.0.batcher.write(boundary).await?;
+        self.reach(Point::AfterBoundary, Some(flow)).await?;
+        Ok(written)
     }
 
     pub(crate) async fn run(self) {
@@ -195,9 +223,10 @@ impl Worker {
 
     async fn take_work(&self) {
         let mut bell = self.0.store.bell(TOPIC);
+        let mut hungry = None;
         loop {
-            let pause = match self.look().await {
-                Ok(pause) => pause,
+            let due = match self.look(&mut hungry).await {
+                Ok(due) => due,
                 Err(error) => {
                     tracing::warn!(%error, "looking for work failed");
                     tokio::time::sleep(TROUBLE_PAUSE).await;
@@ -209,34 +238,67 @@ impl Worker {
                 () = self.0.stopping.cancelled() => return,
                 () = bell.wait() => {}
                 () = self.0.freed.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = self.clock().reaches(due) => {}
             }
+            // What was written together frees several places: they are filled together.
+            tokio::task::yield_now().await;
         }
     }
 
-    /// Takes what there is; answers how long to sleep if nothing wakes the worker before.
-    async fn look(&self) -> Result<Duration> {
+    /// Takes what there is; answers when to look again if nothing wakes the worker before. `hungry` is set if there is
+    /// probably more than was taken last: the time of the last look around, which is not needed again so soon.
+    async fn look(&self, hungry: &mut Option<Instant>) -> Result<i64> {
+        if self.0.unsure.load(Ordering::Relaxed) {
+            self.disown().await?;
+        }
+        let now = self.clock().now();
         let life = self.life();
         let (id, known) = (life.id, self.0.known.clone());
         let room = self.0.settings.flows_max.saturating_sub(lock(&self.0.held).len());
-        let (asked, room_asked) = (known.clone(), room);
-        let outlook =
-            self.0.store.read(move |tx| take::outlook(tx, id, room_asked, &asked, now())).await?;
+        if hungry.is_some_and(|looked| looked.elapsed() < LOOK) && room > 0 && !self.is_stopping() {
+            if self.take(&life, room, false).await? == room {
+                return Ok(now + micros(LOOK));
+            }
+            *hungry = None;
+        }
+        let looked = Instant::now();
+        let outlook = self.0.store.read(move |tx| take::outlook(tx, id, room, &known, now)).await?;
         let due = outlook.due;
         if !outlook.work || self.is_stopping() {
-            let wait = outlook.next_at.map_or(i64::MAX, |at| at - now());
-            return Ok(Duration::from_micros(wait.max(0).unsigned_abs()).min(POLL));
+            let poll = now + micros(POLL);
+            return Ok(outlook.next_at.map_or(poll, |at| at.min(poll)));
         }
-        let work =
-            self.0.store.write(move |tx| take::work(tx, id, room, &known, due, now())).await?;
-        let idle = work.looked_at == 0;
-        self.accept(work, &life.over);
-        Ok(if idle { PAUSE } else { Duration::ZERO })
+        let looked_at = self.take(&life, room, due).await?;
+        *hungry = (room > 0 && looked_at == room).then_some(looked);
+        Ok(if looked_at == 0 { now + micros(PAUSE) } else { now })
+    }
+
+    /// Takes up to `room` flows; answers how many it looked at.
+    async fn take(&self, life: &Life, room: usize, due: bool) -> Result<usize> {
+        let (id, known, now) = (life.id, self.0.known.clone(), self.clock().now());
+        self.reach(Point::BeforeTake, None).await?;
+        self.0.unsure.store(true, Ordering::Relaxed);
+        let work = self.0.store.write(move |tx| take::work(tx, id, room, &known, due, now)).await?;
+        self.reach(Point::AfterTake, None).await?;
+        self.0.unsure.store(false, Ordering::Relaxed);
+        let looked_at = work.looked_at;
+        self.accept(work, life);
+        Ok(looked_at)
+    }
+
+    /// Gives back what a take may have given to this worker without its knowing.
+    async fn disown(&self) -> Result<()> {
+        let id = self.life().id;
+        let known: Vec<String> =
+            lock(&self.0.held).iter().map(|(id, held)| format!("{id} {}", held.epoch)).collect();
+        self.0.store.write(move |tx| take::disown(tx, id, &known)).await?;
+        self.0.unsure.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Begins what was taken in a life.
-    fn accept(&self, work: Work, life: &CancellationToken) {
-        if life.is_cancelled() {
+    fn accept(&self, work: Work, life: &Life) {
+        if life.over.is_cancelled() {
             // Whoever ended it has given the flows to others, or will when the lease ends.
             return;
         }
@@ -250,14 +312,27 @@ impl Worker {
         }
     }
 
-    pub(crate) fn hold(
-        &self,
-        flow: Uuid,
-        epoch: i64,
-        cancelled: CancellationToken,
-        nudge: Arc<Notify>,
-    ) {
-        lock(&self.0.held).insert(flow, Held { epoch, cancelled, nudge });
+    pub(crate) fn hold(&self, flow: Uuid, held: Held) {
+        lock(&self.0.held).insert(flow, held);
+    }
+
+    /// Drops what is not this worker's any more, such as a flow that somebody gave up.
+    async fn drop_lost(&self) -> Result<()> {
+        // What is taken while the database answers is not asked about.
+        let held: Vec<(Uuid, i64)> =
+            lock(&self.0.held).iter().map(|(id, held)| (*id, held.epoch)).collect();
+        if held.is_empty() {
+            return Ok(());
+        }
+        let id = self.life().id;
+        let own = self.0.store.read(move |tx| take::owned(tx, id)).await?;
+        let flows = lock(&self.0.held);
+        for (flow, epoch) in held.into_iter().filter(|one| !own.contains(one)) {
+            if let Some(lost) = flows.get(&flow).filter(|held| held.epoch == epoch) {
+                lost.over.cancel();
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn let_go(&self, flow: Uuid, epoch: i64) {
@@ -296,6 +371,9 @@ impl Worker {
             };
             if alive {
                 confirmed = asked;
+                if let Err(error) = self.drop_lost().await {
+                    tracing::warn!(%error, "looking for flows lost failed");
+                }
                 continue;
             }
             tracing::error!(worker = %id, "lease lost: everything under way is dropped");
@@ -317,8 +395,4 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub(crate) fn random() -> u32 {
     let [.., a, b, c, d] = Uuid::now_v7().into_bytes();
     u32::from_be_bytes([a, b, c, d])
-}
-
-pub(crate) fn now() -> i64 {
-    micros(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

@@ -63,7 +63,7 @@ fn apply(connection: &mut Connection, known: &[Migration]) -> Result<()> {
     connection.execute(TABLE, &[])?;
     // Asked again inside the transaction: another controller may have been faster.
     for migration in pending(connection, known)? {
-        connection.script(migration.sql).map_err(|error| match error {
+        connection.script(&for_engine(connection, migration.sql)).map_err(|error| match error {
             Error::DiskFull => Error::DiskFull,
             error => Error::Migration {
                 owner: migration.owner,
@@ -83,6 +83,14 @@ fn apply(connection: &mut Connection, known: &[Migration]) -> Result<()> {
         tracing::info!(owner = migration.owner, number = migration.number, "migration applied");
     }
     Ok(())
+}
+
+/// Storage parameters have no portable form: lines that begin with `-- PostgreSQL: ` are statements there.
+fn for_engine(connection: &Connection, sql: &str) -> String {
+    match connection {
+        Connection::Sqlite(_) => sql.to_owned(),
+        Connection::Postgres(_) => sql.replace("-- PostgreSQL: ", ""),
+    }
 }
 
 fn pending(connection: &mut Connection, known: &[Migration]) -> Result<Vec<Migration>> {

@@ -32,7 +32,8 @@ impl Sqlite {
         Self::open(
             path,
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-             PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -4000; PRAGMA temp_store = MEMORY;",
+             PRAGMA journal_size_limit = 16777216; PRAGMA wal_autocheckpoint = 4000;
+             PRAGMA cache_size = -4000; PRAGMA temp_store = MEMORY;",
         )
     }
 

@@ -8,8 +8,9 @@ use std::sync::{
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tutti_flow::Engine;
+use tutti_flow::{Engine, FlowState};
 use tutti_store::Store;
+use uuid::Uuid;
 
 use crate::{
     Result,
@@ -55,13 +56,14 @@ async fn called(store: &Store, flows: usize, tasks: usize, in_flight: usize) -> 
     let log = Log::new(flows * tasks);
     let builder = Engine::builder(store.clone()).task(Nothing(log));
     let engine = builder.flows_max(in_flight).start().await?;
+    let engine = Arc::new(engine);
     let id = submit_one(store, flow(0, chain(1))).await?;
-    all_succeeded(store, [id]).await?;
+    succeeded(&engine, id).await?;
     let begun = Arc::new(AtomicUsize::new(0));
     let meter = Meter::start();
     let mut callers = JoinSet::new();
     for _ in 0..in_flight {
-        let (store, begun) = (store.clone(), Arc::clone(&begun));
+        let (store, begun, engine) = (store.clone(), Arc::clone(&begun), Arc::clone(&engine));
         callers.spawn(async move {
             loop {
                 let number = begun.fetch_add(1, Ordering::Relaxed);
@@ -69,7 +71,7 @@ async fn called(store: &Store, flows: usize, tasks: usize, in_flight: usize) -> 
                     return Result::Ok(());
                 }
                 let id = submit_one(&store, flow(number, chain(tasks))).await?;
-                all_succeeded(&store, [id]).await?;
+                succeeded(&engine, id).await?;
             }
         });
     }
@@ -77,6 +79,15 @@ async fn called(store: &Store, flows: usize, tasks: usize, in_flight: usize) -> 
         caller??;
     }
     let figures = meter.stop();
-    engine.stop().await;
+    if let Some(engine) = Arc::into_inner(engine) {
+        engine.stop().await;
+    }
     Ok(figures)
+}
+
+async fn succeeded(engine: &Engine, id: Uuid) -> Result<()> {
+    match engine.ended(id).await? {
+        FlowState::Succeeded => Ok(()),
+        other => Err(format!("flow {id} is {other}").into()),
+    }
 }

@@ -1,5 +1,7 @@
 //! Work that grows the flow while it runs: a task for each item of a list, and flows of their own.
 
+use std::{collections::BTreeMap, mem};
+
 use serde_json::{Map, Value};
 use tutti_store::ToValue as _;
 
@@ -19,24 +21,38 @@ pub(crate) struct Item {
 
 impl Graph {
     pub(super) fn begin_each(&mut self, list: usize, each: &Each) {
-        if !self.nodes[list].items.is_empty() {
-            // Its items have been there since before a restart or a retry.
-            self.ready.extend(&self.nodes[list].items);
-            return self.begin_waiting(list, None);
-        }
         let items = match self.items(list) {
             Ok(items) => items,
             Err(message) => return self.fail_by_policy(list, &message),
         };
-        if items.is_empty() {
-            return self.succeed(list, "[]".into());
-        }
         self.begin_waiting(list, None);
-        let mut added = Vec::with_capacity(items.len());
-        for (position, item) in items.into_iter().enumerate() {
-            added.push(self.add_item(list, each, position, item));
+        let mut known: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for item in mem::take(&mut self.nodes[list].items) {
+            let position = self.nodes[item].spec().item_of.map_or(0, |(_, position)| position);
+            known.entry(position).or_default().push(item);
         }
-        self.effects.push(Effect::Add(added));
+        self.nodes[list].items_open = 0;
+        let mut added = Vec::new();
+        for (position, item) in items.into_iter().enumerate() {
+            let input = item_input(each, item).to_string();
+            let candidates = known.entry(position).or_default();
+            match candidates.iter().position(|item| self.nodes[*item].input == input) {
+                // It has been there since before the flow was run again.
+                Some(at) => self.use_item(list, candidates.swap_remove(at)),
+                None => added.push(self.add_item(list, each, position, input)),
+            }
+        }
+        for item in known.into_values().flatten() {
+            if self.nodes[item].finished.is_none() {
+                self.finish(item, TaskState::Skipped);
+            }
+        }
+        if !added.is_empty() {
+            self.effects.push(Effect::Add(added));
+        }
+        if self.nodes[list].items_open == 0 {
+            self.list_succeeded(list);
+        }
     }
 
     fn items(&self, list: usize) -> Result<Vec<Value>, String> {
@@ -52,7 +68,7 @@ impl Graph {
         }
     }
 
-    fn add_item(&mut self, list: usize, each: &Each, position: usize, item: Value) -> Item {
+    fn add_item(&mut self, list: usize, each: &Each, position: usize, input: String) -> Item {
         let number = self.nodes.len();
         let spec = Spec {
             timeouts: each.timeouts,
@@ -66,7 +82,7 @@ impl Graph {
             number: i64::try_from(number).unwrap_or(i64::MAX),
             name: each.name.clone(),
             resource: self.nodes[list].resource.clone(),
-            input: item_input(each, item).to_string(),
+            input,
             needs: None,
             spec: None,
             wait_key: None,
@@ -84,12 +100,18 @@ impl Graph {
             finished: None,
         };
         self.nodes.push(Node::new(row, Some(spec)));
-        self.nodes[list].items.push(number);
-        self.nodes[list].items_open += 1;
         self.open += 1;
-        self.ready.push_back(number);
         self.touched.insert(number);
+        self.use_item(list, number);
         Item { number, title: format!("{} {}", each.name, position + 1), spec: stored }
+    }
+
+    fn use_item(&mut self, list: usize, item: usize) {
+        self.nodes[list].items.push(item);
+        if self.nodes[item].state != TaskState::Succeeded {
+            self.nodes[list].items_open += 1;
+            self.ready.push_back(item);
+        }
     }
 
     /// The last item of a list completes it.
@@ -100,10 +122,19 @@ impl Graph {
         if node.items_open > 0 || node.finished.is_some() {
             return;
         }
-        let outputs = node.items.clone();
-        let outputs = outputs.iter().map(|item| self.output(&self.nodes[*item]));
+        self.list_succeeded(list);
+    }
+
+    fn list_succeeded(&mut self, list: usize) {
+        let outputs = self.nodes[list].items.iter().map(|item| self.output(&self.nodes[*item]));
         let outputs: Vec<Value> = outputs.map(Option::unwrap_or_default).collect();
         self.succeed(list, Value::Array(outputs).to_string());
+    }
+
+    /// What the last task of the plan answered; items of lists were not planned.
+    pub(crate) fn last_output(&self) -> Option<String> {
+        let planned = self.nodes.iter().rev().find(|node| node.spec().item_of.is_none());
+        planned.and_then(|node| node.output.clone())
     }
 
     pub(super) fn begin_child(&mut self, number: usize, child: &Child) {

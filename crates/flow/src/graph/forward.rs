@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Effect, Graph, Hands, Start};
 use crate::{
-    Depth, FlowState, TaskState, Then, Work,
+    Depth, FlowState, Retry, TaskState, Then, Timeouts, Work,
     policy::{self, Next, Trouble},
 };
 
@@ -84,6 +84,19 @@ impl Graph {
         self.starts.push(Start { number, attempt, revert: None });
     }
 
+    /// How long an attempt may take: of the time for all attempts, what is left.
+    pub(crate) fn timeouts(&self, start: &Start) -> Timeouts {
+        let node = &self.nodes[start.number];
+        let mut timeouts = node.spec().timeouts;
+        if let (Some(total), Some(started), None) =
+            (&mut timeouts.total, node.started, &start.revert)
+        {
+            let since = self.now.saturating_sub(started).max(0).unsigned_abs();
+            *total = total.saturating_sub(Duration::from_micros(since));
+        }
+        timeouts
+    }
+
     /// Whether a worker is here that knows the task's handler; if not, the flow is to be let go for another.
     pub(super) fn can_start(&mut self, number: usize) -> bool {
         let name = &self.nodes[number].name;
@@ -144,22 +157,22 @@ impl Graph {
                 skipped.extend(reached.filter(inside).collect::<Vec<_>>());
             }
         }
-        skipped.dedup();
-        for one in skipped {
-            if self.nodes[one].state == TaskState::Skipped {
-                self.release(one);
-            }
-        }
+        self.release(number);
     }
 
-    /// A task is done: those that needed only it are ready.
+    /// A task has passed: those that needed only it are ready, or pass as well if they are skipped.
     fn release(&mut self, number: usize) {
-        for at in 0..self.nodes[number].successors.len() {
-            let next = self.nodes[number].successors[at];
-            let node = &mut self.nodes[next];
-            node.blockers = node.blockers.saturating_sub(1);
-            if node.blockers == 0 && node.finished.is_none() {
-                self.ready.push_back(next);
+        let mut passed = vec![number];
+        while let Some(number) = passed.pop() {
+            for at in 0..self.nodes[number].successors.len() {
+                let next = self.nodes[number].successors[at];
+                let node = &mut self.nodes[next];
+                node.blockers = node.blockers.saturating_sub(1);
+                match (node.blockers, node.state) {
+                    (0, TaskState::Skipped) => passed.push(next),
+                    (0, _) if node.finished.is_none() => self.ready.push_back(next),
+                    _ => {}
+                }
             }
         }
     }
@@ -192,12 +205,16 @@ impl Graph {
     fn attempt_failed(&mut self, number: usize, trouble: &Trouble) {
         let node = &self.nodes[number];
         let total = node.spec().timeouts.total.map(policy::micros);
-        let late = total.is_some_and(|total| {
-            node.started.is_some_and(|started| self.now.saturating_sub(started) >= total)
-        });
-        let max = if late { 0 } else { node.retry.attempts_max };
+        let end = total.zip(node.started).map(|(total, started)| started.saturating_add(total));
+        let Retry { attempts_max, then } = node.retry;
+        let next = |max| policy::after_trouble(trouble, node.attempt, max, then, self.random);
+        let next = match next(attempts_max) {
+            // Another attempt would begin too late.
+            Next::Again(delay) if end.is_some_and(|end| self.now + delay >= end) => next(0),
+            next => next,
+        };
         let halted = self.head.ending.is_some() || self.is_unwinding(number);
-        match policy::after_trouble(trouble, node.attempt, max, node.retry.then, self.random) {
+        match next {
             // Going on is not wanted any more: that it was retryable does not matter.
             Next::Again(_) if halted => self.fail(number, &trouble.message(), FlowState::Failed),
             Next::Again(delay) => {
@@ -213,12 +230,12 @@ impl Graph {
     /// A task failed for good: its controller decides what follows, or else its own policy.
     fn fail(&mut self, number: usize, message: &str, ending: FlowState) {
         self.change(number).error = Some(message.to_owned());
-        self.finish(number, TaskState::Failed);
+        self.finish_failed(number, TaskState::Failed);
         let blamed = self.nodes[number].spec().item_of.map_or(number, |(list, _)| list);
         if blamed != number && self.nodes[blamed].finished.is_none() {
             return self.fail(blamed, message, ending);
         }
-        match self.nodes[blamed].guard() {
+        match self.deciding(blamed) {
             _ if ending == FlowState::Parked => self.end_with(ending, message),
             Some(guard) => self.guard_failed(guard, message),
             None => self.end_with(ending, message),
@@ -242,18 +259,24 @@ impl Graph {
     }
 
     pub(super) fn arrived(&mut self, number: usize, output: String) {
+        self.child_ended(number);
         if self.is_waiting(number) {
-            self.children.remove(&number);
             self.succeed(number, output);
+            self.go_on_unwinding();
         }
     }
 
     pub(super) fn missed(&mut self, number: usize, message: &str) {
+        self.child_ended(number);
         if self.is_waiting(number) {
-            self.children.remove(&number);
             self.fail_by_policy(number, message);
             self.go_on_unwinding();
         }
+    }
+
+    fn child_ended(&mut self, number: usize) {
+        self.children.remove(&number);
+        self.children_told.remove(&number);
     }
 
     pub(super) fn troubled(&mut self, number: usize, message: Option<String>) {

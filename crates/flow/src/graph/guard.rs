@@ -1,5 +1,7 @@
 //! Controllers: what follows a failure among the tasks they guard.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Graph, revert::Unwinding};
@@ -91,8 +93,8 @@ impl Graph {
             return self.run_again(guard);
         }
         self.change(guard).before_revert = None;
-        self.finish(guard, TaskState::Failed);
-        match self.nodes[guard].guard() {
+        self.finish_failed(guard, TaskState::Failed);
+        match self.deciding(guard) {
             Some(outer) => self.guard_failed(outer, &message),
             None => self.end_with(FlowState::Reverted, &message),
         }
@@ -100,16 +102,18 @@ impl Graph {
 
     fn run_again(&mut self, guard: usize) {
         let attempt = self.nodes[guard].attempt;
-        let (items, members): (Vec<_>, Vec<_>) = self
-            .guarded(guard)
-            .into_iter()
-            .partition(|number| self.nodes[*number].spec().item_of.is_some());
+        let guarded = self.guarded(guard);
+        let skipped = self.skipped_behind(&guarded);
+        let (items, mut members): (Vec<_>, Vec<_>) =
+            guarded.into_iter().partition(|number| self.nodes[*number].spec().item_of.is_some());
         // The next run has a list of its own.
         for item in items {
             if self.nodes[item].finished.is_none() {
                 self.finish(item, TaskState::Skipped);
             }
         }
+        members.extend(skipped);
+        members.sort_unstable();
         for &number in &members {
             if self.nodes[number].finished.is_some() {
                 self.open += 1;
@@ -120,16 +124,17 @@ impl Graph {
             node.items.clear();
             node.items_open = 0;
         }
-        for number in members {
-            let needs = &self.nodes[number].needs;
-            let blockers =
-                needs.iter().filter(|need| **need == guard || !self.nodes[**need].is_done());
-            self.nodes[number].blockers = blockers.count();
-        }
         let node = self.change(guard);
         let error = node.error.take();
         node.reset();
         (node.attempt, node.error, node.state) = (attempt, error, TaskState::RetryWait);
+        // Who needs any of them waits again.
+        let mut waiting: BTreeSet<usize> = members.iter().copied().collect();
+        for number in members.into_iter().chain([guard]) {
+            waiting.extend(&self.nodes[number].successors);
+        }
+        waiting.into_iter().for_each(|number| self.count_blockers(number));
+        let node = &self.nodes[guard];
         let pause = match node.work() {
             Work::Retry(Controller::Times { pause, .. }) => policy::micros(*pause),
             _ => 0,
@@ -139,6 +144,32 @@ impl Graph {
         } else {
             self.ready.push_back(guard);
         }
+    }
+
+    /// What was skipped outside because of a decision among these: that is decided anew.
+    fn skipped_behind(&self, guarded: &[usize]) -> BTreeSet<usize> {
+        let mut skipped = BTreeSet::new();
+        let mut open = guarded.to_vec();
+        while let Some(number) = open.pop() {
+            for &next in &self.nodes[number].successors {
+                let outside = guarded.binary_search(&next).is_err();
+                if outside && self.nodes[next].state == TaskState::Skipped && skipped.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+        skipped
+    }
+
+    /// The controller that decides what follows a failure of a task; a skipped one decides nothing.
+    pub(super) fn deciding(&self, number: usize) -> Option<usize> {
+        let mut guard = self.nodes[number].guard();
+        while let Some(one) = guard
+            && self.nodes[one].state == TaskState::Skipped
+        {
+            guard = self.nodes[one].guard();
+        }
+        guard
     }
 
     /// The tasks a controller guards, also those of controllers within.

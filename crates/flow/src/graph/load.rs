@@ -68,7 +68,7 @@ impl Graph {
             effects: Vec::new(),
             unwinding: BTreeMap::new(),
             children: BTreeSet::new(),
-            children_told: false,
+            children_told: BTreeSet::new(),
         };
         for (number, needs) in needs.into_iter().enumerate() {
             for need in &needs {
@@ -82,13 +82,18 @@ impl Graph {
         Ok(graph)
     }
 
+    /// Counts what a task still has to wait for; those before it are counted.
+    pub(super) fn count_blockers(&mut self, number: usize) {
+        let needs = &self.nodes[number].needs;
+        let blockers = needs.iter().filter(|need| !self.nodes[**need].is_passed()).count();
+        self.nodes[number].blockers = blockers;
+    }
+
     /// Everything that follows from the rows. Whatever ran when its worker was lost may have had its effect.
     fn derive(&mut self) {
         for number in 0..self.nodes.len() {
-            let needs = &self.nodes[number].needs;
-            let blockers = needs.iter().filter(|need| !self.nodes[**need].is_done()).count();
+            self.count_blockers(number);
             let node = &mut self.nodes[number];
-            node.blockers = blockers;
             if node.state == TaskState::Running {
                 node.state = TaskState::MaybeRan;
                 self.touched.insert(number);

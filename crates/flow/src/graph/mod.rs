@@ -107,8 +107,10 @@ pub(crate) enum Effect {
     Add(Vec<Item>),
     /// Submit the flow of a task.
     Submit { number: usize },
-    /// Cancel the flows its tasks wait for.
-    CancelChildren,
+    /// Cancel the flow a task waits for.
+    Cancel { number: usize },
+    /// Tell the world that a task failed for good, or could not be undone.
+    Failed { number: usize, state: TaskState, error: Option<String> },
 }
 
 /// A flow in memory.
@@ -144,8 +146,8 @@ pub(crate) struct Graph {
     unwinding: BTreeMap<Option<usize>, Unwinding>,
     /// Tasks that wait for a flow of theirs to end.
     children: BTreeSet<usize>,
-    /// Those flows have been told to end.
-    children_told: bool,
+    /// Those whose flows have been told to end.
+    children_told: BTreeSet<usize>,
 }
 
 impl Graph {
@@ -172,6 +174,11 @@ impl Graph {
     /// A worker that knows these handlers has it now.
     pub(crate) fn taken(&mut self, known: Known) {
         self.known = known;
+    }
+
+    /// Sets it aside because it kills its workers: one that is being undone as stuck.
+    pub(crate) fn give_up(&mut self, message: &str) {
+        if self.head.reverting { self.give_up_reverting(message) } else { self.park(message) }
     }
 
     /// Sets it aside as poison.
@@ -214,6 +221,13 @@ impl Graph {
         if !ended_before {
             self.open = self.open.saturating_sub(1);
         }
+    }
+
+    /// Ends a task that failed for good, and tells the world: it may be undone at once, and nobody would see.
+    fn finish_failed(&mut self, number: usize, state: TaskState) {
+        self.finish(number, state);
+        let error = self.nodes[number].error.clone();
+        self.effects.push(Effect::Failed { number, state, error });
     }
 
     /// Wakes a task at a time.

@@ -53,7 +53,7 @@ pub(crate) struct Node {
     pub(crate) finished: Option<i64>,
     pub(super) needs: Vec<usize>,
     pub(super) successors: Vec<usize>,
-    /// Needs that have neither succeeded nor been skipped.
+    /// Needs that have not [passed](Node::is_passed).
     pub(super) blockers: usize,
     /// Of a list's task: its items, and how many of them have not succeeded.
     pub(super) items: Vec<usize>,
@@ -105,9 +105,13 @@ impl Node {
         self.spec().guard
     }
 
-    /// Whether those that need it can begin.
-    pub(super) fn is_done(&self) -> bool {
-        matches!(self.state, TaskState::Succeeded | TaskState::Skipped)
+    /// Whether those that need it can begin. A skipped task lets nothing begin before what it needs itself has ended.
+    pub(super) fn is_passed(&self) -> bool {
+        match self.state {
+            TaskState::Succeeded => true,
+            TaskState::Skipped => self.blockers == 0,
+            _ => false,
+        }
     }
 
     /// Whether it may have had an effect that has not been undone.

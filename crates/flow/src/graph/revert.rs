@@ -70,7 +70,8 @@ impl Graph {
         let runs = |number: &usize| {
             self.active.contains(number) && self.nodes[*number].state == TaskState::Running
         };
-        !halted && !outer && !self.guarded(guard).iter().any(runs)
+        let busy = |number: &usize| runs(number) || self.children.contains(number);
+        !halted && !outer && !self.guarded(guard).iter().any(busy)
     }
 
     /// Forward attempts under way.
@@ -204,11 +205,24 @@ impl Graph {
         match policy::after_revert_trouble(&trouble, attempt, max, self.random) {
             Next::Again(delay) => self.arm(number, self.now + delay),
             Next::End(_) => {
-                self.finish(number, TaskState::RevertFailed);
+                self.finish_failed(number, TaskState::RevertFailed);
                 self.head.ending = Some(FlowState::Stuck);
                 self.head.error = Some(message);
             }
         }
+    }
+
+    /// Nobody shall try again to undo what was being undone.
+    pub(super) fn give_up_reverting(&mut self, message: &str) {
+        for number in 0..self.nodes.len() {
+            if self.nodes[number].state == TaskState::Reverting {
+                self.change(number).error = Some(message.to_owned());
+                self.finish_failed(number, TaskState::RevertFailed);
+            }
+        }
+        self.head.ending = Some(FlowState::Stuck);
+        self.head.error = Some(message.to_owned());
+        self.unwinding.clear();
     }
 
     /// A pause before undoing a task again is over.

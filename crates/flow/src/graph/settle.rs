@@ -70,10 +70,7 @@ impl Graph {
     }
 
     fn stand(&mut self) -> FlowState {
-        if self.head.ending.is_some() && !self.children.is_empty() && !self.children_told {
-            self.children_told = true;
-            self.effects.push(Effect::CancelChildren);
-        }
+        self.end_children();
         if !self.head.reverting {
             let untaken = self.hands == Hands::Free && self.head.state == FlowState::Ready;
             let standing = policy::standing(Counts {
@@ -102,6 +99,17 @@ impl Graph {
         } else {
             FlowState::Waiting
         }
+    }
+
+    /// Tells the flows to end whose results nobody wants any more.
+    fn end_children(&mut self) {
+        let unwanted = |number: &usize| {
+            (self.head.ending.is_some() || self.is_unwinding(*number))
+                && !self.children_told.contains(number)
+        };
+        let unwanted: Vec<usize> = self.children.iter().copied().filter(unwanted).collect();
+        self.effects.extend(unwanted.iter().map(|number| Effect::Cancel { number: *number }));
+        self.children_told.extend(unwanted);
     }
 
     /// What the flow leaves undone when it ends.

@@ -102,7 +102,8 @@ pub enum Work {
     Retry(Controller),
     /// It runs a task for each item of a list: the member `items` of its input. Its output is the list of theirs.
     Each(Box<Each>),
-    /// It submits a flow and waits for its end, unless told otherwise.
+    /// It submits a flow and waits for its end, unless told otherwise. Its output is `{"flow": id, "output": …}` with the output
+    /// of the flow's last task, or only the id if it does not wait.
     Flow(Box<Child>),
 }
 
@@ -134,7 +135,8 @@ pub struct Each {
 /// A flow submitted by a task of another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Child {
-    /// The flow. Its id is replaced by one derived from the task's, so that it is submitted once however often the task runs.
+    /// The flow. Its id is replaced by one derived from the task's, so that it is submitted once however often the task runs:
+    /// when it runs again, a flow that has succeeded stays as it is, and another is run again.
     /// It runs under the resources of its parent, of which it may name any.
     pub flow: NewFlow,
     /// What it is to its parent.
@@ -161,7 +163,7 @@ pub struct Timeouts {
     pub heartbeat: Option<Duration>,
 }
 
-/// A member of a task's input that an earlier task provides.
+/// A member of a task's input that an earlier task provides. It is left out if that task was skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
     /// The member of the input; empty for the whole input.

@@ -4,8 +4,10 @@
 
 mod crash;
 mod flows;
+mod patterns;
 mod query;
 mod queues;
 mod random;
+mod recovery;
 mod signals;
 mod world;

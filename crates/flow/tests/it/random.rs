@@ -1,202 +1,197 @@
-//! Random flows over random resources with two workers: whatever happens, order, exclusion and an end for all.
+//! Random flows over random resources with workers that are killed, and people who cancel, suspend and resume: whatever happens,
+//! order, exclusion, undoing backwards, and an end for all. `TUTTI_FLOW_CASES` says how many cases there shall be.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod shape;
+mod watch;
+
+use std::time::Duration;
 
 use proptest::prelude::*;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
-use tutti_flow::{
-    Access, Engine, Failure, FlowState, NewFlow, NewTask, Outcome, Retry, Task, TaskContext,
-};
+use tutti_flow::{Clock, Engine, FlowFilter, FlowState, cancel, query, resume, signal, suspend};
+use tutti_store::Store;
 use uuid::Uuid;
 
-use crate::world::{Place, ended, flow, submit, tasks};
+use crate::{
+    recovery::expire_leases,
+    world::{PATIENCE, Place, state, submit, tasks},
+};
 
-/// What a task of a random flow does.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-enum Fate {
-    Succeed,
-    FailOnce,
-    FailForGood,
+use shape::{Fate, Shape, shape};
+use watch::{Watch, Watched};
+
+/// Workers at a time.
+const WORKERS: usize = 2;
+
+/// What people and machines do meanwhile.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// A worker is killed and another one started.
+    Kill(usize),
+    Cancel(usize),
+    Suspend(usize),
+    Resume(usize),
+    Pause,
 }
 
-#[derive(Clone, Debug)]
-struct Shape {
-    /// Resources and whether exclusively.
-    resources: BTreeMap<u8, bool>,
-    /// Fate, bits of needs, and whether a failure reverts.
-    tasks: Vec<(Fate, u8, bool)>,
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        2 => (0..WORKERS).prop_map(Event::Kill),
+        2 => any::<usize>().prop_map(Event::Cancel),
+        2 => any::<usize>().prop_map(Event::Suspend),
+        2 => any::<usize>().prop_map(Event::Resume),
+        4 => Just(Event::Pause),
+    ]
 }
 
-fn shape() -> impl Strategy<Value = Shape> {
-    let fate = prop_oneof![8 => Just(Fate::Succeed), 1 => Just(Fate::FailOnce), 1 => Just(Fate::FailForGood)];
-    (
-        prop::collection::btree_map(0..5_u8, any::<bool>(), 0..4),
-        prop::collection::vec((fate, any::<u8>(), any::<bool>()), 0..6),
-    )
-        .prop_map(|(resources, tasks)| Shape { resources, tasks })
+/// A case under way.
+struct Case {
+    store: Store,
+    clock: Clock,
+    watch: Watch,
+    workers: Vec<(u32, Engine)>,
+    flows: Vec<Uuid>,
+    /// By flow: whether somebody cancelled it.
+    cancelled: Vec<bool>,
+    kills: u32,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
-struct Input {
-    fate: Fate,
-    order: usize,
-    resources: BTreeMap<u8, bool>,
-}
+impl Case {
+    async fn worker(&mut self) -> (u32, Engine) {
+        let number = self.watch.next_worker();
+        let builder = Engine::builder(self.store.clone()).clock(self.clock.clone()).flows_max(5);
+        let builder = builder.task(Watched { watch: self.watch.clone(), worker: number });
+        (number, builder.start().await.unwrap())
+    }
 
-/// Who uses what, and what went wrong.
-#[derive(Default)]
-struct Watch {
-    /// By resource: flows with a running task, and whether exclusively.
-    using: BTreeMap<u8, BTreeMap<Uuid, (u32, bool)>>,
-    /// By resource: the order in which flows first used it exclusively.
-    order: BTreeMap<u8, Vec<usize>>,
-    seen: BTreeSet<(u8, usize)>,
-    wrong: Vec<String>,
-}
-
-#[derive(Clone, Default)]
-struct Watched(Arc<Mutex<Watch>>);
-
-impl Watched {
-    fn enter(&self, flow: Uuid, input: &Input) {
-        let mut watch = self.0.lock().unwrap();
-        let Watch { using, order, seen, wrong } = &mut *watch;
-        for (&resource, &exclusive) in &input.resources {
-            let users = using.entry(resource).or_default();
-            if users.iter().any(|(other, (_, theirs))| *other != flow && (exclusive || *theirs)) {
-                wrong.push(format!("flow {} is not alone on {resource}", input.order));
+    async fn happen(&mut self, event: Event) {
+        match event {
+            // A third death without progress would park a flow, as it should.
+            Event::Kill(at) if self.kills < 2 => {
+                self.kills += 1;
+                let other = self.worker().await;
+                let (number, killed) = std::mem::replace(&mut self.workers[at], other);
+                self.watch.kill(number);
+                drop(killed);
+                expire_leases(&self.store).await;
             }
-            users.entry(flow).or_insert((0, exclusive)).0 += 1;
-            if exclusive && seen.insert((resource, input.order)) {
-                order.entry(resource).or_default().push(input.order);
+            Event::Cancel(at) => {
+                let at = at % self.flows.len();
+                let id = self.flows[at];
+                self.cancelled[at] |= self.store.write(move |tx| cancel(tx, id)).await.is_ok();
             }
-        }
-    }
-
-    fn leave(&self, flow: Uuid, input: &Input) {
-        let mut watch = self.0.lock().unwrap();
-        for resource in input.resources.keys() {
-            let users = watch.using.get_mut(resource).unwrap();
-            let user = users.get_mut(&flow).unwrap();
-            user.0 -= 1;
-            if user.0 == 0 {
-                users.remove(&flow);
+            Event::Suspend(at) => {
+                let id = self.flows[at % self.flows.len()];
+                // It may have ended.
+                drop(self.store.write(move |tx| suspend(tx, id)).await);
             }
-        }
-    }
-}
-
-impl Task for Watched {
-    const NAME: &'static str = "watched";
-    type Input = Input;
-    type Output = ();
-
-    async fn execute(&self, context: TaskContext, input: Input) -> Result<(), Failure> {
-        self.enter(context.flow, &input);
-        tokio::task::yield_now().await;
-        self.leave(context.flow, &input);
-        match input.fate {
-            Fate::FailOnce if context.attempt == 1 => Err(Failure::Retryable("once".into())),
-            Fate::FailForGood => Err(Failure::Terminal("for good".into())),
-            _ => Ok(()),
+            Event::Resume(at) => {
+                let id = self.flows[at % self.flows.len()];
+                drop(self.store.write(move |tx| resume(tx, id)).await);
+            }
+            Event::Kill(_) | Event::Pause => tokio::time::sleep(Duration::from_millis(3)).await,
         }
     }
 
-    async fn revert(
-        &self,
-        context: TaskContext,
-        input: Input,
-        _: Outcome<()>,
-    ) -> Result<(), Failure> {
-        self.enter(context.flow, &input);
-        tokio::task::yield_now().await;
-        self.leave(context.flow, &input);
-        Ok(())
-    }
-}
-
-fn build(shape: &Shape, order: usize) -> NewFlow {
-    let resources = shape.resources.iter().map(|(name, exclusive)| {
-        let access = if *exclusive { Access::Exclusive } else { Access::Shared };
-        (format!("r{name}"), access)
-    });
-    let tasks = shape.tasks.iter().enumerate().map(|(at, (fate, needs, reverts))| {
-        let retry = Retry::times(3);
-        NewTask {
-            name: Watched::NAME.into(),
-            title: "watched".into(),
-            input: json!(Input { fate: *fate, order, resources: shape.resources.clone() }),
-            needs: (0..at).filter(|need| needs >> need & 1 == 1).collect(),
-            retry: if *reverts { retry.or_revert() } else { retry },
-            ..NewTask::default()
-        }
-    });
-    NewFlow { resources: resources.collect(), tasks: tasks.collect(), ..flow(&[], vec![]) }
-}
-
-async fn check(place: &Place, shapes: &[Shape]) {
-    let store = place.open().await;
-    let watched = Watched::default();
-    let start = || Engine::builder(store.clone()).task(watched.clone()).flows_max(5).start();
-    let workers = [start().await.unwrap(), start().await.unwrap()];
-    let mut flows = Vec::new();
-    for (order, shape) in shapes.iter().enumerate() {
-        flows.push(submit(&store, build(shape, order)).await);
-        if order % 3 == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-    for (flow, shape) in flows.iter().zip(shapes) {
-        let state = ended(&store, flow.id).await.state;
-        let doomed = shape.tasks.iter().any(|task| matches!(task.0, Fate::FailForGood));
-        let expected: &[_] = if doomed {
-            &[FlowState::Failed, FlowState::Reverted]
-        } else {
-            &[FlowState::Succeeded]
+    /// Everything suspended goes on, everything waited for comes, and everything ends.
+    async fn calm(&self) {
+        let ending = async {
+            loop {
+                let filter = FlowFilter { limit: Some(1000), ..FlowFilter::default() };
+                let rows = self.store.read(move |tx| query::flows(tx, &filter)).await.unwrap();
+                let open: Vec<_> = rows.iter().filter(|row| !row.state.is_ended()).collect();
+                if open.is_empty() {
+                    return;
+                }
+                for id in open.into_iter().map(|row| row.id) {
+                    drop(self.store.write(move |tx| resume(tx, id)).await);
+                }
+                self.clock.advance(Duration::from_secs(60));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         };
-        assert!(expected.contains(&state), "{state} of {shape:?}");
-        let open = tasks(&store, flow.id).await.into_iter().filter(|task| task.finished.is_none());
-        assert_eq!(open.count(), 0);
+        let ended = tokio::time::timeout(PATIENCE, ending).await;
+        assert!(ended.is_ok(), "not all flows end");
     }
-    for worker in workers {
-        worker.stop().await;
+
+    async fn check(self, shapes: &[Shape]) {
+        for ((id, shape), cancelled) in self.flows.iter().zip(shapes).zip(&self.cancelled) {
+            let state = state(&self.store, *id).await;
+            let doomed = shape.tasks.iter().any(|task| matches!(task.fate, Fate::FailForGood));
+            let expected = match state {
+                FlowState::Succeeded => true,
+                FlowState::Failed | FlowState::Reverted => doomed,
+                FlowState::Cancelled => *cancelled,
+                _ => false,
+            };
+            assert!(expected, "{state} of {shape:?}");
+            let rows = tasks(&self.store, *id).await;
+            assert!(rows.iter().all(|task| task.finished.is_some()), "{rows:#?}");
+            self.watch.check(*id, shape, &rows);
+        }
+        for (_, worker) in self.workers {
+            worker.stop().await;
+        }
+        let left: i64 = self
+            .store
+            .read(|tx| tx.one("SELECT count(*) FROM flow_queue", ()))
+            .await
+            .map_err(|error: tutti_store::Error| error)
+            .unwrap();
+        assert_eq!(left, 0, "queues are empty");
+        self.store.close().await;
+        self.watch.check_resources();
     }
-    let left: i64 = store
-        .read(|tx| tx.one("SELECT count(*) FROM flow_queue", ()))
-        .await
-        .map_err(|error: tutti_store::Error| error)
-        .unwrap();
-    assert_eq!(left, 0, "queues are empty");
-    store.close().await;
-    let watch = watched.0.lock().unwrap();
-    assert_eq!(watch.wrong, [""; 0]);
-    for (resource, order) in &watch.order {
-        assert!(order.is_sorted(), "r{resource}: {order:?}");
+}
+
+async fn check(place: &Place, shapes: &[Shape], events: &[Event]) {
+    let (store, clock, watch) = (place.open().await, Clock::new(), Watch::default());
+    store.write(|tx| signal(tx, "come", 1, 1)).await.unwrap();
+    let cancelled = vec![false; shapes.len()];
+    let (workers, flows) = (Vec::new(), Vec::new());
+    let mut case = Case { store, clock, watch, workers, flows, cancelled, kills: 0 };
+    for _ in 0..WORKERS {
+        let worker = case.worker().await;
+        case.workers.push(worker);
     }
+    let mut events = events.iter();
+    for (order, shape) in shapes.iter().enumerate() {
+        case.flows.push(submit(&case.store, shape.flow(order)).await.id);
+        if order % 2 == 0
+            && let Some(event) = events.next()
+        {
+            case.happen(*event).await;
+        }
+    }
+    for event in events {
+        case.happen(*event).await;
+    }
+    // What had not come yet.
+    case.store.write(|tx| signal(tx, "late", 1, 1)).await.unwrap();
+    case.calm().await;
+    case.check(shapes).await;
 }
 
 fn run(place: fn() -> Option<Place>, cases: u32) {
+    let asked = std::env::var("TUTTI_FLOW_CASES").ok().and_then(|text| text.parse().ok());
+    let cases = asked.unwrap_or(cases);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };
-    proptest!(config, |(shapes in prop::collection::vec(shape(), 1..25))| {
+    let shapes = prop::collection::vec(shape(), 1..20);
+    let events = prop::collection::vec(event(), 0..16);
+    proptest!(config, |(shapes in shapes, events in events)| {
         if let Some(place) = place() {
-            runtime.block_on(check(&place, &shapes));
+            runtime.block_on(check(&place, &shapes, &events));
         }
     });
 }
 
 #[test]
 fn random_flows_on_sqlite() {
-    run(|| Some(Place::sqlite()), 8);
+    run(|| Some(Place::sqlite()), 16);
 }
 
 #[test]
 fn random_flows_on_postgres() {
-    run(Place::postgres, 4);
+    run(Place::postgres, 6);
 }

@@ -82,6 +82,11 @@ impl Log {
         self.0.lock().unwrap().clone()
     }
 
+    /// What happened since this was asked last.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
     /// Waits until a line is there.
     pub(crate) async fn has(&self, line: &str) {
         let wait = async {
@@ -230,4 +235,8 @@ where
 
 pub(crate) fn engine(store: &Store, log: &Log) -> Builder {
     Engine::builder(store.clone()).task(Step(log.clone()))
+}
+
+pub(crate) async fn row(store: &Store, id: Uuid) -> FlowRow {
+    store.read(move |tx| query::flow(tx, id)).await.unwrap().unwrap()
 }
