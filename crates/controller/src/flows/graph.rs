@@ -8,7 +8,7 @@ use tutti_model::api::{FlowEdge, FlowGraph, FlowInfo, FlowNode};
 use tutti_store::Tx;
 use uuid::Uuid;
 
-use super::whole::{shaped, whole};
+use super::whole::{whole, with_needs};
 use crate::Error;
 
 /// The languages of pictures.
@@ -76,12 +76,12 @@ fn graph(flow: FlowInfo) -> FlowGraph {
 fn text(tx: &mut Tx<'_>, id: Uuid, format: Format) -> Result<String, Error> {
     let row = query::flow(tx, id)?.ok_or(tutti_flow::Error::NoFlow { id })?;
     let (mut states, mut tasks) = (Vec::new(), Vec::new());
-    for (task, shape) in shaped(tx, id)? {
+    for (task, needs) in with_needs(tx, id)? {
         states.push(task.state);
         tasks.push(NewTask {
             name: task.name,
             title: task.title,
-            needs: shape.needs,
+            needs,
             work: task.wait.map_or(Work::Run, Work::Wait),
             ..NewTask::default()
         });

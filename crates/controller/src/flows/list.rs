@@ -46,6 +46,7 @@ pub(super) fn routes() -> Router<Arc<State>> {
 #[serde(default, deny_unknown_fields)]
 struct FlowQuery {
     id: String,
+    parent: Option<Uuid>,
     model: String,
     #[serde(alias = "resource_id")]
     resource: String,
@@ -89,7 +90,7 @@ struct HistoryQuery {
 impl HistoryQuery {
     fn of(self, model: String, resource: String) -> FlowQuery {
         let Self { state, kind, since, limit, after } = self;
-        FlowQuery { id: String::new(), model, resource, state, kind, since, limit, after }
+        FlowQuery { model, resource, state, kind, since, limit, after, ..FlowQuery::default() }
     }
 }
 
@@ -151,6 +152,7 @@ async fn flow_page(state: &State, uri: &Uri, query: FlowQuery) -> Result<Respons
     let wanted = FlowFilter {
         state: states(&query.state, FlowState::ALL, |state| state.as_str(), "flow")?,
         kind: said(&query.kind),
+        parent: query.parent,
         since: since(&query.since, clock::now())?,
         limit: Some(limit),
         after: query.after,

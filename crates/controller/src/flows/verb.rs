@@ -4,7 +4,6 @@ use tutti_flow::{FlowRow, FlowState, TaskState, query};
 use tutti_store::Tx;
 use uuid::Uuid;
 
-use super::sql;
 use crate::Error;
 
 /// What can be asked of a flow.
@@ -77,18 +76,14 @@ impl Verb {
                 tutti_flow::Error::Ended { .. }
                 | tutti_flow::Error::Reverting { .. }
                 | tutti_flow::Error::NotRetryable { .. },
-            ) => {
-                let beside: sql::Beside = tx.one(sql::BESIDE, (id,))?;
-                Err(Error::Conflict(self.refusal(&row, beside.suspended)))
-            }
+            ) => Err(Error::Conflict(self.refusal(&row))),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn refusal(self, row: &FlowRow, suspended: bool) -> String {
+    fn refusal(self, row: &FlowRow) -> String {
         let (id, state) = (row.id, row.state);
-        let instead: Vec<_> =
-            possible(state, row.cancelling, suspended).into_iter().map(Self::participle).collect();
+        let instead: Vec<_> = possible(row).into_iter().map(Self::participle).collect();
         let instead = match (instead.split_last(), row.superseded_by) {
             (None, Some(newer)) => format!("flow {newer} took its place"),
             (None, None) => "nothing can be done with it any more".to_owned(),
@@ -99,8 +94,12 @@ impl Verb {
     }
 }
 
-/// What can be done with a flow in this state.
-pub(super) fn possible(state: FlowState, cancelling: bool, suspended: bool) -> Vec<Verb> {
+/// What can be done with a flow.
+pub(super) fn possible(row: &FlowRow) -> Vec<Verb> {
+    in_state(row.state, row.cancelling, row.suspended)
+}
+
+fn in_state(state: FlowState, cancelling: bool, suspended: bool) -> Vec<Verb> {
     use Verb::{Abandon, Cancel, Resume, Retry, Revert, Suspend};
     match state {
         _ if cancelling => vec![Abandon],
@@ -152,9 +151,9 @@ mod tests {
     #[test]
     fn what_can_be_done_follows_from_the_state() {
         use Verb::{Abandon, Cancel, Resume, Suspend};
-        assert_eq!(possible(FlowState::Blocked, false, true), [Cancel, Resume, Abandon]);
-        assert_eq!(possible(FlowState::Running, false, false), [Cancel, Suspend, Abandon]);
-        assert_eq!(possible(FlowState::Running, true, false), [Abandon]);
-        assert_eq!(possible(FlowState::Superseded, false, false), []);
+        assert_eq!(in_state(FlowState::Blocked, false, true), [Cancel, Resume, Abandon]);
+        assert_eq!(in_state(FlowState::Running, false, false), [Cancel, Suspend, Abandon]);
+        assert_eq!(in_state(FlowState::Running, true, false), [Abandon]);
+        assert_eq!(in_state(FlowState::Superseded, false, false), []);
     }
 }

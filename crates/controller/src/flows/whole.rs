@@ -1,9 +1,9 @@
 //! One flow with everything there is to see of it: tasks and what they need, its place in the
-//! queues, its parent and children, what can be asked of it.
+//! queues, its children, what can be asked of it.
 
 use std::collections::HashMap;
 
-use tutti_flow::{TaskFilter, TaskRow, query, task_id};
+use tutti_flow::{FlowFilter, FlowRow, TaskFilter, TaskRow, query, task_id};
 use tutti_model::api::{ChildFlow, FlowInfo, FlowLogLine};
 use tutti_store::Tx;
 use uuid::Uuid;
@@ -12,65 +12,43 @@ use super::{show, sql, unscoped, verb};
 use crate::time::rfc3339_milliseconds;
 use crate::{Error, models};
 
-/// Tasks read at a time.
+/// Tasks read at a time, and children that are shown.
 const PAGE: u32 = 1000;
-
-/// The newest lines of a log that are shown.
-const LINES: u32 = 1000;
 
 /// A flow with its tasks.
 pub(crate) fn whole(tx: &mut Tx<'_>, id: Uuid) -> Result<FlowInfo, Error> {
     let row = query::flow(tx, id)?.ok_or(tutti_flow::Error::NoFlow { id })?;
-    let beside: sql::Beside = tx.one(sql::BESIDE, (id,))?;
     let names = models::names(tx)?;
     let name = |model: &str| names.get(model).cloned().unwrap_or_default();
-    let verbs = verb::possible(row.state, row.cancelling, beside.suspended);
+    let verbs = verb::possible(&row);
     let mut flow = show::flow(row, name);
     flow.verbs = verbs.into_iter().map(|verb| verb.as_str().to_owned()).collect();
-    flow.parent = beside.parent.map(|parent| parent.to_string());
-    flow.next = beside.wake_at.map(rfc3339_milliseconds).unwrap_or_default();
     flow.children = children(tx, id)?;
     if !flow.waiting_for.is_empty() {
-        let places: HashMap<String, u32> =
-            tx.all::<(String, u32)>(sql::PLACES, (id,))?.into_iter().collect();
-        let places: HashMap<&str, u32> =
-            places.iter().map(|(resource, place)| (unscoped(resource), *place)).collect();
+        let places: Vec<(String, u32)> = tx.all(sql::PLACES, (id,))?;
         for ahead in &mut flow.waiting_for {
-            ahead.position = places.get(ahead.resource.as_str()).copied();
+            let mine = places.iter().find(|(name, _)| unscoped(name) == ahead.resource);
+            ahead.position = mine.map(|(_, place)| *place);
         }
     }
-    for (row, shape) in shaped(tx, id)? {
+    for (row, needs) in with_needs(tx, id)? {
         let mut task = show::task(row, name);
-        task.progress = shape.progress;
-        task.needs = shape.needs.into_iter().map(|need| task_id(id, need).to_string()).collect();
+        task.needs = needs.into_iter().map(|need| task_id(id, need).to_string()).collect();
         flow.tasks.push(task);
     }
     Ok(flow)
 }
 
-/// How a task stands to the others.
-#[derive(Debug, Default)]
-pub(super) struct Shape {
-    /// The positions of the tasks it needs.
-    pub(super) needs: Vec<usize>,
-    progress: Option<f64>,
-}
-
-/// Every task of a flow, in its order, and how it stands to the others.
-pub(super) fn shaped(tx: &mut Tx<'_>, flow: Uuid) -> Result<Vec<(TaskRow, Shape)>, Error> {
-    let shapes: Vec<sql::Shape> = tx.all(sql::SHAPE, (flow,))?;
-    let shape = |shape: sql::Shape| {
-        let needs = shape.needs.map(|needs| needs.0).unwrap_or_default();
-        (shape.number, Shape { needs, progress: shape.progress })
+/// Every task of a flow, in its order, and the positions of those it needs.
+pub(super) fn with_needs(tx: &mut Tx<'_>, flow: Uuid) -> Result<Vec<(TaskRow, Vec<usize>)>, Error> {
+    let needs: Vec<sql::Needs> = tx.all(sql::NEEDS, (flow,))?;
+    let mut needs: HashMap<i64, Vec<usize>> =
+        needs.into_iter().map(|one| (one.number, one.needs.0)).collect();
+    let with_needs = |row: TaskRow| {
+        let needs = needs.remove(&row.number).unwrap_or_default();
+        (row, needs)
     };
-    let mut shapes: HashMap<i64, Shape> = shapes.into_iter().map(shape).collect();
-    let tasks = tasks(tx, flow)?.into_iter();
-    Ok(tasks
-        .map(|row| {
-            let shape = shapes.remove(&row.number).unwrap_or_default();
-            (row, shape)
-        })
-        .collect())
+    Ok(tasks(tx, flow)?.into_iter().map(with_needs).collect())
 }
 
 /// Every task of a flow, in its order.
@@ -90,37 +68,34 @@ fn tasks(tx: &mut Tx<'_>, flow: Uuid) -> Result<Vec<TaskRow>, Error> {
 }
 
 fn children(tx: &mut Tx<'_>, flow: Uuid) -> Result<Vec<ChildFlow>, Error> {
-    let children: Vec<sql::Child> = tx.all(sql::CHILDREN, (flow,))?;
-    let shown = |child: sql::Child| ChildFlow {
+    let filter = FlowFilter { parent: Some(flow), limit: Some(PAGE), ..FlowFilter::default() };
+    let shown = |child: FlowRow| ChildFlow {
         id: child.id.to_string(),
         kind: child.kind,
         title: child.title,
-        state: child.state,
-        task: child.task.map(|number| at(flow, number).to_string()),
+        state: child.state.to_string(),
+        task: child.parent.map(|(_, task)| task.to_string()),
     };
-    Ok(children.into_iter().map(shown).collect())
+    Ok(query::flows(tx, &filter)?.into_iter().rev().map(shown).collect())
 }
 
 /// What the tasks of a flow said while they ran, oldest first.
 pub(super) fn log(tx: &mut Tx<'_>, id: Uuid) -> Result<Vec<FlowLogLine>, Error> {
     query::flow(tx, id)?.ok_or(tutti_flow::Error::NoFlow { id })?;
-    let mut lines: Vec<sql::Line> = tx.all(sql::LOG, (id, LINES))?;
-    lines.reverse();
+    let lines = query::log(tx, id, None)?;
     if lines.is_empty() {
         return Ok(Vec::new());
     }
-    let titles: HashMap<i64, String> =
-        tasks(tx, id)?.into_iter().map(|task| (task.number, task.title)).collect();
-    let shown = |line: sql::Line| FlowLogLine {
-        time: rfc3339_milliseconds(line.at),
-        task: at(id, line.number).to_string(),
-        title: titles.get(&line.number).cloned().unwrap_or_default(),
-        line: line.line,
+    let tasks: HashMap<i64, TaskRow> =
+        tasks(tx, id)?.into_iter().map(|task| (task.number, task)).collect();
+    let shown = |line: query::LogLine| {
+        let task = tasks.get(&line.number);
+        FlowLogLine {
+            time: rfc3339_milliseconds(line.at),
+            task: task.map(|task| task.id.to_string()).unwrap_or_default(),
+            title: task.map(|task| task.title.clone()).unwrap_or_default(),
+            line: line.line,
+        }
     };
     Ok(lines.into_iter().map(shown).collect())
-}
-
-/// The id of the task at a position.
-fn at(flow: Uuid, number: i64) -> Uuid {
-    task_id(flow, usize::try_from(number).unwrap_or_default())
 }

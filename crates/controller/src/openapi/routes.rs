@@ -209,7 +209,9 @@ fn secrets() -> Vec<Route> {
 fn flows() -> Vec<Route> {
     vec![
         route(Get, "/v1/flows", "Flows, newest first")
-            .query(&["id", "model", "resource", "state", "kind", "since", "limit", "after"])
+            .query(&[
+                "id", "model", "resource", "state", "kind", "parent", "since", "limit", "after",
+            ])
             .answers::<FlowPage>(),
         history(route(Get, "/v1/models/{model}/flows", "A model's flows")),
         history(route(Get, application!("/flows"), "An application's flows")),

@@ -77,12 +77,14 @@ pub struct FlowInfo {
     pub waiting_for: Vec<WaitingFor>,
     /// Whether somebody cancelled it; it ends with its running tasks.
     pub cancelling: bool,
+    /// Whether somebody suspended it; nothing of it begins until it is resumed.
+    pub suspended: bool,
     /// What can be asked of it now: `cancel`, `suspend`, `resume`, `retry`, `revert`, `abandon`; in lists
     /// left out.
     pub verbs: Vec<String>,
     /// The flow that took its place.
     pub superseded_by: Option<String>,
-    /// The flow that submitted it; in lists left out.
+    /// The flow that submitted it.
     pub parent: Option<String>,
     /// The flows its tasks submitted; in lists left out.
     pub children: Vec<ChildFlow>,
@@ -98,7 +100,7 @@ pub struct FlowInfo {
     pub started: String,
     /// RFC 3339, or empty.
     pub finished: String,
-    /// When something of it is due, RFC 3339, or empty; in lists left out.
+    /// When something of it is due, RFC 3339, or empty.
     pub next: String,
     /// Its tasks; in lists left out.
     pub tasks: Vec<TaskInfo>,
@@ -230,7 +232,7 @@ pub struct TaskInfo {
     pub attempts: u32,
     /// Executions in all, at most.
     pub attempts_max: u32,
-    /// How far it is, from 0 to 1, if it says so; in lists left out.
+    /// How far it is, from 0 to 1, if it says so.
     pub progress: Option<f64>,
     /// Whether its worker died meanwhile: it runs again, and may have had its effect already.
     pub recovering: bool,

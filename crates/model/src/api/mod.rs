@@ -48,7 +48,7 @@
 //! | `GET …/storage` · `POST …/units/{application}/{number}/storage` | → `[StorageInfo]` · [`AddStorage`] → [`Accepted`] |
 //! | `GET …/deferred?unit=` | → `[DeferredInfo]` |
 //! | `GET …/relations/{number}` · `GET …/machines/{number}` | → [`RelationInfo`] · → [`MachineInfo`] |
-//! | `GET /v1/flows?id=&model=&resource=&state=&kind=&since=&limit=&after=` · `GET /v1/flows/{id}?wait_ms=` | → [`FlowPage`] · → [`FlowInfo`] with its tasks |
+//! | `GET /v1/flows?id=&model=&resource=&state=&kind=&parent=&since=&limit=&after=` · `GET /v1/flows/{id}?wait_ms=` | → [`FlowPage`] · → [`FlowInfo`] with its tasks |
 //! | `GET …/flows`, also below an application, a unit, a machine and a relation | `?state=&kind=&since=&limit=&after=` → [`FlowPage`] |
 //! | `POST /v1/flows/{id}:cancel`, `:suspend`, `:resume`, `:retry`, `:revert`, `:abandon` (or `/` for `:`) | → [`FlowInfo`] |
 //! | `GET /v1/flows/{id}/graph?format=mermaid\|dot\|json` · `GET /v1/flows/{id}/log` | → text or [`FlowGraph`] · → `[FlowLogLine]` |
