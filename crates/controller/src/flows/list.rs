@@ -45,6 +45,7 @@ pub(super) fn routes() -> Router<Arc<State>> {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct FlowQuery {
+    /// What its id begins or ends with; then nothing else is asked.
     id: String,
     parent: Option<Uuid>,
     model: String,
@@ -149,6 +150,7 @@ async fn of_relation(
 
 async fn flow_page(state: &State, uri: &Uri, query: FlowQuery) -> Result<Response, Error> {
     let limit = limit(query.limit)?;
+    let has_pages = query.id.is_empty();
     let wanted = FlowFilter {
         state: states(&query.state, FlowState::ALL, |state| state.as_str(), "flow")?,
         kind: said(&query.kind),
@@ -169,7 +171,8 @@ async fn flow_page(state: &State, uri: &Uri, query: FlowQuery) -> Result<Respons
             Ok((rows, models::names(tx)?))
         })
         .await?;
-    let next = rows.last().filter(|_| is_full(&rows, limit)).map(|flow| next(uri, flow.id));
+    let last = rows.last().filter(|_| has_pages && is_full(&rows, limit));
+    let next = last.map(|flow| next(uri, flow.id));
     let name = |model: &str| names.get(model).cloned().unwrap_or_default();
     let flows = rows.into_iter().map(|row| show::flow(row, name)).collect();
     Ok(page(&FlowPage { flows, next: next.clone() }, next))
@@ -202,6 +205,7 @@ async fn tasks(
 ) -> Result<Response, Error> {
     let limit = limit(query.limit)?;
     let since = since(&query.since, clock::now())?;
+    let has_pages = query.id.is_empty();
     let wanted = TaskFilter {
         state: show::task_states(&query.state)
             .map_err(|word| unknown("task", &word, &show::task_state_words()))?,
@@ -222,7 +226,8 @@ async fn tasks(
             Ok((rows, models::names(tx)?))
         })
         .await?;
-    let mut next = rows.last().filter(|_| is_full(&rows, limit)).map(|task| next(&uri, task.id));
+    let last = rows.last().filter(|_| has_pages && is_full(&rows, limit));
+    let mut next = last.map(|task| next(&uri, task.id));
     if let Some(since) = since {
         let all = rows.len();
         rows.retain(|task| submitted(task.flow) >= since);

@@ -16,7 +16,7 @@ use crate::state::State;
 /// Events read at a time.
 const PAGE: u32 = 256;
 
-/// Flows that may be retried, remembered so that what they did before is not counted again.
+/// Flows that ended, remembered so that what they did is not counted again if they are retried.
 const REMEMBERED: usize = 10_000;
 
 /// The pause after the database failed.
@@ -36,7 +36,7 @@ struct Ended {
 /// Counts flows as they end, and their tasks, until the controller stops.
 pub(crate) async fn follow(state: Arc<State>) {
     let mut bell = state.store.bell(OUTBOX);
-    // When flows ended that did not succeed.
+    // When flows ended.
     let mut before = BTreeMap::new();
     let mut after = None;
     loop {

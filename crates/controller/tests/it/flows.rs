@@ -248,6 +248,8 @@ async fn parts_of_ids_stand_for_them() {
         let end = task.rsplit('-').next().unwrap();
         let found = world.get::<TaskPage>(&format!("/v1/tasks?id={end}")).await.tasks;
         assert_eq!((found.len(), &found[0].id), (1, task));
+        let page = world.get::<FlowPage>(&format!("/v1/flows?limit=1&id={id}")).await;
+        assert_eq!((page.flows.len(), page.next), (1, None));
         assert_eq!(world.get::<FlowPage>("/v1/flows?id=ffffffff").await.flows, []);
         for part in ["12345", "deploy", "%25%25%25%25%25%25"] {
             let problem = refusal(world.client.get::<Value>(&format!("/v1/flows?id={part}")).await);

@@ -95,6 +95,10 @@ fn flags_are_read_as_go_reads_them() {
         (&["refresh", "x", "--trust"], "trust: Some(true)"),
         (&["refresh", "x"], "trust: None"),
         (&["destroy-model", "x", "-y"], "no_prompt: true"),
+        // What may stand without a value takes no flag for one.
+        (&["flow", "show", "abcdef", "--graph", "--format", "json"], "graph: Some(Mermaid)"),
+        (&["flow", "show", "abcdef", "--graph", "dot"], "graph: Some(Dot)"),
+        (&["flow", "show", "--graph=dot", "abcdef"], "graph: Some(Dot)"),
         // Repeated and comma-joined.
         (&["deploy", "x", "--to", "1,2", "--to", "3"], "to: [\"1\", \"2\", \"3\"]"),
         (&["deploy", "x", "--config", "a=1", "--config", "b=2"], "config: [\"a=1\", \"b=2\"]"),
