@@ -8,7 +8,7 @@ use tutti_flow::{Access, Child, Controller, Fate, NewFlow, NewTask, Retry, Wait,
 use uuid::Uuid;
 
 /// Resources all flows share.
-const RESOURCES: u64 = 8;
+const RESOURCES: u64 = 24;
 
 /// Random numbers (xorshift64*), good enough for shapes.
 pub(crate) struct Random(u64);

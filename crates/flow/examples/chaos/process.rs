@@ -13,10 +13,10 @@ use crate::{
 };
 
 /// Flows that have not ended, beyond which none are submitted.
-const OPEN_MAX: i64 = 100;
+const OPEN_MAX: i64 = 150;
 
 /// Short enough that much is taken over, long enough for a machine that is busy.
-const LEASE: Duration = Duration::from_secs(4);
+const LEASE: Duration = Duration::from_secs(3);
 
 /// Writes down what it does, on a connection of its own.
 struct Journaled(Store);
