@@ -1,7 +1,7 @@
 //! Flows, tasks and events.
 
 use serde_json::{Value, json};
-use tutti_model::api::{Accepted, FlowInfo, FlowLogLine, FlowPage, TaskInfo, TaskPage};
+use tutti_model::api::{Accepted, Deploy, FlowInfo, FlowLogLine, FlowPage, TaskInfo, TaskPage};
 
 use crate::charm::charm;
 use crate::world::{World, refusal};
@@ -316,6 +316,33 @@ async fn verbs_change_the_course_of_a_flow_and_say_what_they_cannot() {
             let problem = refusal(world.client.post::<_, FlowInfo>(&path, &json!({})).await);
             assert_eq!(problem.status, status, "{path}: {}", problem.detail);
         }
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_failed_task_that_somebody_took_care_of_is_skipped() {
+    for world in World::all().await {
+        world.model().await;
+        let charm = world.upload(&charm("db")).await.url;
+        let artifacts = world.options.data.join("artifacts");
+        let elsewhere = world.directory.path().join("artifacts");
+        std::fs::rename(&artifacts, &elsewhere).unwrap();
+        let deploy = Deploy { charm, units: Some(1), ..Deploy::default() };
+        let deployed: Accepted = world.post("/v1/models/m/applications", deploy).await;
+        let failed = world.ended(&deployed).await;
+        assert_eq!((failed.state.as_str(), failed.tasks[0].state.as_str()), ("failed", "failed"));
+        assert_eq!(failed.verbs, ["retry", "revert"]);
+        std::fs::rename(&elsewhere, &artifacts).unwrap();
+        let path = format!("/v1/tasks/{}:skip", failed.tasks[0].id);
+        let answer = world.send("POST", &path, &[], &json!({})).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let skipped: FlowInfo = answer.json();
+        assert_eq!((skipped.id.as_str(), skipped.finished.as_str()), (failed.id.as_str(), ""));
+        let _agent = world.agent().await;
+        let ended = world.ended(&deployed).await;
+        let states: Vec<_> = ended.tasks.iter().map(|task| task.state.as_str()).collect();
+        assert_eq!((ended.state.as_str(), states), ("succeeded", vec!["skipped", "succeeded"]));
         world.end().await;
     }
 }
