@@ -100,3 +100,4 @@ INSERT INTO flow_wait (key, flow, number, at_least)
 
 -- PostgreSQL: ALTER TABLE flow_task SET (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
 -- PostgreSQL: ALTER TABLE flow SET (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
+-- PostgreSQL: ALTER FUNCTION json_each (text) ROWS 10;

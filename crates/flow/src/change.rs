@@ -94,9 +94,10 @@ fn load_one(tx: &mut Tx<'_>, flow: Flow) -> Result<Graph> {
 pub(crate) fn load(tx: &mut Tx<'_>, flows: Vec<Flow>) -> Result<Vec<Graph>> {
     let ids: Vec<Uuid> = flows.iter().map(|flow| flow.id).collect();
     let mut order: Vec<(usize, Flow)> = flows.into_iter().enumerate().collect();
-    // As the database sorts them.
     order.sort_by_key(|(_, flow)| flow.id);
-    let mut rows = tx.all::<Row>(sql::TASKS, (Json(&ids),))?.into_iter().peekable();
+    let mut rows: Vec<Row> = tx.all_many(sql::TASKS, ids.into_iter().map(|id| (id,)))?;
+    rows.sort_unstable_by_key(|row| (row.flow, row.number));
+    let mut rows = rows.into_iter().peekable();
     let mut graphs = Vec::with_capacity(order.len());
     for (at, flow) in order {
         let id = flow.id;
@@ -113,7 +114,9 @@ pub(crate) fn load(tx: &mut Tx<'_>, flows: Vec<Flow>) -> Result<Vec<Graph>> {
 
 /// News that waits to be read, oldest first.
 pub(crate) fn inbox(tx: &mut Tx<'_>, flows: &[Uuid]) -> Result<Vec<(Uuid, Uuid, News)>> {
-    let rows: Vec<(Uuid, Uuid, Json<News>)> = tx.all(sql::INBOX, (Json(flows),))?;
+    let mut rows: Vec<(Uuid, Uuid, Json<News>)> =
+        tx.all_many(sql::INBOX, flows.iter().map(|flow| (flow,)))?;
+    rows.sort_by_key(|(flow, id, _)| (*flow, *id));
     Ok(rows.into_iter().map(|(flow, id, Json(news))| (flow, id, news)).collect())
 }
 

@@ -7,14 +7,13 @@ use std::{
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tutti_store::{Json, Store, sql};
+use tutti_store::{Store, sql};
 use uuid::Uuid;
 
 use crate::{ENDED, Error, FlowRow, FlowState, Result, query};
 
 sql! {
-    pub(crate) ENDED_OF = "SELECT id, state FROM flow WHERE id IN (SELECT value FROM json_each($1))
-        AND finished IS NOT NULL";
+    pub(crate) ENDED_OF = "SELECT id, state FROM flow {rows} WHERE id = $1 AND finished IS NOT NULL";
     pub(crate) STATE = "SELECT state, finished IS NOT NULL FROM flow WHERE id = $1";
 }
 
@@ -70,7 +69,7 @@ impl Watch {
             return Ok(());
         }
         let ended: Vec<(Uuid, FlowState)> =
-            store.read(move |tx| tx.all(ENDED_OF, (Json(&waiting),))).await?;
+            store.read(move |tx| tx.all_many(ENDED_OF, waiting.iter().map(|id| (id,)))).await?;
         let mut waiting = self.lock();
         for (id, state) in ended {
             for waiter in waiting.remove(&id).unwrap_or_default() {

@@ -208,7 +208,7 @@ sql! {
 
     pub(crate) TASKS = "SELECT flow, number, name, resource, input, needs, spec, wait_key, wait_at_least, attempts_max, or_revert,
         state, attempt, revert_attempt, before_revert, output, error, next_at, started, finished
-        FROM flow_task WHERE flow IN (SELECT value FROM json_each($1)) ORDER BY flow, number";
+        FROM flow_task {rows} WHERE flow = $1";
 
     pub(crate) TASK_OF_ID = "SELECT flow, number, state, wait_key FROM flow_task WHERE id = $1";
 
@@ -251,8 +251,7 @@ sql! {
 
     pub(crate) INBOX_ADD = "INSERT INTO flow_inbox (flow, id, event) VALUES ($1, $2, $3)";
 
-    pub(crate) INBOX = "SELECT flow, id, event FROM flow_inbox
-        WHERE flow IN (SELECT value FROM json_each($1)) ORDER BY flow, id";
+    pub(crate) INBOX = "SELECT flow, id, event FROM flow_inbox {rows} WHERE flow = $1";
 
     pub(crate) INBOX_HEARD = "DELETE FROM flow_inbox WHERE flow = $1 AND id IN (SELECT value FROM json_each($2))";
 

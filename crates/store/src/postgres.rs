@@ -26,18 +26,22 @@ use crate::{
 /// Rows of one `UNNEST`: large enough to forget the round trip, small enough to bound memory.
 const ROWS_MAX: usize = 1000;
 
-/// A statement for many rows looks each of them up. A plan made while the table was small would go on reading all of it,
-/// and by that meet every other controller's transaction.
-const ROWS_BY_INDEX: &str = "SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off";
+/// What every connection is told. Plans made while a queue table is empty would scan it for ever, hence no sequential scans.
+/// Where there is no other way, they are counted as so dear that the server would compile the statement first, for a second.
+const SETTINGS: &str = "SET enable_seqscan TO off; SET jit TO off";
 
-/// After a failure, rolling back does the same.
-const ROWS_ANYHOW: &str = "SET LOCAL enable_hashjoin TO on; SET LOCAL enable_mergejoin TO on";
+/// What the connection that writes is told besides: it looks rows up by their keys, one after the other. A plan made while a
+/// table was small would go on reading all of it, and by that meet every other controller's transaction; and such plans need
+/// not be made anew for each set of parameters.
+const WRITER_SETTINGS: &str = "SET enable_seqscan TO off; SET jit TO off; SET enable_hashjoin TO off; \
+                               SET enable_mergejoin TO off; SET plan_cache_mode TO force_generic_plan";
 
 /// Makes the two dialects one (`blob`, lists as a parameter by `json_each`), and serializes whoever sets up a schema.
 const PRELUDE: &str = include_str!("prelude.sql");
 
 pub(crate) struct Postgres {
     server: Server,
+    settings: &'static str,
     runtime: Runtime,
     client: Client,
     statements: HashMap<Key, Statement>,
@@ -52,14 +56,25 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    pub(crate) fn connect(server: &Server) -> Result<Self> {
+    /// The connection that writes.
+    pub(crate) fn writer(server: &Server) -> Result<Self> {
+        Self::connect(server, WRITER_SETTINGS)
+    }
+
+    /// A connection that reads.
+    pub(crate) fn reader(server: &Server) -> Result<Self> {
+        Self::connect(server, SETTINGS)
+    }
+
+    fn connect(server: &Server, settings: &'static str) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Error::Engine { source: Arc::new(error) })?;
-        let client = runtime.block_on(connect(server))?;
+        let client = runtime.block_on(connect(server, settings))?;
         Ok(Self {
             server: server.clone(),
+            settings,
             runtime,
             client,
             statements: HashMap::new(),
@@ -99,7 +114,7 @@ impl Postgres {
             }
         });
         if self.is_lost() {
-            self.client = self.runtime.block_on(connect(&self.server))?;
+            self.client = self.runtime.block_on(connect(&self.server, self.settings))?;
             self.statements.clear();
             self.manies.clear();
             self.inserts.clear();
@@ -214,9 +229,7 @@ impl Postgres {
                     let statement = self.many_statement(sql)?;
                     let arrays = arrays(sql, &statement, chunk)?;
                     let parameters = arrays.iter().map(|array| Parameter::Many(array));
-                    self.control(ROWS_BY_INDEX);
                     count += self.execute_prepared(sql, &statement, parameters)?;
-                    self.control(ROWS_ANYHOW);
                 }
             }
         }
@@ -242,9 +255,7 @@ impl Postgres {
                     let statement = self.many_statement(sql)?;
                     let arrays = arrays(sql, &statement, chunk)?;
                     let parameters = arrays.iter().map(|array| Parameter::Many(array));
-                    self.control(ROWS_BY_INDEX);
                     self.query_prepared(sql, &statement, parameters, visit)?;
-                    self.control(ROWS_ANYHOW);
                 }
             }
         }
@@ -387,7 +398,7 @@ impl Postgres {
     }
 }
 
-async fn connect(server: &Server) -> Result<Client> {
+async fn connect(server: &Server, settings: &str) -> Result<Client> {
     let failed = |error| Error::Open { database: server.describe(), source: Arc::new(error) };
     let (client, connection) = server.config.connect(NoTls).await.map_err(failed)?;
     tokio::spawn(async move {
@@ -395,10 +406,7 @@ async fn connect(server: &Server) -> Result<Client> {
             tracing::warn!(%error, "connection to the database lost");
         }
     });
-    // Plans made while a queue table is empty would scan it for ever, hence no sequential scans. Where there is no other
-    // way, they are counted as so dear that the server would compile the statement first, for a second.
-    let settings =
-        format!("SET search_path TO {}; SET enable_seqscan TO off; SET jit TO off", server.schema);
+    let settings = format!("SET search_path TO {}; {settings}", server.schema);
     client.batch_execute(&settings).await.map_err(failed)?;
     Ok(client)
 }

@@ -16,7 +16,7 @@ $$;
 -- As SQLite's: `IN (SELECT value FROM json_each($1))` for a list, `key` and `value` of an object. Values are text: cast
 -- them where the column is not.
 CREATE OR REPLACE FUNCTION {schema}.json_each(document text) RETURNS TABLE (key text, value text)
-LANGUAGE sql IMMUTABLE STRICT AS $$
+LANGUAGE sql IMMUTABLE STRICT ROWS 10 AS $$
     SELECT (list.n - 1)::text, list.v
     FROM json_array_elements_text(
         CASE json_typeof(document::json) WHEN 'array' THEN document::json ELSE '[]'::json END

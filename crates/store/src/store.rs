@@ -230,13 +230,13 @@ fn open_sqlite(path: &Path, migrations: &[Migration]) -> Result<Store> {
 }
 
 fn open_postgres(server: Box<Server>, migrations: &[Migration]) -> Result<Store> {
-    let mut postgres = Postgres::connect(&server)?;
+    let mut postgres = Postgres::writer(&server)?;
     postgres.prepare_schema()?;
     let mut connection = Connection::Postgres(Box::new(postgres));
     migrate(&mut connection, None, migrations)?;
     let mut readers = Vec::with_capacity(POSTGRES_READERS);
     for _ in 0..POSTGRES_READERS {
-        readers.push(Connection::Postgres(Box::new(Postgres::connect(&server)?)));
+        readers.push(Connection::Postgres(Box::new(Postgres::reader(&server)?)));
     }
     start(Backend::Postgres, connection, readers, Guest::Server(server))
 }
