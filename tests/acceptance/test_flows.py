@@ -41,3 +41,55 @@ def test_trouble_is_found_by_resource(juju: jubilant.Juju, charm, tutti):
     juju.wait(lambda status: jubilant.all_agents_idle(status, "sick"))
     status = json.loads(juju.cli("status", "--format", "json"))
     assert status["applications"]["sick"]["sync"]["state"] == "in_sync"
+
+
+def flow_of(tutti, juju: jubilant.Juju, resource: str, kind: str) -> dict:
+    flows = listing(tutti, juju, "flows", "--resource", resource, "--kind", kind)
+    return flows[0]
+
+
+def test_a_flow_is_shown_cancelled_retried_and_watched(juju: jubilant.Juju, charm, tutti):
+    word = {"word": {"type": "string", "default": ""}}
+    juju.deploy(charm("stuck", hooks={"start": "exit 1"}, config=word))
+    juju.wait(lambda status: jubilant.all_error(status, "stuck"))
+    flow = flow_of(tutti, juju, "application/stuck", "deploy")["id"]
+    end = flow.rsplit("-", 1)[1]
+    assert end in tutti("flows", "--model", str(juju.model)).stdout
+    shown = tutti("flow", "show", end).stdout
+    assert flow in shown and "1 of 2 tasks ended" in shown
+    assert "✓ Check the archive of" in shown
+    assert "└─ ◐ Wait until stuck/0 has caught up" in shown
+    assert 'hook failed: "start"' in shown and "cancelled" in shown
+    assert tutti("flow", "show", end, "--graph").stdout.startswith("flowchart TD")
+    assert "t0 -> t1;" in tutti("flow", "show", end, "--graph", "dot").stdout
+    graph = json.loads(tutti("flow", "show", end, "--graph", "--format", "json").stdout)
+    assert len(graph["nodes"]) == 2 and len(graph["edges"]) == 1
+
+    juju.config("stuck", {"word": "x"})
+    behind = flow_of(tutti, juju, "application/stuck", "configure")["id"]
+    waiting = tutti("flow", "show", behind).stdout
+    assert f"flow {end} of application/stuck, 2nd in the queue" in waiting
+
+    refused = tutti("flow", "retry", end, check=False)
+    assert refused.returncode == 1 and "cannot be retried: it can be cancelled" in refused.stderr
+    cancelled = json.loads(tutti("flow", "cancel", end, "--format", "json").stdout)
+    assert cancelled["id"] == flow
+    watched = tutti("flow", "watch", end, check=False)
+    assert watched.returncode == 1 and "cancelled" in watched.stdout
+    assert json.loads(tutti("flow", "show", end, "--format", "json").stdout)["state"] == "cancelled"
+
+    tutti("flow", "retry", end)
+    juju.cli("resolve", "stuck/0", "--no-retry")
+    watched = tutti("flow", "watch", end)
+    assert "succeeded  Deploy" in watched.stdout, watched.stdout
+    assert tutti("flow", "watch", behind).returncode == 0
+    assert tutti("flow", "log", end).stdout == ""
+
+
+def test_parts_of_ids_that_stand_for_nothing_are_refused(tutti):
+    none = tutti("flow", "show", "ffffffffffff", check=False)
+    assert none.returncode == 1 and 'no flow\'s id begins or ends with "ffffffffffff"' in none.stderr
+    short = tutti("flow", "cancel", "abc", check=False)
+    assert short.returncode == 1 and "at least 6 characters" in short.stderr
+    verb = tutti("flow", "explode", "ffffffffffff", check=False)
+    assert verb.returncode == 2

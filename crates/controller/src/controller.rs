@@ -19,10 +19,11 @@ use uuid::Uuid;
 
 use crate::host::Host;
 use crate::http::Listeners;
+use crate::metrics::Counts;
 use crate::poll::Waiting;
 use crate::state::State;
 use crate::status::Surroundings;
-use crate::{Error, clock, http, keeper, tasks};
+use crate::{Error, clock, http, keeper, metrics, tasks};
 
 tutti_store::sql! {
     IDENTITY = "SELECT uuid FROM controller LIMIT 1";
@@ -85,6 +86,7 @@ pub struct Controller {
     listeners: Listeners,
     engine: Engine,
     keeper: JoinHandle<()>,
+    counter: JoinHandle<()>,
     store: Store,
     stopping: CancellationToken,
 }
@@ -121,6 +123,7 @@ impl Controller {
             artifacts: artifacts.clone(),
             deadlines: Notify::new(),
             waiting: Waiting::new(options.waiting_max),
+            counts: Counts::default(),
             around: Surroundings {
                 controller: options.name.clone(),
                 started: clock::now(),
@@ -134,8 +137,9 @@ impl Controller {
         let engine =
             tasks::handlers(Engine::builder(store.clone()), store, &artifacts).start().await?;
         let keeper = tokio::spawn(keeper::keep(Arc::clone(&state)));
+        let counter = tokio::spawn(metrics::follow(Arc::clone(&state)));
         let listeners = bound.serve(http::router(state), &stopping);
-        Ok(Self { listeners, engine, keeper, store: store.clone(), stopping })
+        Ok(Self { listeners, engine, keeper, counter, store: store.clone(), stopping })
     }
 
     /// Where the API listens besides the unix socket.
@@ -156,6 +160,9 @@ impl Controller {
         self.listeners.ended().await;
         if let Err(error) = self.keeper.await {
             tracing::error!(%error, "the keeper of deadlines panicked");
+        }
+        if let Err(error) = self.counter.await {
+            tracing::error!(%error, "the counter of flows panicked");
         }
         self.engine.stop().await;
         self.store.close().await;

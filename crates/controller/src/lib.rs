@@ -12,7 +12,7 @@
 //! - `http`: listeners, router, problems; `openapi`: the API's document; `state`: what every handler
 //!   shares;
 //! - `tasks`: what flows have the controller do; `keeper`: what is due at a time; `events`: what is
-//!   announced;
+//!   announced; `metrics`: what is counted;
 //! - the nouns.
 
 mod clock;
@@ -24,6 +24,7 @@ mod host;
 mod http;
 mod idempotency;
 mod keeper;
+mod metrics;
 mod openapi;
 mod poll;
 mod schema;

@@ -25,6 +25,11 @@ impl Waiting {
         Self { max, free: Arc::new(Semaphore::new(max)) }
     }
 
+    /// How many wait now.
+    pub(crate) fn count(&self) -> usize {
+        self.max.saturating_sub(self.free.available_permits())
+    }
+
     /// A place among those that wait, until it is dropped; [`Error::Busy`] if all are taken.
     pub(crate) fn enter(&self) -> Result<OwnedSemaphorePermit, Error> {
         Arc::clone(&self.free).try_acquire_owned().map_err(|_| Error::Busy(self.max))

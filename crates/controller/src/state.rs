@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tutti_content::Artifacts;
 use tutti_store::{Store, Tx};
 
+use crate::metrics::Counts;
 use crate::poll::Waiting;
 use crate::status::Surroundings;
 use crate::{Error, Options};
@@ -22,6 +23,8 @@ pub(crate) struct State {
     pub(crate) deadlines: Notify,
     /// Requests that wait for news.
     pub(crate) waiting: Waiting,
+    /// What is counted for `GET /v1/metrics`.
+    pub(crate) counts: Counts,
     /// What status shows of the controller itself.
     pub(crate) around: Surroundings,
     /// How the controller was started.

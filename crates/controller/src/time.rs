@@ -25,6 +25,11 @@ pub(crate) fn rfc3339(time: i64) -> String {
     timestamp(time).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// RFC 3339 in UTC with milliseconds: of what may take less than a second.
+pub(crate) fn rfc3339_milliseconds(time: i64) -> String {
+    timestamp(time).strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
 /// `2006-01-02 15:04:05 +0000 UTC`, as operations show it.
 pub(crate) fn operation_time(time: i64) -> String {
     timestamp(time).strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string()

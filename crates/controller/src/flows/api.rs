@@ -6,26 +6,34 @@ use std::time::Duration;
 
 use axum::extract::State as Extract;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
-use tutti_flow::TaskFilter;
 use tutti_flow::query;
-use tutti_model::api::{FlowInfo, TaskInfo};
-use tutti_store::Tx;
+use tutti_model::api::{FlowInfo, FlowLogLine, TaskInfo};
 use uuid::Uuid;
 
+use super::graph::{self, Language, Picture};
+use super::verb::{self, Verb};
+use super::whole::whole;
 use super::{events, list, show};
-use crate::http::{Mutation, Query, Reply, Segments};
+use crate::http::{Kind, Mutation, Query, Reply, Resource, Segments};
 use crate::state::{Shared, State};
 use crate::{Error, models, poll};
 
 pub(crate) fn routes() -> Router<Arc<State>> {
     list::routes()
-        .route("/v1/flows/{id}", get(one))
-        .route("/v1/flows/{id}/cancel", post(cancel))
-        .route("/v1/flows/{id}/retry", post(retry))
-        .route("/v1/tasks/{id}", get(one_task))
+        .route("/v1/flows/{id}", get(one).post(told))
+        .route("/v1/flows/{id}/cancel", tell(Verb::Cancel))
+        .route("/v1/flows/{id}/suspend", tell(Verb::Suspend))
+        .route("/v1/flows/{id}/resume", tell(Verb::Resume))
+        .route("/v1/flows/{id}/retry", tell(Verb::Retry))
+        .route("/v1/flows/{id}/revert", tell(Verb::Revert))
+        .route("/v1/flows/{id}/abandon", tell(Verb::Abandon))
+        .route("/v1/flows/{id}/graph", get(picture))
+        .route("/v1/flows/{id}/log", get(lines))
+        .route("/v1/tasks/{id}", get(one_task).post(task_told))
+        .route("/v1/tasks/{id}/skip", post(skip))
         .route("/v1/events", get(events::follow))
 }
 
@@ -59,31 +67,71 @@ async fn one(
     Ok(Json(state.read(move |tx| whole(tx, id)).await?))
 }
 
-/// A flow with its tasks.
-pub(crate) fn whole(tx: &mut Tx<'_>, id: Uuid) -> Result<FlowInfo, Error> {
-    let row = query::flow(tx, id)?.ok_or(tutti_flow::Error::NoFlow { id })?;
-    let filter = TaskFilter { flow: Some(id), limit: Some(1000), ..TaskFilter::default() };
-    let tasks = query::tasks(tx, &filter)?;
-    let names = models::names(tx)?;
-    let mut flow = show::flow(row, name(&names));
-    flow.tasks = tasks.into_iter().map(|row| show::task(row, name(&names))).collect();
-    Ok(flow)
+/// A verb behind a slash.
+fn tell(verb: Verb) -> MethodRouter<Arc<State>> {
+    post(move |mutation: Mutation, Segments(id): Segments<Uuid>| change(mutation, id, verb))
 }
 
-async fn cancel(mutation: Mutation, Segments(id): Segments<Uuid>) -> Result<Response, Error> {
-    let cancelled = mutation.run(move |tx| {
-        tutti_flow::cancel(tx, id)?;
-        Reply::changed(&whole(tx, id)?)
-    });
-    cancelled.await
+/// A verb behind a colon.
+async fn told(mutation: Mutation, Segments(text): Segments<String>) -> Result<Response, Error> {
+    let (id, word) = text.split_once(':').unwrap_or((&text, ""));
+    let verb = Verb::read(word)?;
+    change(mutation, read_id(id)?, verb).await
 }
 
-async fn retry(mutation: Mutation, Segments(id): Segments<Uuid>) -> Result<Response, Error> {
-    let retried = mutation.run(move |tx| {
-        tutti_flow::retry(tx, id)?;
+async fn change(mutation: Mutation, id: Uuid, verb: Verb) -> Result<Response, Error> {
+    let changed = mutation.run(move |tx| {
+        verb.apply(tx, id)?;
         Reply::changed(&whole(tx, id)?)
     });
-    retried.await
+    changed.await
+}
+
+async fn skip(mutation: Mutation, Segments(id): Segments<Uuid>) -> Result<Response, Error> {
+    let skipped = mutation.run(move |tx| {
+        let flow = verb::skip(tx, id)?;
+        let whole = whole(tx, flow)?;
+        Ok(Reply::changed(&whole)?.at(Resource::new("", Kind::Flow, flow.to_string())))
+    });
+    skipped.await
+}
+
+/// `:skip` behind the id of a task.
+async fn task_told(
+    mutation: Mutation,
+    Segments(text): Segments<String>,
+) -> Result<Response, Error> {
+    match text.split_once(':') {
+        Some((id, "skip")) => skip(mutation, Segments(read_id(id)?)).await,
+        _ => Err(Error::Invalid(format!("a task's verb is \":skip\", \"{text}\" has none"))),
+    }
+}
+
+fn read_id(text: &str) -> Result<Uuid, Error> {
+    Uuid::try_parse(text).map_err(|_| Error::Invalid(format!("\"{text}\" is no id")))
+}
+
+/// In which language.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Form {
+    format: String,
+}
+
+async fn picture(
+    Extract(state): Shared,
+    Segments(id): Segments<Uuid>,
+    Query(form): Query<Form>,
+) -> Result<Picture, Error> {
+    let language = Language::read(&form.format)?;
+    state.read(move |tx| graph::picture(tx, id, language)).await
+}
+
+async fn lines(
+    Extract(state): Shared,
+    Segments(id): Segments<Uuid>,
+) -> Result<Json<Vec<FlowLogLine>>, Error> {
+    Ok(Json(state.read(move |tx| super::whole::log(tx, id)).await?))
 }
 
 async fn one_task(

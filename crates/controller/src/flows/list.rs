@@ -19,7 +19,7 @@ use tutti_model::duration::parse_duration;
 use tutti_store::Tx;
 use uuid::Uuid;
 
-use super::{scoped, show};
+use super::{find, scoped, show};
 use crate::http::{Query, Segments};
 use crate::state::{Shared, State};
 use crate::{Error, clock, models};
@@ -45,6 +45,9 @@ pub(super) fn routes() -> Router<Arc<State>> {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct FlowQuery {
+    /// What its id begins or ends with; then nothing else is asked.
+    id: String,
+    parent: Option<Uuid>,
     model: String,
     #[serde(alias = "resource_id")]
     resource: String,
@@ -60,6 +63,7 @@ struct FlowQuery {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct TaskQuery {
+    id: String,
     model: String,
     #[serde(alias = "resource_id")]
     resource: String,
@@ -87,7 +91,7 @@ struct HistoryQuery {
 impl HistoryQuery {
     fn of(self, model: String, resource: String) -> FlowQuery {
         let Self { state, kind, since, limit, after } = self;
-        FlowQuery { model, resource, state, kind, since, limit, after }
+        FlowQuery { model, resource, state, kind, since, limit, after, ..FlowQuery::default() }
     }
 }
 
@@ -146,9 +150,11 @@ async fn of_relation(
 
 async fn flow_page(state: &State, uri: &Uri, query: FlowQuery) -> Result<Response, Error> {
     let limit = limit(query.limit)?;
+    let has_pages = query.id.is_empty();
     let wanted = FlowFilter {
         state: states(&query.state, FlowState::ALL, |state| state.as_str(), "flow")?,
         kind: said(&query.kind),
+        parent: query.parent,
         since: since(&query.since, clock::now())?,
         limit: Some(limit),
         after: query.after,
@@ -165,7 +171,8 @@ async fn flow_page(state: &State, uri: &Uri, query: FlowQuery) -> Result<Respons
             Ok((rows, models::names(tx)?))
         })
         .await?;
-    let next = rows.last().filter(|_| is_full(&rows, limit)).map(|flow| next(uri, flow.id));
+    let last = rows.last().filter(|_| has_pages && is_full(&rows, limit));
+    let next = last.map(|flow| next(uri, flow.id));
     let name = |model: &str| names.get(model).cloned().unwrap_or_default();
     let flows = rows.into_iter().map(|row| show::flow(row, name)).collect();
     Ok(page(&FlowPage { flows, next: next.clone() }, next))
@@ -176,6 +183,11 @@ fn find_flows(
     query: &FlowQuery,
     wanted: &FlowFilter,
 ) -> Result<Vec<FlowRow>, Error> {
+    if !query.id.is_empty() {
+        let ids = find::flows(tx, &query.id, wanted.limit.unwrap_or(PAGE))?.into_iter();
+        let found = ids.map(|id| query::flow(tx, id)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(found.into_iter().flatten().collect());
+    }
     let mut found = Vec::new();
     for (model, resource) in places(tx, &query.model, &query.resource)? {
         let filter = FlowFilter { model, resource, ..wanted.clone() };
@@ -193,6 +205,7 @@ async fn tasks(
 ) -> Result<Response, Error> {
     let limit = limit(query.limit)?;
     let since = since(&query.since, clock::now())?;
+    let has_pages = query.id.is_empty();
     let wanted = TaskFilter {
         state: show::task_states(&query.state)
             .map_err(|word| unknown("task", &word, &show::task_state_words()))?,
@@ -213,7 +226,8 @@ async fn tasks(
             Ok((rows, models::names(tx)?))
         })
         .await?;
-    let mut next = rows.last().filter(|_| is_full(&rows, limit)).map(|task| next(&uri, task.id));
+    let last = rows.last().filter(|_| has_pages && is_full(&rows, limit));
+    let mut next = last.map(|task| next(&uri, task.id));
     if let Some(since) = since {
         let all = rows.len();
         rows.retain(|task| submitted(task.flow) >= since);
@@ -230,6 +244,11 @@ fn find_tasks(
     query: &TaskQuery,
     wanted: &TaskFilter,
 ) -> Result<Vec<TaskRow>, Error> {
+    if !query.id.is_empty() {
+        let ids = find::tasks(tx, &query.id, wanted.limit.unwrap_or(PAGE))?.into_iter();
+        let found = ids.map(|id| query::task(tx, id)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(found.into_iter().flatten().collect());
+    }
     let mut found = Vec::new();
     for (model, resource) in places(tx, &query.model, &query.resource)? {
         let filter = TaskFilter { model, resource, ..wanted.clone() };

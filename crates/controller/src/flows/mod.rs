@@ -9,10 +9,15 @@
 
 mod api;
 mod events;
+mod find;
+mod graph;
 mod list;
 mod outcome;
 mod show;
+mod sql;
 mod tasks;
+mod verb;
+mod whole;
 
 use std::collections::BTreeSet;
 
@@ -26,9 +31,11 @@ use crate::models::Model;
 use crate::time::rfc3339;
 use crate::{Error, models};
 
-pub(crate) use api::{routes, whole};
+pub(crate) use api::routes;
 pub(crate) use outcome::{Outcome, ended, outcome};
+pub(crate) use sql::STATEMENTS;
 pub(crate) use tasks::Tasks;
+pub(crate) use whole::whole;
 
 /// What a mutation submits.
 #[derive(Debug)]

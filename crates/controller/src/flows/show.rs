@@ -4,7 +4,7 @@ use tutti_flow::{FlowRow, TaskRow, TaskState};
 use tutti_model::api::{FlowInfo, TaskInfo, WaitingFor};
 
 use super::unscoped;
-use crate::time::rfc3339;
+use crate::time::rfc3339_milliseconds as rfc3339;
 
 /// A flow without its tasks; `name` answers a model's short name.
 pub(super) fn flow(row: FlowRow, name: impl Fn(&str) -> String) -> FlowInfo {
@@ -12,6 +12,7 @@ pub(super) fn flow(row: FlowRow, name: impl Fn(&str) -> String) -> FlowInfo {
     let waiting = |one: tutti_flow::WaitingFor| WaitingFor {
         resource: unscoped(&one.resource).to_owned(),
         flow: one.flow.to_string(),
+        position: None,
     };
     FlowInfo {
         id: row.id.to_string(),
@@ -22,11 +23,18 @@ pub(super) fn flow(row: FlowRow, name: impl Fn(&str) -> String) -> FlowInfo {
         state: row.state.to_string(),
         message: row.error.unwrap_or_default(),
         waiting_for: row.waiting_for.into_iter().map(waiting).collect(),
+        cancelling: row.cancelling,
+        superseded_by: row.superseded_by.map(|id| id.to_string()),
+        parent: row.parent.map(|(parent, _)| parent.to_string()),
+        next: time(row.wake_at),
+        suspended: row.suspended,
+        task_count: row.tasks,
+        tasks_open: row.tasks_open,
         generation: row.generation,
         created: rfc3339(row.created),
         started: time(row.started),
         finished: time(row.finished),
-        tasks: Vec::new(),
+        ..FlowInfo::default()
     }
 }
 
@@ -42,10 +50,15 @@ pub(super) fn task(row: TaskRow, name: impl Fn(&str) -> String) -> TaskInfo {
         resource: row.resource.as_deref().map(unscoped).unwrap_or_default().to_owned(),
         state: state(row.state).to_owned(),
         attempts: row.attempt,
+        attempts_max: row.attempts_max,
+        progress: row.progress,
+        recovering: row.state == TaskState::MaybeRan,
+        next: time(row.next_at),
         message: row.error.unwrap_or_default(),
         output: row.output.unwrap_or_default(),
         started: time(row.started),
         finished: time(row.finished),
+        ..TaskInfo::default()
     }
 }
 
@@ -61,7 +74,7 @@ pub(super) fn task_state_words() -> Vec<&'static str> {
 }
 
 /// The API knows fewer states than the engine.
-fn state(state: TaskState) -> &'static str {
+pub(super) fn state(state: TaskState) -> &'static str {
     match state {
         TaskState::RetryWait => "retrying",
         TaskState::MaybeRan => "running",

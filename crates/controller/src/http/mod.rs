@@ -42,6 +42,7 @@ pub(crate) use reply::Reply;
 pub(crate) use resource::{Kind, Resource};
 
 use crate::Error;
+use crate::metrics::count_requests;
 use crate::state::{Shared, State};
 
 /// Version of the Juju behaviour the controller speaks.
@@ -55,6 +56,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .layer(middleware::from_fn(conditional::tagged))
         .layer(middleware::from_fn(refuse_browsers))
         .layer(middleware::from_fn(fence))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), count_requests))
         .with_state(state)
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn routes() -> Router<Arc<State>> {
         .merge(crate::flows::routes())
         .merge(crate::logs::routes())
         .merge(crate::machines::routes())
+        .merge(crate::metrics::routes())
         .merge(crate::models::routes())
         .merge(crate::openapi::routes())
         .merge(crate::operations::routes())

@@ -42,6 +42,7 @@ impl Error {
                 tutti_flow::Error::Ended { .. }
                 | tutti_flow::Error::Reverting { .. }
                 | tutti_flow::Error::NotRetryable { .. }
+                | tutti_flow::Error::NotFailed { .. }
                 | tutti_flow::Error::NotWaiting { .. },
             ) => (StatusCode::CONFLICT, "conflict"),
             Self::Store(tutti_store::Error::Closed) => {

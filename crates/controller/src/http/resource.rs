@@ -56,7 +56,11 @@ impl Resource {
         let segments: Vec<String> = path.split('/').skip(1).map(decoded).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         match segments.as_slice() {
-            ["v1", "flows", id, ..] => Some(Self::new("", Kind::Flow, *id)),
+            ["v1", "flows", id, ..] => {
+                // A verb may stand behind it.
+                let id = id.split_once(':').map_or(*id, |(id, _)| id);
+                Some(Self::new("", Kind::Flow, id))
+            }
             ["v1", "models", model, below @ ..] => Some(Self::below(model, below)),
             _ => None,
         }

@@ -23,6 +23,8 @@ enum Body {
     Bytes,
     /// `text/event-stream`.
     Events,
+    /// `text/plain`.
+    Text,
     /// JSON that is described elsewhere: the agent's protocol.
     Json,
     /// JSON of this schema.
@@ -75,6 +77,10 @@ impl Route {
 
     pub(super) fn answers_events(self) -> Self {
         Self { answers: Body::Events, ..self }
+    }
+
+    pub(super) fn answers_text(self) -> Self {
+        Self { answers: Body::Text, ..self }
     }
 
     /// Answers with a flow that may be waited for.
@@ -189,6 +195,7 @@ fn content(body: Body, schemas: &mut Schemas) -> Option<(&'static str, RefOr<Sch
         Body::Nothing => return None,
         Body::Bytes => ("application/octet-stream", any(Type::String)),
         Body::Events => ("text/event-stream", any(Type::String)),
+        Body::Text => ("text/plain", any(Type::String)),
         Body::Json => ("application/json", any(Type::Object)),
         Body::Schema(schema) => ("application/json", schema(schemas)),
     })

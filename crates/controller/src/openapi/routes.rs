@@ -2,11 +2,12 @@
 
 use tutti_model::api::{
     Actions, AddMachines, AddStorage, AddUnits, ApplicationConfig, ApplicationInfo, ArtifactInfo,
-    CharmInfo, ConfigChange, Constraints, ControllerInfo, DeferredInfo, Deploy, FlowInfo, FlowPage,
-    Integrate, LeaderChoice, LogPage, MachineInfo, ModelConfig, ModelCreate, ModelInfo,
-    OperationInfo, OperationTask, Refresh, RelationInfo, RemoveRelation, RemoveUnits, Resolve,
-    ResourceInfo, ResourceUpload, RunOperation, SecretAdd, SecretChange, SecretGrantChange,
-    SecretInfo, Status, StatusLogEntry, StorageInfo, Switch, TaskInfo, TaskPage, UnitInfo,
+    CharmInfo, ConfigChange, Constraints, ControllerInfo, DeferredInfo, Deploy, FlowGraph,
+    FlowInfo, FlowLogLine, FlowPage, Integrate, LeaderChoice, LogPage, MachineInfo, ModelConfig,
+    ModelCreate, ModelInfo, OperationInfo, OperationTask, Refresh, RelationInfo, RemoveRelation,
+    RemoveUnits, Resolve, ResourceInfo, ResourceUpload, RunOperation, SecretAdd, SecretChange,
+    SecretGrantChange, SecretInfo, Status, StatusLogEntry, StorageInfo, Switch, TaskInfo, TaskPage,
+    UnitInfo,
 };
 use utoipa::openapi::HttpMethod::{Delete, Get, Patch, Post, Put};
 
@@ -33,6 +34,7 @@ fn controller() -> Vec<Route> {
     vec![
         route(Get, "/v1", "The controller").answers::<ControllerInfo>(),
         route(Get, "/v1/openapi.json", "This document"),
+        route(Get, "/v1/metrics", "What is counted, as Prometheus reads it").answers_text(),
         route(Post, "/v1/artifacts", "Store bytes")
             .takes_bytes()
             .answers::<ArtifactInfo>()
@@ -207,7 +209,9 @@ fn secrets() -> Vec<Route> {
 fn flows() -> Vec<Route> {
     vec![
         route(Get, "/v1/flows", "Flows, newest first")
-            .query(&["model", "resource", "state", "kind", "since", "limit", "after"])
+            .query(&[
+                "id", "model", "resource", "state", "kind", "parent", "since", "limit", "after",
+            ])
             .answers::<FlowPage>(),
         history(route(Get, "/v1/models/{model}/flows", "A model's flows")),
         history(route(Get, application!("/flows"), "An application's flows")),
@@ -217,16 +221,32 @@ fn flows() -> Vec<Route> {
         route(Get, "/v1/flows/{id}", "A flow with its tasks")
             .query(&["wait_ms"])
             .answers::<FlowInfo>(),
-        route(Post, "/v1/flows/{id}/cancel", "Cancel a flow").answers::<FlowInfo>(),
-        route(Post, "/v1/flows/{id}/retry", "Retry a flow").answers::<FlowInfo>(),
+        verb("/v1/flows/{id}", "A verb behind the id, /v1/flows/{id}:cancel, as behind a slash"),
+        verb("/v1/flows/{id}/cancel", "Cancel a flow"),
+        verb("/v1/flows/{id}/suspend", "Begin nothing more of a flow"),
+        verb("/v1/flows/{id}/resume", "Let a suspended flow go on"),
+        verb("/v1/flows/{id}/retry", "Let a flow go on from where it failed"),
+        verb("/v1/flows/{id}/revert", "Undo what a flow did"),
+        verb("/v1/flows/{id}/abandon", "Give a flow up as it is"),
+        route(Get, "/v1/flows/{id}/graph", "A flow as a picture: Mermaid, DOT or JSON")
+            .query(&["format"])
+            .answers::<FlowGraph>(),
+        route(Get, "/v1/flows/{id}/log", "What a flow's tasks said").lists::<FlowLogLine>(),
         route(Get, "/v1/tasks", "Tasks of flows, newest first")
-            .query(&["model", "resource", "state", "flow", "name", "since", "limit", "after"])
+            .query(&["id", "model", "resource", "state", "flow", "name", "since", "limit", "after"])
             .answers::<TaskPage>(),
         route(Get, "/v1/tasks/{id}", "A task").answers::<TaskInfo>(),
+        verb("/v1/tasks/{id}", "A verb behind the id, /v1/tasks/{id}:skip"),
+        verb("/v1/tasks/{id}/skip", "A failed task was taken care of by hand: its flow goes on"),
         route(Get, "/v1/events", "What happens, as it happens")
             .query(&["after", "follow", "topic", "model"])
             .answers_events(),
     ]
+}
+
+/// What is asked of a flow or its task; the answer is the flow.
+fn verb(path: &'static str, summary: &'static str) -> Route {
+    route(Post, path, summary).answers::<FlowInfo>()
 }
 
 fn agents() -> Vec<Route> {

@@ -1,7 +1,7 @@
 //! Starting, stopping, refusing.
 
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tutti_client::Client;
 use tutti_controller::{Controller, Options, STATEMENTS};
@@ -114,8 +114,12 @@ async fn so_many_requests_may_wait_and_no_more() {
         client.get(&format!("/v1/models/m/log?after=0&follow_ms={follow_ms}")).await
     };
     let follower = client.clone();
+    // Refused while the other one waits, it tries again.
     let waiting = tokio::spawn(async move {
-        follower.get::<LogPage>("/v1/models/m/log?after=0&follow_ms=60000").await
+        let path = "/v1/models/m/log?after=0&follow_ms=60000";
+        while follower.get::<LogPage>(path).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     });
     let begun = Instant::now();
     let busy = loop {

@@ -1,7 +1,7 @@
 //! Flows, tasks and events.
 
 use serde_json::{Value, json};
-use tutti_model::api::{Accepted, FlowInfo, FlowPage, TaskInfo, TaskPage};
+use tutti_model::api::{Accepted, Deploy, FlowInfo, FlowLogLine, FlowPage, TaskInfo, TaskPage};
 
 use crate::charm::charm;
 use crate::world::{World, refusal};
@@ -177,6 +177,172 @@ async fn a_resource_has_a_history() {
         assert!(!recent.is_empty());
         let none = world.get::<TaskPage>("/v1/tasks?since=2100-01-01T00:00:00Z").await;
         assert_eq!(none, TaskPage::default());
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_flow_shows_its_shape_and_what_can_be_asked_of_it() {
+    for world in World::all().await {
+        world.model().await;
+        let deployed = world.deploy(&charm("db"), 2).await;
+        let id = &deployed.flow.as_ref().unwrap().id;
+        let path = "/v1/models/m/applications/db/config";
+        world.patch(path, json!({"set": {"port": "1"}})).await;
+        world.put("/v1/models/m/applications/db/trust", json!({"on": true})).await;
+        world
+            .until("the charm is checked", || async {
+                world.get::<FlowInfo>(&format!("/v1/flows/{id}")).await.tasks[0].state
+                    == "succeeded"
+            })
+            .await;
+        let flow: FlowInfo = world.get(&format!("/v1/flows/{id}")).await;
+        assert_eq!((flow.task_count, flow.tasks_open), (3, 2));
+        assert_eq!(flow.verbs, ["cancel", "suspend", "abandon"]);
+        let check = &flow.tasks[0];
+        assert!(check.needs.is_empty());
+        assert!(flow.tasks[1..].iter().all(|task| task.needs == [check.id.clone()]), "{flow:#?}");
+        let of_db = world.get::<FlowPage>("/v1/flows?state=blocked").await.flows;
+        for blocked in &of_db {
+            let whole: FlowInfo = world.get(&format!("/v1/flows/{}", blocked.id)).await;
+            assert!(whole.waiting_for.iter().all(|ahead| ahead.position.is_some()), "{whole:#?}");
+        }
+        let first: FlowInfo = world.get(&format!("/v1/flows/{}", of_db.last().unwrap().id)).await;
+        assert_eq!(first.waiting_for[0].position, Some(2));
+        for (format, parts) in [
+            ("", &["flowchart TD", "t0 --> t1", "t0 --> t2", "fill:#b7e1b0"][..]),
+            ("?format=mermaid", &["flowchart TD"]),
+            ("?format=dot", &["digraph flow {", "t0 -> t2;"]),
+            ("?format=json", &["\"from\":", "\"nodes\":"]),
+        ] {
+            let answer = world
+                .send("GET", &format!("/v1/flows/{id}/graph{format}"), &[], &Value::Null)
+                .await;
+            assert_eq!(answer.status, 200);
+            for part in parts {
+                assert!(answer.body.contains(part), "{format}: {part}: {}", answer.body);
+            }
+        }
+        let path = format!("/v1/flows/{id}/graph?format=png");
+        assert_eq!(refusal(world.client.get::<Value>(&path).await).status, 400);
+        let lines: Vec<FlowLogLine> = world.get(&format!("/v1/flows/{id}/log")).await;
+        assert_eq!(lines, []);
+        let none = refusal(world.client.get::<Value>(&format!("/v1/flows/{}/log", uuid())).await);
+        assert_eq!(none.status, 404);
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn parts_of_ids_stand_for_them() {
+    for world in World::all().await {
+        world.model().await;
+        let deployed = world.deploy(&charm("db"), 1).await;
+        let id = deployed.flow.unwrap().id;
+        let end = id.rsplit('-').next().unwrap();
+        for part in [id.as_str(), &id[..13], end, &end.to_uppercase()] {
+            let found = world.get::<FlowPage>(&format!("/v1/flows?id={part}")).await.flows;
+            assert_eq!((found.len(), found[0].id.as_str()), (1, id.as_str()), "{part}");
+        }
+        let task = &world.get::<TaskPage>(&format!("/v1/tasks?flow={id}")).await.tasks[0].id;
+        let end = task.rsplit('-').next().unwrap();
+        let found = world.get::<TaskPage>(&format!("/v1/tasks?id={end}")).await.tasks;
+        assert_eq!((found.len(), &found[0].id), (1, task));
+        let page = world.get::<FlowPage>(&format!("/v1/flows?limit=1&id={id}")).await;
+        assert_eq!((page.flows.len(), page.next), (1, None));
+        assert_eq!(world.get::<FlowPage>("/v1/flows?id=ffffffff").await.flows, []);
+        for part in ["12345", "deploy", "%25%25%25%25%25%25"] {
+            let problem = refusal(world.client.get::<Value>(&format!("/v1/flows?id={part}")).await);
+            assert_eq!(problem.status, 400, "{part}");
+        }
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn verbs_change_the_course_of_a_flow_and_say_what_they_cannot() {
+    for world in World::all().await {
+        world.model().await;
+        let deployed = world.deploy(&charm("db"), 1).await;
+        let id = deployed.flow.as_ref().unwrap().id.clone();
+        let ask = async |verb: &str| -> FlowInfo {
+            world.post(&format!("/v1/flows/{id}{verb}"), json!({})).await
+        };
+        let refused = async |verb: &str| {
+            let path = format!("/v1/flows/{id}{verb}");
+            refusal(world.client.post::<_, FlowInfo>(&path, &json!({})).await)
+        };
+        ask(":suspend").await;
+        world
+            .until("it is suspended", || async {
+                world.get::<FlowInfo>(&format!("/v1/flows/{id}")).await.suspended
+            })
+            .await;
+        assert!(ask("/resume").await.verbs.contains(&"cancel".to_owned()));
+        let early = refused(":retry").await;
+        assert_eq!((early.status, early.code.as_str()), (409, "conflict"));
+        assert!(
+            early.detail.contains("cannot be retried: it can be cancelled"),
+            "{}",
+            early.detail
+        );
+        let task = &world.get::<TaskPage>(&format!("/v1/tasks?flow={id}")).await.tasks[0].id;
+        let path = format!("/v1/tasks/{task}:skip");
+        let skipped = refusal(world.client.post::<_, FlowInfo>(&path, &json!({})).await);
+        assert_eq!(skipped.status, 409);
+        assert!(skipped.detail.contains("can be skipped when"), "{}", skipped.detail);
+        ask(":cancel").await;
+        assert_eq!(world.ended(&deployed).await.state, "cancelled");
+        let again = refused(":suspend").await;
+        assert_eq!(
+            again.detail,
+            format!(
+                "flow {id} is cancelled and cannot be suspended: it can be retried or reverted"
+            )
+        );
+        ask(":retry").await;
+        ask(":abandon").await;
+        assert_eq!(world.ended(&deployed).await.state, "abandoned");
+        let over = refused(":retry").await;
+        assert!(over.detail.ends_with("nothing can be done with it any more"), "{}", over.detail);
+        for (path, status) in [
+            (format!("/v1/flows/{id}:explode"), 400),
+            (format!("/v1/flows/{id}"), 400),
+            ("/v1/flows/x:cancel".to_owned(), 400),
+            (format!("/v1/flows/{}:cancel", uuid()), 404),
+            (format!("/v1/tasks/{task}"), 400),
+            (format!("/v1/tasks/{}/skip", uuid()), 404),
+        ] {
+            let problem = refusal(world.client.post::<_, FlowInfo>(&path, &json!({})).await);
+            assert_eq!(problem.status, status, "{path}: {}", problem.detail);
+        }
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_failed_task_that_somebody_took_care_of_is_skipped() {
+    for world in World::all().await {
+        world.model().await;
+        let charm = world.upload(&charm("db")).await.url;
+        let artifacts = world.options.data.join("artifacts");
+        let elsewhere = world.directory.path().join("artifacts");
+        std::fs::rename(&artifacts, &elsewhere).unwrap();
+        let deploy = Deploy { charm, units: Some(1), ..Deploy::default() };
+        let deployed: Accepted = world.post("/v1/models/m/applications", deploy).await;
+        let failed = world.ended(&deployed).await;
+        assert_eq!((failed.state.as_str(), failed.tasks[0].state.as_str()), ("failed", "failed"));
+        assert_eq!(failed.verbs, ["retry", "revert"]);
+        std::fs::rename(&elsewhere, &artifacts).unwrap();
+        let path = format!("/v1/tasks/{}:skip", failed.tasks[0].id);
+        let answer = world.send("POST", &path, &[], &json!({})).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let skipped: FlowInfo = answer.json();
+        assert_eq!((skipped.id.as_str(), skipped.finished.as_str()), (failed.id.as_str(), ""));
+        let _agent = world.agent().await;
+        let ended = world.ended(&deployed).await;
+        let states: Vec<_> = ended.tasks.iter().map(|task| task.state.as_str()).collect();
+        assert_eq!((ended.state.as_str(), states), ("succeeded", vec!["skipped", "succeeded"]));
         world.end().await;
     }
 }

@@ -19,6 +19,7 @@ mod flows;
 mod http;
 mod leadership;
 mod logs;
+mod metrics;
 mod models;
 mod operations;
 mod refresh;

@@ -75,6 +75,23 @@ pub struct FlowInfo {
     pub message: String,
     /// What is ahead of it in the queues of its resources.
     pub waiting_for: Vec<WaitingFor>,
+    /// Whether somebody cancelled it; it ends with its running tasks.
+    pub cancelling: bool,
+    /// Whether somebody suspended it; nothing of it begins until it is resumed.
+    pub suspended: bool,
+    /// What can be asked of it now: `cancel`, `suspend`, `resume`, `retry`, `revert`, `abandon`; in lists
+    /// left out.
+    pub verbs: Vec<String>,
+    /// The flow that took its place.
+    pub superseded_by: Option<String>,
+    /// The flow that submitted it.
+    pub parent: Option<String>,
+    /// The flows its tasks submitted; in lists left out.
+    pub children: Vec<ChildFlow>,
+    /// Its tasks in all.
+    pub task_count: i64,
+    /// Those that have not ended.
+    pub tasks_open: i64,
     /// Desired generation it converges to.
     pub generation: Option<i64>,
     /// RFC 3339.
@@ -83,6 +100,8 @@ pub struct FlowInfo {
     pub started: String,
     /// RFC 3339, or empty.
     pub finished: String,
+    /// When something of it is due, RFC 3339, or empty.
+    pub next: String,
     /// Its tasks; in lists left out.
     pub tasks: Vec<TaskInfo>,
 }
@@ -112,8 +131,80 @@ pub struct TaskPage {
 pub struct WaitingFor {
     /// The resource.
     pub resource: String,
-    /// The flow that holds it.
+    /// The flow next before it in the resource's queue.
     pub flow: String,
+    /// Its place in the queue; who has the resource is the first. In lists left out.
+    pub position: Option<u32>,
+}
+
+/// A flow that a task of another one submitted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ChildFlow {
+    /// UUIDv7.
+    pub id: String,
+    /// `deploy`, `configure`, …
+    pub kind: String,
+    /// One sentence.
+    pub title: String,
+    /// As of any flow.
+    pub state: String,
+    /// The task that submitted it.
+    pub task: Option<String>,
+}
+
+/// A flow as a picture's data.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct FlowGraph {
+    /// The flow.
+    pub flow: String,
+    /// One sentence.
+    pub title: String,
+    /// The flow's state.
+    pub state: String,
+    /// Its tasks.
+    pub nodes: Vec<FlowNode>,
+    /// From each task to those that need it.
+    pub edges: Vec<FlowEdge>,
+}
+
+/// A task in a picture.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct FlowNode {
+    /// The task.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// One sentence.
+    pub title: String,
+    /// As of any task.
+    pub state: String,
+}
+
+/// An arrow in a picture.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct FlowEdge {
+    /// The task that comes first.
+    pub from: String,
+    /// The task that needs it.
+    pub to: String,
+}
+
+/// A line that a task left while it ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct FlowLogLine {
+    /// RFC 3339.
+    pub time: String,
+    /// The task.
+    pub task: String,
+    /// The task's title.
+    pub title: String,
+    /// What it said.
+    pub line: String,
 }
 
 /// One task of a flow.
@@ -135,8 +226,18 @@ pub struct TaskInfo {
     /// `pending`, `running`, `retrying`, `waiting`, `succeeded`, `failed`, `reverting`,
     /// `reverted`, `revert_failed`, `cancelled`, `skipped`.
     pub state: String,
+    /// Tasks of the flow that it needs; in lists left out.
+    pub needs: Vec<String>,
     /// Executions so far.
     pub attempts: u32,
+    /// Executions in all, at most.
+    pub attempts_max: u32,
+    /// How far it is, from 0 to 1, if it says so.
+    pub progress: Option<f64>,
+    /// Whether its worker died meanwhile: it runs again, and may have had its effect already.
+    pub recovering: bool,
+    /// When the next attempt is due, RFC 3339, or empty.
+    pub next: String,
     /// Why it failed or is being retried.
     pub message: String,
     /// What it produced.

@@ -48,10 +48,13 @@
 //! | `GET …/storage` · `POST …/units/{application}/{number}/storage` | → `[StorageInfo]` · [`AddStorage`] → [`Accepted`] |
 //! | `GET …/deferred?unit=` | → `[DeferredInfo]` |
 //! | `GET …/relations/{number}` · `GET …/machines/{number}` | → [`RelationInfo`] · → [`MachineInfo`] |
-//! | `GET /v1/flows?model=&resource=&state=&kind=&since=&limit=&after=` · `GET /v1/flows/{id}?wait_ms=` | → [`FlowPage`] · → [`FlowInfo`] with its tasks |
+//! | `GET /v1/flows?id=&model=&resource=&state=&kind=&parent=&since=&limit=&after=` · `GET /v1/flows/{id}?wait_ms=` | → [`FlowPage`] · → [`FlowInfo`] with its tasks |
 //! | `GET …/flows`, also below an application, a unit, a machine and a relation | `?state=&kind=&since=&limit=&after=` → [`FlowPage`] |
-//! | `POST /v1/flows/{id}/cancel`, `/retry` | → [`FlowInfo`] |
-//! | `GET /v1/tasks?model=&resource=&state=&flow=&name=&since=&limit=&after=` · `GET /v1/tasks/{id}` | → [`TaskPage`] · → [`TaskInfo`] |
+//! | `POST /v1/flows/{id}:cancel`, `:suspend`, `:resume`, `:retry`, `:revert`, `:abandon` (or `/` for `:`) | → [`FlowInfo`] |
+//! | `GET /v1/flows/{id}/graph?format=mermaid\|dot\|json` · `GET /v1/flows/{id}/log` | → text or [`FlowGraph`] · → `[FlowLogLine]` |
+//! | `POST /v1/tasks/{id}:skip` | → [`FlowInfo`] |
+//! | `GET /v1/metrics` | → text, as Prometheus reads it |
+//! | `GET /v1/tasks?id=&model=&resource=&state=&flow=&name=&since=&limit=&after=` · `GET /v1/tasks/{id}` | → [`TaskPage`] · → [`TaskInfo`] |
 //! | `GET /v1/events?after=&follow=&topic=&model=` | → server-sent events of the outbox |
 //!
 //! The agent's calls are listed in [`crate::agent`]'s step module.

@@ -145,7 +145,9 @@ fn tune(command: clap::Command) -> clap::Command {
         command.get_subcommands().map(|nested| nested.get_name().to_owned()).collect();
     let mut command = command.args_override_self(true).mut_args(|argument| {
         let takes_value = matches!(argument.get_action(), ArgAction::Set | ArgAction::Append);
-        if argument.is_positional() || !takes_value {
+        // What may stand without a value must not take the next flag for one.
+        let may_be_bare = argument.get_num_args().is_some_and(|range| range.min_values() == 0);
+        if argument.is_positional() || !takes_value || may_be_bare {
             return argument;
         }
         argument.allow_hyphen_values(true)

@@ -9,6 +9,7 @@ use tutti_model::api::{
 };
 
 use super::answer::Pauses;
+use super::flow::task_id;
 use crate::arguments::{GoDuration, ModelArgument, OutputArguments, value};
 use crate::context::{Context, Model, application_path};
 use crate::failure::{Failure, Outcome};
@@ -485,10 +486,12 @@ pub(crate) struct ShowTask {
 
 impl ShowTask {
     async fn run(self, context: &Context) -> Outcome {
-        let is_number = self.task.bytes().all(|byte| byte.is_ascii_digit());
+        // The end of an id may be digits only; no operation counts that far.
+        let is_number = self.task.len() < 10 && self.task.bytes().all(|byte| byte.is_ascii_digit());
         if !is_number {
             let client = context.client(&context.target(None)?).await?;
-            let path = format!("/v1/tasks/{}", tutti_client::encode(&self.task));
+            let id = task_id(&client, &self.task).await?;
+            let path = format!("/v1/tasks/{}", tutti_client::encode(&id));
             let task: TaskInfo = client.get(&path).await?;
             let yaml = || tutti_charm::yaml::to_string(&task).unwrap_or_default();
             return self.wait.output.print(Format::Yaml, &task, yaml);

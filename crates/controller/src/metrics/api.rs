@@ -1,0 +1,113 @@
+//! The route, and what is read for it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State as Extract;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tutti_flow::{FlowState, TaskState};
+use tutti_store::Backend;
+
+use super::sql;
+use super::text::Text;
+use crate::state::{Shared, State};
+use crate::{Error, clock};
+
+/// What Prometheus calls the text.
+const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(crate) fn routes() -> Router<Arc<State>> {
+    Router::new().route("/v1/metrics", get(metrics))
+}
+
+async fn metrics(Extract(state): Shared) -> Result<Response, Error> {
+    let (flows, tasks): (Vec<sql::Flows>, Vec<(String, i64)>) =
+        state.read(|tx| Ok((tx.all(sql::FLOWS, ())?, tx.all(sql::TASKS, ())?))).await?;
+    let mut text = Text::default();
+    about(&state, &mut text);
+    by_state(&mut text, &flows, tasks.into_iter().collect());
+    state.counts.write(&mut text);
+    let waiting = state.waiting.count();
+    text.single("tutti_requests_waiting", "gauge", "Requests that wait for news.", waiting);
+    let most = state.options.waiting_max;
+    text.single("tutti_requests_waiting_max", "gauge", "Requests that may wait for news.", most);
+    process(&mut text);
+    Ok(([(header::CONTENT_TYPE, KIND)], text.finish()).into_response())
+}
+
+fn about(state: &State, text: &mut Text) {
+    let database = match state.store.backend() {
+        Backend::Sqlite => "sqlite",
+        Backend::Postgres => "postgresql",
+    };
+    let labels = [
+        ("name", state.options.name.as_str()),
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("database", database),
+    ];
+    text.metric("tutti_info", "gauge", "The controller.");
+    text.value("tutti_info", &labels, 1);
+    let help = "When the controller started, seconds since 1970.";
+    let started = seconds(state.around.started);
+    text.single("process_start_time_seconds", "gauge", help, started);
+}
+
+/// Every state has its line, also when nothing is in it: a line that comes and goes cannot be
+/// watched.
+fn by_state(text: &mut Text, flows: &[sql::Flows], tasks: BTreeMap<String, i64>) {
+    text.metric("tutti_flows", "gauge", "Flows that have not ended, by state.");
+    for state in FlowState::ALL.iter().filter(|state| !state.is_ended()) {
+        let found = flows.iter().find(|row| row.state == state.as_str());
+        let count = found.map_or(0, |row| row.count);
+        text.value("tutti_flows", &[("state", state.as_str())], count);
+    }
+    let oldest = flows.iter().filter_map(|row| row.oldest).min();
+    let waited = oldest.map_or(0.0, |oldest| seconds((clock::now() - oldest).max(0)));
+    let name = "tutti_flow_oldest_wait_seconds";
+    let help = "How long the oldest flow that has not begun has waited.";
+    text.single(name, "gauge", help, waited);
+    text.metric("tutti_tasks", "gauge", "Tasks of flows that have not ended, by state.");
+    for state in TaskState::ALL {
+        let count = tasks.get(state.as_str()).copied().unwrap_or_default();
+        text.value("tutti_tasks", &[("state", state.as_str())], count);
+    }
+}
+
+/// What the kernel tells of this process.
+fn process(text: &mut Text) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    for (name, field, help) in [
+        ("process_resident_memory_bytes", "VmRSS:", "Memory the process has."),
+        ("process_virtual_memory_bytes", "VmSize:", "Memory the process has reserved."),
+    ] {
+        if let Some(kibibytes) = kibibytes(&status, field) {
+            text.single(name, "gauge", help, kibibytes * 1024);
+        }
+    }
+    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        text.single("process_open_fds", "gauge", "Files and sockets it has open.", files.count());
+    }
+}
+
+/// A size, from the text of `/proc/self/status`.
+fn kibibytes(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+fn seconds(microseconds: i64) -> f64 {
+    microseconds as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sizes_of_a_process() {
+        let status = "Name:\ttutti\nVmSize:\t  204800 kB\nVmRSS:\t    2048 kB\n";
+        assert_eq!(super::kibibytes(status, "VmRSS:"), Some(2048));
+        assert_eq!(super::kibibytes(status, "VmHWM:"), None);
+    }
+}

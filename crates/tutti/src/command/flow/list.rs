@@ -1,0 +1,139 @@
+//! `flows` and `tasks`: what is being done, what failed, what waits.
+
+use clap::Args;
+use tutti_client::Client;
+use tutti_model::api::{FlowPage, TaskInfo, TaskPage};
+
+use super::id::short;
+use crate::arguments::{ModelArgument, OutputArguments};
+use crate::context::{Context, query};
+use crate::failure::Outcome;
+use crate::output::Format;
+use crate::output::table::{Cell, Table};
+
+/// Which flows or tasks.
+#[derive(Args, Debug)]
+struct Selection {
+    #[command(flatten)]
+    model: ModelArgument,
+    /// Of all models
+    #[arg(long)]
+    all_models: bool,
+    /// Working on this resource: application/db, unit/db/0
+    #[arg(short, long, value_name = "RESOURCE", default_value = "", hide_default_value = true)]
+    resource: String,
+    /// In one of these states: running,waiting,failed,…
+    #[arg(short, long, value_name = "STATE", default_value = "", hide_default_value = true)]
+    state: String,
+    /// Not older than this: 10m, 24h, 2026-08-11T10:00:00Z
+    #[arg(long, value_name = "TIME", default_value = "", hide_default_value = true)]
+    since: String,
+    /// How many, at most 1000
+    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+    limit: u32,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+impl Selection {
+    /// The controller and the query; of all models when none is chosen.
+    async fn open<const N: usize>(
+        &self,
+        context: &Context,
+        more: [(&str, String); N],
+    ) -> Outcome<(Client, String)> {
+        let (client, model) = open(context, &self.model, self.all_models).await?;
+        let pairs = [
+            ("model", model),
+            ("resource", self.resource.clone()),
+            ("state", self.state.clone()),
+            ("since", self.since.clone()),
+            ("limit", self.limit.to_string()),
+        ];
+        Ok((client, query(pairs.into_iter().chain(more))))
+    }
+}
+
+/// The controller and the chosen model's name; empty for all models, also when none is chosen.
+pub(crate) async fn open(
+    context: &Context,
+    model: &ModelArgument,
+    all_models: bool,
+) -> Outcome<(Client, String)> {
+    let chosen = model.model.is_some()
+        || crate::directories::variable("JUJU_MODEL").is_some()
+        || context.has_current_model()?;
+    if all_models || !chosen {
+        return Ok((context.client(&context.target(None)?).await?, String::new()));
+    }
+    let model = context.model(model).await?;
+    Ok((model.client, model.name))
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Tasks {
+    /// Of this flow
+    #[arg(long, value_name = "FLOW", default_value = "", hide_default_value = true)]
+    flow: String,
+    /// With this name: unit.converge, …
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    name: String,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl Tasks {
+    pub(super) async fn run(self, context: &Context) -> Outcome {
+        let more = [("flow", self.flow), ("name", self.name)];
+        let (client, query) = self.selection.open(context, more).await?;
+        let TaskPage { tasks, .. } = client.get(&format!("/v1/tasks{query}")).await?;
+        self.selection.output.print(Format::Tabular, &tasks, || task_table(&tasks).render())
+    }
+}
+
+fn task_table(tasks: &[TaskInfo]) -> Table {
+    let mut table =
+        Table::new(["Task", "Model", "Resource", "Name", "State", "Attempts", "Message"]).right(5);
+    for task in tasks {
+        table.row([
+            short(&task.id).into(),
+            task.model.as_str().into(),
+            task.resource.as_str().into(),
+            task.name.as_str().into(),
+            Cell::status(&task.state),
+            task.attempts.to_string().into(),
+            task.message.as_str().into(),
+        ]);
+    }
+    table
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Flows {
+    /// Of this kind: deploy, refresh, …
+    #[arg(long, value_name = "KIND", default_value = "", hide_default_value = true)]
+    kind: String,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl Flows {
+    pub(super) async fn run(self, context: &Context) -> Outcome {
+        let (client, query) = self.selection.open(context, [("kind", self.kind)]).await?;
+        let FlowPage { flows, .. } = client.get(&format!("/v1/flows{query}")).await?;
+        self.selection.output.print(Format::Tabular, &flows, || {
+            let mut table = Table::new(["Flow", "Model", "State", "Title", "Created", "Message"]);
+            for flow in &flows {
+                table.row([
+                    short(&flow.id).into(),
+                    flow.model.as_str().into(),
+                    Cell::status(&flow.state),
+                    flow.title.as_str().into(),
+                    flow.created.as_str().into(),
+                    flow.message.as_str().into(),
+                ]);
+            }
+            table.render()
+        })
+    }
+}
