@@ -1,9 +1,9 @@
 //! The engine: a worker that takes flows, runs their tasks and keeps its lease.
 //!
-//! One loop takes work, woken by the topic's bell, by a time that has come, or by a freed place. Each flow taken is a tokio
-//! task of its own that runs its attempts, records how they ended, and goes on with what that made possible, so a chain of
-//! tasks costs one commit each. A second loop renews the lease; if that fails for too long, or others have declared this worker
-//! dead, every attempt is dropped and the worker starts over under a new id.
+//! One loop takes work, woken by the topic's bell, by something that is due, or by a freed place. Each flow taken is a tokio task
+//! of its own, which makes the flow's attempts, records together what they came to, and goes on with what that made possible: a
+//! chain of tasks costs one commit each, shared with all flows that are at theirs. A second loop renews the lease; if that
+//! fails for too long, or others have declared this worker dead, every flow is dropped and the worker starts over under a new id.
 
 use std::{sync::Arc, time::Duration};
 
