@@ -127,11 +127,15 @@ async fn a_list_is_added_once_and_a_failure_announced_once() {
             name: "list".into(),
             input: json!({ "items": ["one", "two"] }),
             work: Work::Each(Box::new(each)),
+            needs: vec![0],
             ..NewTask::default()
         };
-        let fails =
-            NewTask { retry: Retry::never(), ..step(Plan { terminal: true, ..named("c") }, &[0]) };
-        let id = submit(&store, flow(&["x"], vec![list, fails])).await.id;
+        let fails = Plan { terminal: true, ..named("c") };
+        let fails = NewTask { retry: Retry::never(), ..step(fails, &[1]) };
+        // The flow goes on when it fails.
+        let slow = step(Plan { millis: 600, ..named("slow") }, &[1]);
+        let plan = vec![step(named("first"), &[]), list, fails, slow];
+        let id = submit(&store, flow(&["x"], plan)).await.id;
         // Every other time it is not answered that a boundary is written.
         let count = AtomicU32::new(0);
         let worker = engine(&store, &log).probe(move |moment| {
@@ -145,10 +149,12 @@ async fn a_list_is_added_once_and_a_failure_announced_once() {
         let worker = worker.start().await.unwrap();
         assert_eq!(ended(&store, id).await.state, FlowState::Failed);
         worker.stop().await;
-        assert_eq!(tasks(&store, id).await.len(), 4);
+        assert_eq!(tasks(&store, id).await.len(), 6);
         let mut lines = log.lines();
-        lines[..4].sort();
-        assert_eq!(lines, ["+one", "+two", "-one", "-two", "+c"]);
+        lines[2..6].sort();
+        lines[6..].sort();
+        let expected = ["+first", "-first", "+one", "+two", "-one", "-two", "+c", "+slow", "-slow"];
+        assert_eq!(lines, expected);
         let events = store.outbox_after(0, 1_000).await.unwrap();
         let topics: Vec<&str> = events.iter().map(|event| event.topic.as_str()).collect();
         assert_eq!(topics, ["task.failed", "flow.ended"]);
