@@ -34,9 +34,15 @@ async fn a_newer_revision_arrives_everywhere() {
         let value = |key: &str| config.settings[key].value.clone().unwrap();
         assert_eq!((value("port"), value("extra")), (json!(81), json!("e")));
         assert!(!config.settings.contains_key("loud"));
+        // Hooks between peers may come after what the flow waited for.
+        world
+            .until("the unit rests", async || {
+                let status = world.status().await;
+                status.applications["db"].units["db/1"].juju_status.current == "idle"
+            })
+            .await;
         let status = world.status().await;
-        let unit = &status.applications["db"].units["db/1"];
-        assert_eq!((unit.upgrading_from.as_str(), unit.juju_status.current.as_str()), ("", "idle"));
+        assert_eq!(status.applications["db"].units["db/1"].upgrading_from, "");
         assert_eq!(status.storage.storage.len(), 2, "existing units get required storage");
         world.end().await;
     }
