@@ -6,7 +6,10 @@
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tutti_model::agent::{Context, ContextStatus, Snapshot, Step};
+use tutti_model::agent::{
+    Context, ContextStatus, Followed, HookStep, Operation, Snapshot, Step, StepAnswer,
+};
+use tutti_model::operation::{Next, executing};
 
 use crate::controller::{Controller, Stepped};
 use crate::reports::Reports;
@@ -26,6 +29,15 @@ struct Inner {
     /// Held while a step, or a look at the controller, is under way.
     order: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
+}
+
+/// What a taken step was answered with.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// The context, if it was wanted or a hook was begun.
+    pub(crate) context: Context,
+    /// How far the controller has gone on, if the step said it may.
+    pub(crate) followed: Followed,
 }
 
 #[derive(Debug)]
@@ -89,10 +101,7 @@ impl Steps {
     /// # Errors
     /// [`Error::Moved`]: not taken, since the journal is another one than was known; it is known
     /// now. [`Error::Refused`]: not taken. [`Error::Gone`]: taken, or not, and the unit is gone.
-    pub(crate) async fn take(
-        &self,
-        make: impl FnOnce(&Snapshot) -> Step,
-    ) -> Result<Option<Context>> {
+    pub(crate) async fn take(&self, make: impl FnOnce(&Snapshot) -> Step) -> Result<Taken> {
         let _order = self.inner.order.lock().await;
         let mut step = make(&self.snapshot());
         let mut batch = self.inner.reports.take().await;
@@ -104,31 +113,38 @@ impl Steps {
         taken
     }
 
-    async fn send(&self, step: &mut Step) -> Result<Option<Context>> {
+    async fn send(&self, step: &mut Step) -> Result<Taken> {
+        let mut lost = Followed::Nothing;
         loop {
             match self.inner.controller.step(&self.inner.unit, step).await? {
                 Stepped::Done(answer) => {
-                    let snapshot = answer.snapshot.ok_or(Error::Gone)?;
+                    let StepAnswer { snapshot, context, followed } = *answer;
+                    let snapshot = snapshot.ok_or(Error::Gone)?;
+                    let followed = if lost == Followed::Nothing { followed } else { lost };
                     let mut known = self.known();
                     known.snapshot = Arc::new(snapshot);
-                    known.wrote(step);
-                    return Ok(answer.context);
+                    known.wrote(step, &followed);
+                    return Ok(Taken { context: context.unwrap_or_default(), followed });
                 }
                 Stepped::Conflict(snapshot) => {
-                    let taken = snapshot.version > step.version && snapshot.journal == step.journal;
-                    let version = snapshot.version;
-                    self.known().snapshot = Arc::from(snapshot);
+                    let before = mem::replace(&mut self.known().snapshot, Arc::from(snapshot));
+                    let now = self.snapshot();
+                    if step.follow.is_some() {
+                        lost = begun_after(&before, &now);
+                    }
+                    let taken = now.version > step.version
+                        && (now.journal == step.journal || lost != Followed::Nothing);
                     if !taken {
                         return Err(Error::Moved);
                     }
-                    self.known().wrote(step);
-                    if !step.want_context {
-                        return Ok(None);
+                    self.known().wrote(step, &lost);
+                    if !step.want_context && lost == Followed::Nothing {
+                        return Ok(Taken::default());
                     }
                     // The context was lost with the answer: ask for it alone.
                     *step = Step {
-                        version,
-                        journal: mem::take(&mut step.journal),
+                        version: now.version,
+                        journal: now.journal.clone(),
                         task: step.task.take(),
                         want_context: true,
                         ..Step::default()
@@ -143,12 +159,36 @@ impl Steps {
     }
 }
 
+/// The hook that the controller has begun after a step whose answer was lost. Only this agent moves
+/// the journal, so a hook in progress that was not in progress before is of that step.
+fn begun_after(before: &Snapshot, now: &Snapshot) -> Followed {
+    match &now.journal.operation {
+        Operation::RunHook { hook, step: HookStep::Pending }
+            if now.journal.operation != before.journal.operation =>
+        {
+            Followed::Begun(hook.clone())
+        }
+        _ => Followed::Nothing,
+    }
+}
+
 impl Known {
-    /// Remembers what a step has written.
-    fn wrote(&mut self, step: &Step) {
+    /// Remembers what a step and those that followed it have written.
+    fn wrote(&mut self, step: &Step, followed: &Followed) {
         if step.agent_status.is_some() {
             self.agent_status.clone_from(&step.agent_status);
         }
         self.observed = step.observed_generation.or(self.observed);
+        match followed {
+            Followed::Nothing => {}
+            Followed::Begun(hook) => {
+                let executing = executing(&Next::RunHook(hook.clone()));
+                self.agent_status = executing.or_else(|| self.agent_status.take());
+            }
+            Followed::Idle(generation) => {
+                self.agent_status = executing(&Next::Idle);
+                self.observed = Some(*generation);
+            }
+        }
     }
 }

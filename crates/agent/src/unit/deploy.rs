@@ -17,26 +17,41 @@ impl Turns<'_> {
     pub(super) async fn deploy(&mut self, charm: &CharmReference, modified: i64) -> Result<()> {
         let unit = self.unit;
         let previous = unit.steps.snapshot().journal.charm.clone();
-        let archive = unit.agent.charms.fetch(&charm.digest).await?;
-        let staged =
-            self.blocking(charm, move |unit, charm| charm_directory::stage(unit, &archive, charm));
-        if let Err(error) = staged.await {
-            unit.agent.charms.recheck(&charm.digest);
-            return Err(error);
+        let begin = unit.steps.take(|snapshot| begin_deploy(snapshot, charm, modified));
+        if previous.is_none() {
+            // There is nothing yet that a charm which cannot be had would keep from running.
+            let (staged, begun) = tokio::join!(self.stage(charm), begin);
+            begun?;
+            staged?;
+        } else {
+            self.stage(charm).await?;
+            begin.await?;
         }
-        unit.steps.take(|snapshot| begin_deploy(snapshot, charm, modified)).await?;
         if let Some(saving) = self.saving.take() {
             // It writes into the directory that is exchanged now. It cannot fail but by a panic.
             let _ = saving.await;
         }
         self.blocking(charm, charm_directory::switch).await?;
-        unit.steps.take(|snapshot| commit_deploy(snapshot, charm, modified)).await?;
+        self.commit(|snapshot, _| commit_deploy(snapshot, charm, modified)).await?;
         let pruned =
             self.blocking(charm, move |unit, _| charm_directory::prune(unit, previous.as_ref()));
         if let Err(error) = pruned.await {
             tracing::warn!(unit = unit.name, error = chain(&error), "old charms stay on disk");
         }
         Ok(())
+    }
+
+    /// Downloads a charm and unpacks it beside the one that runs.
+    async fn stage(&self, charm: &CharmReference) -> Result<()> {
+        let charms = &self.unit.agent.charms;
+        let archive = charms.fetch(&charm.digest).await?;
+        let staged =
+            self.blocking(charm, move |unit, charm| charm_directory::stage(unit, &archive, charm));
+        let staged = staged.await;
+        if staged.is_err() {
+            charms.recheck(&charm.digest);
+        }
+        staged
     }
 
     /// Does something with files where it may take its time.

@@ -1,7 +1,8 @@
 //! Running hooks.
 
-use tutti_model::agent::{DeferredNotice, Hook, Report};
-use tutti_model::operation::{begin_hook, commit_hook, fail_hook, kill_hook, pass_hook};
+use tokio::sync::SemaphorePermit;
+use tutti_model::agent::{Context, DeferredNotice, Follow, Followed, Hook, Report, Snapshot, Step};
+use tutti_model::operation::{Local, begin_hook, commit_hook, fail_hook, kill_hook, pass_hook};
 
 use super::run::Outcome;
 use super::stop::Stop;
@@ -17,8 +18,17 @@ enum End {
     Killed(i32),
 }
 
+/// A hook that the journal says is running.
+#[derive(Debug)]
+pub(super) struct Begun<'a> {
+    hook: Hook,
+    context: Context,
+    /// The right to run its process.
+    turn: SemaphorePermit<'a>,
+}
+
 impl Turns<'_> {
-    /// Runs a hook, and writes down how it ended with everything it changed.
+    /// Begins a hook and runs it.
     pub(super) async fn hook(&mut self, hook: &Hook) -> Result<()> {
         let unit = self.unit;
         let event = Event::Hook(hook.clone());
@@ -26,9 +36,16 @@ impl Turns<'_> {
             return self.pass(hook, &event).await;
         }
         let turn = unit.turn().await?;
-        let context = unit.steps.take(|snapshot| begin_hook(snapshot, hook)).await?;
+        let begun = unit.steps.take(|snapshot| begin_hook(snapshot, hook)).await?;
+        self.begun(Begun { hook: hook.clone(), context: begun.context, turn }).await
+    }
+
+    /// Runs a hook, and writes down how it ended with everything it changed.
+    pub(super) async fn begun(&mut self, begun: Begun<'_>) -> Result<()> {
+        let (unit, Begun { hook, context, turn }) = (self.unit, begun);
+        let hook = &hook;
         self.timers.hook_began();
-        let mut ran = unit.run(&event, context.unwrap_or_default()).await;
+        let mut ran = unit.run(&Event::Hook(hook.clone()), context).await;
         // The next process may start while this one's end is written down.
         drop(turn);
         self.local.status_set |= ran.collected.status_set;
@@ -48,18 +65,13 @@ impl Turns<'_> {
             End::Succeeded => {
                 let changes = std::mem::take(&mut ran.collected.changes);
                 let changes = (!changes.is_empty()).then_some(changes);
-                let local = &self.local;
-                let committed = unit.steps.take(|snapshot| {
-                    let step = commit_hook(snapshot, hook, local);
-                    tutti_model::agent::Step { changes, ..step }
+                let committed = self.ended_well(hook, |snapshot, local| Step {
+                    changes,
+                    ..commit_hook(snapshot, hook, local)
                 });
                 match committed.await {
                     Err(error @ Error::Refused { .. }) => End::Failed(error.to_string()),
-                    committed => {
-                        committed?;
-                        self.timers.hook_committed();
-                        return self.after(hook).await;
-                    }
+                    committed => return committed,
                 }
             }
             end => end,
@@ -73,10 +85,53 @@ impl Turns<'_> {
         let unit = self.unit;
         self.timers.hook_began();
         unit.missing(event).await;
-        let local = &self.local;
-        unit.steps.take(|snapshot| pass_hook(snapshot, hook, local)).await?;
+        self.ended_well(hook, |snapshot, local| pass_hook(snapshot, hook, local)).await
+    }
+
+    async fn ended_well(
+        &mut self,
+        hook: &Hook,
+        make: impl FnOnce(&Snapshot, &Local) -> Step,
+    ) -> Result<()> {
+        if let Hook::StorageDetaching(detached) = hook {
+            // Its files go before the unit can be idle.
+            let (unit, local) = (self.unit, &self.local);
+            unit.steps.take(|snapshot| make(snapshot, local)).await?;
+            self.remove_storage(&detached.storage);
+        } else {
+            self.commit(make).await?;
+        }
         self.timers.hook_committed();
-        self.after(hook).await
+        Ok(())
+    }
+
+    /// Takes a step that ends an operation. Unless many processes wait for their turn, the hook that
+    /// comes next is begun with it.
+    pub(super) async fn commit(
+        &mut self,
+        make: impl FnOnce(&Snapshot, &Local) -> Step,
+    ) -> Result<()> {
+        let unit = self.unit;
+        let turn = match unit.agent.stop.is_cancelled() {
+            true => None,
+            false => unit.agent.hooks.try_acquire().ok(),
+        };
+        let follow = turn.is_some().then(|| self.follow());
+        let local = &self.local;
+        let make = |snapshot: &Snapshot| Step { follow, ..make(snapshot, local) };
+        let taken = unit.steps.take(make).await?;
+        if let (Followed::Begun(hook), Some(turn)) = (taken.followed, turn) {
+            tracing::debug!(unit = unit.name, ?hook, "begun");
+            self.begun = Some(Begun { hook, context: taken.context, turn });
+        }
+        Ok(())
+    }
+
+    /// What the controller has to know to go on. The timers start anew with the step.
+    fn follow(&mut self) -> Follow {
+        self.look(&self.unit.steps.snapshot());
+        let local = Local { retry_due: false, update_status_due: false, ..self.local.clone() };
+        Follow { local, handled: self.unit.handled() }
     }
 
     async fn ended_badly(&mut self, hook: &Hook, end: End) -> Result<()> {

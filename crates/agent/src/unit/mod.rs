@@ -73,7 +73,7 @@ pub(crate) async fn run(
         let started = Unit::start(&agent, &change, &directory, &reports, &wake, &gone).await;
         let error = match started {
             Ok(unit) => {
-                let error = Turns::new(&unit).run().await;
+                let error = Box::pin(Turns::new(&unit).run()).await;
                 unit.end(&error).await;
                 error
             }

@@ -1,6 +1,5 @@
 //! Storage of a unit, as operations.
 
-use tutti_model::agent::Hook;
 use tutti_model::operation::{detach_storage, provisioned};
 
 use super::turns::Turns;
@@ -31,16 +30,8 @@ impl Turns<'_> {
         Ok(())
     }
 
-    /// What the agent itself does after a committed hook.
-    pub(super) async fn after(&mut self, hook: &Hook) -> Result<()> {
-        if let Hook::StorageDetaching(detached) = hook {
-            self.remove_storage(&detached.storage);
-        }
-        Ok(())
-    }
-
     /// The storage is detached whatever happens to its files.
-    fn remove_storage(&self, id: &str) {
+    pub(super) fn remove_storage(&self, id: &str) {
         if let Err(error) = storage::remove(self.unit.directory.path(), id) {
             tracing::warn!(unit = self.unit.name, error = chain(&error), "storage stays on disk");
         }

@@ -1,5 +1,7 @@
 //! One process of the charm, for a hook or a task.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +61,17 @@ impl Unit {
     /// Whether the charm has anything to run for an event.
     pub(super) fn handles(&self, event: &Event) -> bool {
         !matches!(handler(&self.directory.charm(), event, &Context::default()), Handler::None)
+    }
+
+    /// Names of the hooks the charm has something to run for; none: its `dispatch` is for all.
+    pub(super) fn handled(&self) -> Option<BTreeSet<String>> {
+        let charm = self.directory.charm();
+        if is_program(&charm.join("dispatch")) {
+            return None;
+        }
+        let entries = fs::read_dir(charm.join("hooks")).into_iter().flatten().flatten();
+        let programs = entries.filter(|entry| is_program(&entry.path()));
+        Some(programs.filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
 
     /// Says that there is nothing to run for an event.

@@ -83,8 +83,8 @@ impl Turns<'_> {
     pub(super) async fn task(&mut self, task: &PendingTask) -> Result<()> {
         let unit = self.unit;
         let _turn = unit.turn().await?;
-        let context = unit.steps.take(|snapshot| begin_task(snapshot, task)).await?;
-        let ran = unit.run(&event(task), context.unwrap_or_default()).await;
+        let begun = unit.steps.take(|snapshot| begin_task(snapshot, task)).await?;
+        let ran = unit.run(&event(task), begun.context).await;
         let done = unit.done(task, ran)?;
         self.local.status_set |= done.status_set;
         self.dispatched().await;
@@ -131,7 +131,7 @@ impl Unit {
         let _turn = self.turn().await?;
         let id = context_id(&self.name, &event(task));
         let mut mark = Mark::announce(self.directory.path(), &id, Some(task.task))?;
-        let context = loop {
+        let begun = loop {
             let begun = self.steps.take(|snapshot| Step {
                 want_context: true,
                 ..beside(snapshot, report(task.task, "running", ""))
@@ -141,7 +141,7 @@ impl Unit {
                 begun => break begun?,
             }
         };
-        let ran = self.run_marked(&event(task), context.unwrap_or_default(), &mut mark).await;
+        let ran = self.run_marked(&event(task), begun.context, &mut mark).await;
         self.conclude(self.done(task, ran)?, beside).await?;
         mark.end();
         Ok(())

@@ -3,13 +3,14 @@
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tutti_model::agent::{ContextStatus, Snapshot, Step};
+use tutti_model::agent::{ContextStatus, Hook, Snapshot, Step};
 use tutti_model::operation::{
     Local, Next, accept_leadership, cancel_task, drop_relations, enter_scopes, fail_hook,
     fail_task, finish, idle, next_operation, resign_leadership, retry_delay, skip_hook,
 };
 
 use super::Unit;
+use super::hooks::Begun;
 use super::timers::Timers;
 use crate::deferral::Deferrals;
 use crate::error::chain;
@@ -27,6 +28,8 @@ pub(super) struct Turns<'a> {
     troubles: u32,
     /// Forces the charm to the disk, once the unit has come to rest with it.
     pub(super) saving: Option<JoinHandle<()>>,
+    /// The hook that was begun with the end of the operation before.
+    pub(super) begun: Option<Begun<'a>>,
 }
 
 impl<'a> Turns<'a> {
@@ -40,6 +43,7 @@ impl<'a> Turns<'a> {
             wake: unit.wake.clone(),
             troubles: 0,
             saving: None,
+            begun: None,
         }
     }
 
@@ -69,6 +73,10 @@ impl<'a> Turns<'a> {
         if unit.gone.is_cancelled() {
             return Err(Error::Gone);
         }
+        if let Some(begun) = self.begun.take() {
+            unit.start_beside();
+            return self.begun(begun).await;
+        }
         if unit.agent.stop.is_cancelled() {
             return Err(Error::Stopping);
         }
@@ -85,7 +93,7 @@ impl<'a> Turns<'a> {
     }
 
     /// Brings what only the machine knows up to date.
-    fn look(&mut self, snapshot: &Snapshot) {
+    pub(super) fn look(&mut self, snapshot: &Snapshot) {
         let unit = self.unit;
         let now = Instant::now();
         let pace = unit.agent.timing.pace;
@@ -105,7 +113,9 @@ impl<'a> Turns<'a> {
             Next::RunHook(hook) | Next::RetryHook(hook) => self.hook(&hook).await?,
             Next::SkipHook(hook) => {
                 steps.take(|snapshot| skip_hook(snapshot, &hook)).await?;
-                self.after(&hook).await?;
+                if let Hook::StorageDetaching(detached) = &hook {
+                    self.remove_storage(&detached.storage);
+                }
             }
             Next::FailHook(hook) => {
                 let local = &self.local;

@@ -46,16 +46,21 @@ async fn a_stopped_agent_lets_a_short_hook_end_and_kills_a_long_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_answers_do_not_repeat_anything() {
-    let fake = Fake::start();
-    let charm = fake.publish(Charm::new(""), 1);
-    let id = fake.add("app/0", &charm);
-    fake.lose_answers(6);
-    let agent = fake.agent();
-    let unit = fake.until_idle(&id).await;
-    assert_eq!(fake.log(&id), ["install", "config-changed", "start"]);
-    let skipped = unit.lines("INFO").len();
-    assert_eq!(skipped, 0);
-    agent.stop().await.unwrap();
+    for follows in [true, false] {
+        let fake = Fake::start();
+        if !follows {
+            fake.leave_all_to_the_agent();
+        }
+        let charm = fake.publish(Charm::new(""), 1);
+        let id = fake.add("app/0", &charm);
+        fake.lose_answers(9);
+        let agent = fake.agent();
+        let unit = fake.until_idle(&id).await;
+        assert_eq!(fake.log(&id), ["install", "config-changed", "start"]);
+        assert!(unit.steps.iter().all(|step| step.journal.failures == 0), "{:#?}", unit.steps);
+        assert_eq!(unit.lines("INFO").len(), 0);
+        agent.stop().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

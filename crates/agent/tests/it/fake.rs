@@ -17,6 +17,7 @@ use tutti_agent::{Agent, Handle, Options, Timing};
 use tutti_client::Address;
 use tutti_model::agent::*;
 use tutti_model::api::Life;
+use tutti_model::operation;
 
 use crate::charms::Charm;
 
@@ -46,6 +47,8 @@ struct World {
     lost_answers: u32,
     /// Answers nothing but errors.
     broken: bool,
+    /// Takes the agent's steps, and none by itself.
+    leaves_all_to_the_agent: bool,
     /// Times an artifact was downloaded.
     downloads: u32,
 }
@@ -57,6 +60,8 @@ pub(crate) struct Unit {
     pub(crate) context: Context,
     /// Every step taken.
     pub(crate) steps: Vec<Step>,
+    /// Those the agent asked for.
+    pub(crate) requests: usize,
     /// Every report, those in steps included.
     pub(crate) reports: Vec<Report>,
     pub(crate) agent_status: ContextStatus,
@@ -172,6 +177,10 @@ impl Fake {
 
     pub(crate) fn lose_answers(&self, count: u32) {
         self.world().lost_answers = count;
+    }
+
+    pub(crate) fn leave_all_to_the_agent(&self) {
+        self.world().leaves_all_to_the_agent = true;
     }
 
     /// From now on every step and report is answered with an error.
@@ -368,6 +377,7 @@ async fn step(
     Json(step): Json<Step>,
 ) -> Answer<StepAnswer> {
     let mut world = state.world.lock().unwrap();
+    let follows = !world.leaves_all_to_the_agent;
     let unit = world.unit(&parameters, &id)?;
     if step.version != unit.snapshot.version {
         let snapshot = serde_json::to_value(&unit.snapshot).unwrap();
@@ -376,10 +386,17 @@ async fn step(
     if let (Some(reason), Some(_)) = (&unit.refuse_changes, &step.changes) {
         return Err(problem(StatusCode::UNPROCESSABLE_ENTITY, reason));
     }
+    unit.requests += 1;
     unit.apply(step.clone());
+    let followed = match step.follow.as_ref().filter(|_| follows && !unit.gone) {
+        Some(follow) => unit.go_on(follow),
+        None => Followed::Nothing,
+    };
+    let context = step.want_context || matches!(followed, Followed::Begun(_));
     let answer = StepAnswer {
         snapshot: (!unit.gone).then(|| unit.snapshot.clone()),
-        context: step.want_context.then(|| unit.context_of(&step)),
+        context: context.then(|| unit.context_of(&step)),
+        followed,
     };
     // Wakes those who wait for the unit, not its agent: the generation stays.
     state.bell.send_modify(|_| ());
@@ -414,6 +431,18 @@ async fn artifact(
 }
 
 impl Unit {
+    fn go_on(&mut self, follow: &Follow) -> Followed {
+        loop {
+            let Some((step, followed)) = operation::follow(&self.snapshot, follow) else {
+                return Followed::Nothing;
+            };
+            self.apply(step);
+            if followed != Followed::Nothing {
+                return followed;
+            }
+        }
+    }
+
     fn apply(&mut self, step: Step) {
         step.journal.check().expect("the journal is possible");
         self.take(step.reports.clone());

@@ -73,7 +73,7 @@ async fn a_unit_is_deployed_configured_related_refreshed_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deploying_is_quick_and_each_hook_takes_two_steps() {
+async fn deploying_is_quick_and_each_hook_takes_one_request() {
     let fake = Fake::start();
     let charm = Charm::empty().file("dispatch", "#!/bin/bash\n:\n");
     let charm = fake.publish(charm, 1);
@@ -86,6 +86,9 @@ async fn deploying_is_quick_and_each_hook_takes_two_steps() {
     let deployed = began.elapsed();
     // Deploy, three hooks, idle.
     assert_eq!(unit.steps.len(), 2 + 3 * 2 + 1);
+    // What follows the end of an operation goes with it.
+    let requests = unit.requests;
+    assert_eq!(requests, 2 + 3);
     let began = Instant::now();
     fake.change(&id, |unit| unit.snapshot.config_hash = "c2".into());
     fake.until_idle(&id).await;

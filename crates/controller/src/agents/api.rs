@@ -98,9 +98,11 @@ async fn take_step(
     let taken = Arc::clone(&request);
     let applied = state.write(move |tx| step::step(tx, &agent, &unit, &taken, clock::now())).await;
     match applied {
-        Ok(()) => {
-            let answer =
-                move |tx: &mut Tx<'_>| step::answer(tx, &id, &request, &surroundings, clock::now());
+        Ok(followed) => {
+            let answer = move |tx: &mut Tx<'_>| {
+                let now = clock::now();
+                step::answer(tx, &id, &request, followed.clone(), &surroundings, now)
+            };
             Ok(Json(state.read(answer).await?).into_response())
         }
         Err(stale @ Error::StaleJournal { .. }) => {

@@ -5,12 +5,15 @@
 //! nothing is done, and the agent is told where the unit stands. So every step applies at most
 //! once, and what a hook did becomes visible exactly when its journal does.
 //!
+//! What follows a step and needs nothing of the unit's machine is taken with it, in the same
+//! transaction; the answer says how far the unit is then.
+//!
 //! Order: reports, entering relations, the hook's changes, how a task ended, storage, secrets,
 //! addresses, leaving relations, the journal with its statuses; then those who wait for the unit
 //! hear of it, and last the units that must react are touched.
 
-use tutti_model::agent::{Resolved, Snapshot, Step, StepAnswer};
-use tutti_model::operation::check_journal;
+use tutti_model::agent::{Follow, Followed, Resolved, Snapshot, Step, StepAnswer};
+use tutti_model::operation::{check_journal, follow};
 use tutti_store::{Json, Tx};
 
 use super::context::{self, Surroundings};
@@ -24,42 +27,82 @@ use crate::relations::{self, Member, Touched};
 use crate::units::{self, Unit};
 use crate::{Error, flows, logs, operations, secrets, sequence, storage};
 
-/// Applies a step, or refuses it whole.
+/// Applies a step, or refuses it whole, and goes on from there as far as it says.
 pub(super) fn step(
     tx: &mut Tx<'_>,
     agent: &Agent,
     id: &str,
     step: &Step,
     now: i64,
-) -> Result<(), Error> {
+) -> Result<Followed, Error> {
     let unit = unit::lock(tx, agent, id)?;
     if unit.version != step.version {
         return Err(Error::StaleJournal { current: unit.version, given: step.version });
     }
-    check_journal(&step.journal).map_err(|error| Error::Invalid(error.to_string()))?;
-    let model = models::find(tx, &unit.model)?;
     let mut touched = Touched::new();
-    report::apply(tx, &model, &unit, &step.reports, now, &mut touched)?;
-    let member = relations::member(tx, id)?;
-    effects(tx, &unit, &member, step, now, &mut touched)?;
-    write(tx, &model, &unit, step, now)?;
-    if step.dead {
-        units::dead(tx, &unit.id, now, &mut touched)?;
-    }
-    tell(tx, &unit, step, now)?;
+    apply(tx, &unit, step, now, &mut touched)?;
+    let followed = match &step.follow {
+        Some(after) if !step.dead => go_on(tx, id, after, now, &mut touched)?,
+        _ => Followed::Nothing,
+    };
     // What the unit did itself it learns from the answer.
     touched.remove(id);
     if !touched.is_empty() {
         sequence::touch(tx, touched.iter().map(String::as_str))?;
     }
-    Ok(())
+    Ok(followed)
+}
+
+/// Takes the steps that need nothing of the unit's machine.
+fn go_on(
+    tx: &mut Tx<'_>,
+    id: &str,
+    after: &Follow,
+    now: i64,
+    touched: &mut Touched,
+) -> Result<Followed, Error> {
+    loop {
+        let (unit, snapshot) = described(tx, id, now)?;
+        let Some((step, followed)) = follow(&snapshot, after) else {
+            return Ok(Followed::Nothing);
+        };
+        apply(tx, &unit, &step, now, touched)?;
+        if followed != Followed::Nothing {
+            return Ok(followed);
+        }
+    }
+}
+
+/// Everything a step does, but for waking those it touches.
+fn apply(
+    tx: &mut Tx<'_>,
+    unit: &Unit,
+    step: &Step,
+    now: i64,
+    touched: &mut Touched,
+) -> Result<(), Error> {
+    check_journal(&step.journal).map_err(|error| Error::Invalid(error.to_string()))?;
+    let model = models::find(tx, &unit.model)?;
+    report::apply(tx, &model, unit, &step.reports, now, touched)?;
+    let member = relations::member(tx, &unit.id)?;
+    effects(tx, unit, &member, step, now, touched)?;
+    write(tx, &model, unit, step, now)?;
+    if step.dead {
+        units::dead(tx, &unit.id, now, touched)?;
+    }
+    tell(tx, unit, step, now)
 }
 
 /// The unit as it is now.
 pub(super) fn current(tx: &mut Tx<'_>, id: &str, now: i64) -> Result<Snapshot, Error> {
+    Ok(described(tx, id, now)?.1)
+}
+
+fn described(tx: &mut Tx<'_>, id: &str, now: i64) -> Result<(Unit, Snapshot), Error> {
     let loaded = Loaded::load(tx, id)?;
     let view = View::load(tx, loaded.viewer())?;
-    snapshot::snapshot(tx, &loaded, &view, now)
+    let snapshot = snapshot::snapshot(tx, &loaded, &view, now)?;
+    Ok((loaded.unit, snapshot))
 }
 
 /// What the agent of a unit hears of a step that was applied. Read afterwards, so that the one who
@@ -68,6 +111,7 @@ pub(super) fn answer(
     tx: &mut Tx<'_>,
     id: &str,
     step: &Step,
+    followed: Followed,
     surroundings: &Surroundings,
     now: i64,
 ) -> Result<StepAnswer, Error> {
@@ -78,13 +122,13 @@ pub(super) fn answer(
     let view = View::load(tx, loaded.viewer())?;
     let snapshot = snapshot::snapshot(tx, &loaded, &view, now)?;
     let task = step.task.as_ref().map(|report| report.task);
-    let context = if step.want_context {
+    let context = if step.want_context || matches!(followed, Followed::Begun(_)) {
         let storage = &snapshot.storage;
         Some(context::context(tx, &loaded, &view, storage, task, surroundings)?)
     } else {
         None
     };
-    Ok(StepAnswer { snapshot: Some(snapshot), context })
+    Ok(StepAnswer { snapshot: Some(snapshot), context, followed })
 }
 
 /// Everything a step does beside the unit's own record.

@@ -14,10 +14,13 @@
 //! applied (`cannot apply changes: …`; nothing of the step was done); 409 `stale-journal` when the
 //! journal moved on, and then the document has the fields of the current [`Snapshot`] too.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Changes, Context, ContextStatus, Journal, RelationId, SecretHook, Snapshot};
+use super::{Changes, Context, ContextStatus, Hook, Journal, RelationId, SecretHook, Snapshot};
+use crate::operation::Local;
 
 /// An agent introduces itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +116,19 @@ pub struct Step {
     pub reports: Vec<Report>,
     /// Also return the [`Context`] for a hook; for a task, of that task.
     pub want_context: bool,
+    /// Go on with what needs nothing of the machine, in the same transaction.
+    pub follow: Option<Follow>,
+}
+
+/// What a controller has to know to go on after a step as the agent would
+/// ([`crate::operation::follow`]). It may also leave it: then the agent goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Follow {
+    /// What only the agent knows, as it will be after the step.
+    pub local: Local,
+    /// Names of the hooks the charm has something to run for; none: it has a `dispatch` for all.
+    pub handled: Option<BTreeSet<String>>,
 }
 
 /// What the controller answers to a step.
@@ -120,8 +136,24 @@ pub struct Step {
 pub struct StepAnswer {
     /// The unit as it is after the step; none once it is gone.
     pub snapshot: Option<Snapshot>,
-    /// The hook's context, if wanted.
+    /// The hook's context, if wanted, or if a hook was begun.
     pub context: Option<Context>,
+    /// How far the controller has gone on.
+    #[serde(default)]
+    pub followed: Followed,
+}
+
+/// How far a controller has gone on after a step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Followed {
+    /// The rest is the agent's.
+    #[default]
+    Nothing,
+    /// This hook was begun: the agent runs it now.
+    Begun(Hook),
+    /// The unit is idle, having handled this generation.
+    Idle(i64),
 }
 
 /// Progress of a task.

@@ -19,7 +19,7 @@
 //! | `GET`, `PATCH …/config` | → [`ModelConfig`] · [`ConfigChange`] → [`Accepted`] |
 //! | `GET`, `PUT …/constraints` | → [`Constraints`] · [`Constraints`] → [`Accepted`] |
 //! | `GET …/status` | → [`Status`] |
-//! | `POST …/charms?dry_run=` (bytes of a `.charm`; a dry run publishes nothing) · `GET …/charms` | → [`CharmInfo`] (201) · → `[CharmInfo]` |
+//! | `POST …/charms?dry_run=&digest=` (bytes of a `.charm`, or the digest of one uploaded before; a dry run publishes nothing) · `GET …/charms` | → [`CharmInfo`] (201) · → `[CharmInfo]` |
 //! | `POST /v1/catalogue` (bytes of a `.charm`) · `GET /v1/catalogue` | → [`CharmInfo`] (201): charms to be deployed by bare name in any model · → `[CharmInfo]` |
 //! | `POST /v1/artifacts` (bytes) · `GET /v1/artifacts/{sha256}` | → [`ArtifactInfo`] (201) · → bytes |
 //! | `GET`, `POST …/applications` | → `[ApplicationInfo]` · [`Deploy`] → [`Accepted`] |

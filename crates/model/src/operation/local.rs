@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 /// Facts beside the snapshot that the next operation depends on. None of it has to survive the
 /// agent: the default is right for an agent that has just started.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Local {
     /// The retry timer of the failed hook has fired.
     pub retry_due: bool,

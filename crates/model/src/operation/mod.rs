@@ -22,17 +22,19 @@
 //! | `WaitRetry`, `Wait` | none: start the retry timer, or wait for a newer snapshot |
 //!
 //! The agent adds to a step what only it knows: the hook's changes, a newer observed generation.
+//! After a step that commits, the controller goes on by itself as far as [`follow`] goes.
 //! A step refused because the journal moved on is thrown away with the snapshot it was made from.
 //!
 //! - `next`: the priority list; `relations`: which relation hook; [`Local`]: what only the
 //!   agent's memory knows;
-//! - `hooks`, `deploys`, `others`: the steps;
+//! - `hooks`, `deploys`, `others`: the steps; `follow`: those the controller takes by itself;
 //! - `status`: agent and workload status the runtime itself sets; `delay`: how long to wait;
 //! - `check`: which journals are possible at all.
 
 mod check;
 mod delay;
 mod deploys;
+mod follow;
 mod hooks;
 mod local;
 mod next;
@@ -46,6 +48,7 @@ mod tests;
 pub use check::check_journal;
 pub use delay::{deferral_delay, retry_delay, update_status_delay};
 pub use deploys::{begin_deploy, commit_deploy};
+pub use follow::follow;
 pub use hooks::{begin_hook, commit_hook, fail_hook, kill_hook, pass_hook, skip_hook};
 pub use local::Local;
 pub use next::{Next, next_operation};
