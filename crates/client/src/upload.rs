@@ -9,8 +9,8 @@ use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Bytes read from a file and sent at once.
-const CHUNK: usize = 64 * 1024;
+/// Bytes read from a file and sent at once. Each read is a visit to another thread.
+const CHUNK: usize = 256 * 1024;
 
 /// Told after each piece: bytes sent, bytes in all.
 pub(crate) type Progress = Box<dyn FnMut(u64, u64) + Send + Sync>;

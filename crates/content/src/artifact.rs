@@ -8,6 +8,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs::FileTimes,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     pin::pin,
@@ -17,11 +18,18 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use futures_util::{Stream, StreamExt};
-use tokio::{fs::File, io::AsyncWriteExt, sync::Mutex};
+use tokio::{
+    fs::File,
+    io::{AsyncWriteExt, BufWriter},
+    sync::Mutex,
+};
 use tutti_store::{Tx, sql};
 use uuid::Uuid;
 
 use crate::Error;
+
+/// Bytes handed to the disk at once. Each write is a visit to another thread.
+const WRITTEN_AT_ONCE: usize = 512 * 1024;
 
 /// What died writers left behind, and artifacts that nothing refers to, are removed when they are
 /// this old; the living are faster.
@@ -118,6 +126,27 @@ impl Artifacts {
         self.put(chunks).await
     }
 
+    /// The artifact, if it is there; it stays as long as one stored now.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub async fn keep(&self, digest: &str) -> Result<Option<Artifact>, Error> {
+        if check(digest).is_err() {
+            return Ok(None);
+        }
+        let path = self.path(digest);
+        let _names = self.names.lock().await;
+        let file = match File::open(&path).await {
+            Ok(file) => file.into_std().await,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::file("open", &path)(error)),
+        };
+        let times = FileTimes::new().set_modified(SystemTime::now());
+        file.set_times(times).map_err(Error::file("touch", &path))?;
+        let size = file.metadata().map_err(Error::file("read", &path))?.len();
+        Ok(Some(Artifact { digest: digest.to_owned(), size }))
+    }
+
     /// The digests of the artifacts that were last stored an hour ago or earlier. Blocks.
     ///
     /// # Errors
@@ -154,7 +183,8 @@ impl Artifacts {
         T: AsRef<[u8]>,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut file = File::create(incoming).await.map_err(Error::file("create", incoming))?;
+        let file = File::create(incoming).await.map_err(Error::file("create", incoming))?;
+        let mut file = BufWriter::with_capacity(WRITTEN_AT_ONCE, file);
         let mut hash = Context::new(&SHA256);
         let mut size = 0;
         let mut bytes = pin!(bytes);
@@ -167,8 +197,12 @@ impl Artifacts {
         }
         // Only a flush answers for the last write.
         file.flush().await.map_err(Error::file("write", incoming))?;
-        file.sync_all().await.map_err(Error::file("sync", incoming))?;
         let digest = hexadecimal(hash.finish().as_ref());
+        if let Some(stored) = self.keep(&digest).await? {
+            tokio::fs::remove_file(incoming).await.map_err(Error::file("remove", incoming))?;
+            return Ok(stored);
+        }
+        file.get_ref().sync_all().await.map_err(Error::file("sync", incoming))?;
         self.place(incoming, &digest).await?;
         Ok(Artifact { digest, size })
     }
@@ -263,6 +297,30 @@ mod tests {
     use std::io;
 
     use super::*;
+
+    #[tokio::test]
+    async fn the_same_bytes_are_stored_once_and_become_young_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let artifacts = Artifacts::open(directory.path()).unwrap();
+        let stored = artifacts.put(chunks(&["a", "b"])).await.unwrap();
+        let old = FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
+        let file = std::fs::File::open(artifacts.path(&stored.digest)).unwrap();
+        for by_name in [false, true] {
+            file.set_times(old).unwrap();
+            assert!(artifacts.old().unwrap().contains(&stored.digest));
+            let again = match by_name {
+                false => artifacts.put(chunks(&["ab"])).await.unwrap(),
+                true => artifacts.keep(&stored.digest).await.unwrap().unwrap(),
+            };
+            assert_eq!(again, stored);
+            assert!(artifacts.old().unwrap().is_empty());
+        }
+        let incoming = std::fs::read_dir(directory.path().join("incoming")).unwrap();
+        assert_eq!(incoming.count(), 0);
+        for unknown in [hexadecimal(&[0; 32]), "../../etc".to_owned()] {
+            assert_eq!(artifacts.keep(&unknown).await.unwrap(), None);
+        }
+    }
 
     fn chunks(parts: &[&'static str]) -> impl Stream<Item = Result<&'static str, io::Error>> {
         futures_util::stream::iter(parts.iter().map(|part| Ok(*part)).collect::<Vec<_>>())

@@ -43,13 +43,8 @@ pub(crate) async fn receive(artifacts: &Artifacts, body: Bytes) -> Result<Artifa
 
 /// An artifact that is there.
 pub(crate) async fn stored(artifacts: &Artifacts, digest: &str) -> Result<Artifact, Error> {
-    let missing = || Error::NotFound(format!("artifact {digest} not found"));
-    if !artifacts.contains(digest) {
-        return Err(missing());
-    }
-    let path = artifacts.path(digest);
-    let size = tokio::fs::metadata(path).await.map_err(|_| missing())?.len();
-    Ok(Artifact { digest: digest.to_owned(), size })
+    let stored = artifacts.keep(digest).await?;
+    stored.ok_or_else(|| Error::NotFound(format!("artifact {digest} not found")))
 }
 
 /// Removes what uploads that were refused, and charms and resources that are gone, left behind.

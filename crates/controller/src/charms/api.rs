@@ -45,6 +45,8 @@ async fn catalogue(Extract(state): Shared) -> Result<Json<Vec<CharmInfo>>, Error
 #[serde(default)]
 struct UploadQuery {
     dry_run: bool,
+    /// SHA-256 of an archive that is here already, instead of its bytes.
+    digest: Option<String>,
 }
 
 async fn add(
@@ -60,7 +62,10 @@ async fn add(
         drain(body.into_data_stream()).await;
         return Err(error);
     }
-    let (artifact, charm) = receive(&state, body).await?;
+    let (artifact, charm) = match &query.digest {
+        Some(digest) => stored(&state, digest).await?,
+        None => receive(&state, body).await?,
+    };
     if query.dry_run {
         let read = state.read(move |tx| {
             let model = models::find(tx, &name)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tutti_charm::digest::Digest;
 use tutti_model::api::{Accepted, CharmInfo, Deploy as DeployRequest};
 
 use super::answer::report;
@@ -167,7 +168,14 @@ pub(super) async fn upload_candidate(model: &Model, charm: &Prepared) -> Outcome
     send(model, "/charms?dry_run=true", charm).await
 }
 
+/// Names the charm by its digest first: bytes the controller has are not sent again.
 async fn send(model: &Model, path: &str, charm: &Prepared) -> Outcome<CharmInfo> {
+    let digest = Digest::of_file(&charm.archive)?;
+    let known = format!("{path}{}digest={digest}", if path.contains('?') { '&' } else { '?' });
+    match model.post(&known, &()).await {
+        Err(failure) if failure.is_not_found() => {}
+        answer => return answer,
+    }
     let bytes = std::fs::metadata(&charm.archive).map_or(0, |metadata| metadata.len());
     let progress = progress::transfer(charm.charm.name(), bytes);
     let path = model.path(path);
