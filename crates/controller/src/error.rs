@@ -9,6 +9,10 @@ pub enum Error {
     /// 404: what was named is not there.
     #[error("{0}")]
     NotFound(String),
+    /// 404 with code `unit-not-found`: the records of an agent's unit are gone, and what the agent
+    /// has of it can go too. Nothing else may be answered so.
+    #[error("unit {0} not found")]
+    UnitNotFound(String),
     /// 409: what was asked contradicts the present state.
     #[error("{0}")]
     Conflict(String),

@@ -13,6 +13,7 @@ impl Error {
         match self {
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found"),
+            Self::UnitNotFound(_) => (StatusCode::NOT_FOUND, "unit-not-found"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::Refused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
             Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "key-reused"),
