@@ -117,6 +117,8 @@ impl Controller {
         let name = options.name.clone();
         let uuid = store.write(move |tx| identity(tx, &name)).await?;
         let bound = http::bind(&options).await?;
+        let engine =
+            tasks::handlers(Engine::builder(store.clone()), store, &artifacts).start().await?;
         let stopping = CancellationToken::new();
         let state = Arc::new(State {
             store: store.clone(),
@@ -124,6 +126,7 @@ impl Controller {
             deadlines: Notify::new(),
             waiting: Waiting::new(options.waiting_max),
             counts: Counts::default(),
+            worked: engine.counters(),
             around: Surroundings {
                 controller: options.name.clone(),
                 started: clock::now(),
@@ -134,8 +137,6 @@ impl Controller {
             stopping: stopping.clone(),
             options,
         });
-        let engine =
-            tasks::handlers(Engine::builder(store.clone()), store, &artifacts).start().await?;
         let keeper = tokio::spawn(keeper::keep(Arc::clone(&state)));
         let counter = tokio::spawn(metrics::follow(Arc::clone(&state)));
         let listeners = bound.serve(http::router(state), &stopping);

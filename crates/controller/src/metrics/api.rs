@@ -8,7 +8,7 @@ use axum::extract::State as Extract;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tutti_flow::{FlowState, TaskState};
+use tutti_flow::{Counts, FlowState, TaskState};
 use tutti_store::Backend;
 
 use super::sql;
@@ -30,6 +30,7 @@ async fn metrics(Extract(state): Shared) -> Result<Response, Error> {
     about(&state, &mut text);
     by_state(&mut text, &flows, tasks.into_iter().collect());
     state.counts.write(&mut text);
+    worked(&mut text, &state.worked.read());
     let waiting = state.waiting.count();
     text.single("tutti_requests_waiting", "gauge", "Requests that wait for news.", waiting);
     let most = state.options.waiting_max;
@@ -73,6 +74,32 @@ fn by_state(text: &mut Text, flows: &[sql::Flows], tasks: BTreeMap<String, i64>)
     for state in TaskState::ALL {
         let count = tasks.get(state.as_str()).copied().unwrap_or_default();
         text.value("tutti_tasks", &[("state", state.as_str())], count);
+    }
+}
+
+/// What the engine's worker in this process has done.
+fn worked(text: &mut Text, counts: &Counts) {
+    let name = "tutti_task_attempts_total";
+    text.metric(name, "counter", "Attempts at tasks that ended, undoing included.");
+    for (outcome, count) in
+        [("succeeded", counts.succeeded), ("failed", counts.failed), ("panicked", counts.panicked)]
+    {
+        text.value(name, &[("outcome", outcome)], count);
+    }
+    for (name, help, count) in [
+        ("tutti_flow_takes_total", "Flows taken to be worked on, again included.", counts.takes),
+        (
+            "tutti_flow_lease_losses_total",
+            "Times the worker was taken for dead and dropped its flows.",
+            counts.lease_losses,
+        ),
+        (
+            "tutti_flow_fenced_total",
+            "Results dropped because their flow had been taken away.",
+            counts.fenced,
+        ),
+    ] {
+        text.single(name, "counter", help, count);
     }
 }
 
