@@ -14,7 +14,6 @@ mod graph;
 mod list;
 mod outcome;
 mod show;
-mod sql;
 mod tasks;
 mod verb;
 mod whole;
@@ -33,7 +32,6 @@ use crate::{Error, models};
 
 pub(crate) use api::routes;
 pub(crate) use outcome::{Outcome, ended, outcome};
-pub(crate) use sql::STATEMENTS;
 pub(crate) use tasks::Tasks;
 pub(crate) use whole::whole;
 
