@@ -16,7 +16,7 @@ use tutti_store::Tx;
 
 use super::body_note::{BodyNote, Seen};
 use super::call::Call;
-use super::reply::Reply;
+use super::reply::{Reply, Untagged};
 use super::resource::Resource;
 use super::wait;
 use crate::idempotency::{self, Key};
@@ -100,6 +100,7 @@ impl Mutation {
         if has_deadline && !replayed {
             state.deadlines.notify_one();
         }
+        let reply = tagged(&state, reply).await;
         let mut response = match call.wait {
             None => reply.into_response(),
             Some(wait) => wait::finished(&state, &call, reply, wait).await,
@@ -157,14 +158,44 @@ fn made(
     let own = call.resource.clone();
     let named = reply.resource.take();
     let location = named.clone().or_else(|| own.clone());
-    let tagged = if call.method == Method::POST { location.clone() } else { own.or(named) };
+    let subject = if call.method == Method::POST { location.clone() } else { own.or(named) };
     reply.location = location.map(|resource| resource.address());
-    reply.etag = match tagged.map(|resource| resource.tag(tx, cores)) {
-        // It may be gone at once.
-        None | Some(Err(Error::NotFound(_) | Error::Flow(_))) => None,
-        Some(tag) => Some(tag?),
-    };
+    let Some(resource) = subject else { return Ok(reply) };
+    // An answer that is kept for its key must be complete.
+    if call.key.is_none() && resource.is_large() {
+        let generation = if_there(resource.generation(tx))?.flatten();
+        reply.untagged = Some(Untagged { resource, generation });
+    } else {
+        reply.etag = if_there(resource.tag(tx, cores))?;
+    }
     Ok(reply)
+}
+
+/// What was read of a resource, which may have gone with the change itself.
+fn if_there<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
+    match read {
+        Err(Error::NotFound(_) | Error::Flow(_)) => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// The answer with the entity tag that would have kept others from writing. It has none if somebody
+/// else has changed the resource since: a client that has not seen that must not be able to say so.
+async fn tagged(state: &State, mut reply: Reply) -> Reply {
+    let Some(Untagged { resource, generation }) = reply.untagged.take() else { return reply };
+    let cores = state.around.host.cores;
+    let tag = state.read(move |tx| {
+        let etag = if_there(resource.tag(tx, cores))?;
+        // After the tag: what is read later is newer, also where a transaction sees what others commit.
+        let now = if_there(resource.generation(tx))?.flatten();
+        Ok(etag.filter(|_| now == generation))
+    });
+    match tag.await {
+        Ok(etag) => reply.etag = etag,
+        // What was accepted stays accepted.
+        Err(error) => tracing::warn!(error = %super::sentence(&error), "entity tag not read"),
+    }
+    reply
 }
 
 /// Compares what the client has seen with what is.
@@ -176,19 +207,21 @@ fn check(tx: &mut Tx<'_>, call: &Call, cores: u32) -> Result<(), Error> {
         let text = "nothing at this path has an entity tag or a generation to compare with";
         return Err(Error::Invalid(text.to_owned()));
     };
-    let etag = resource.tag(tx, cores)?;
-    if let Some(wanted) = call.if_match.as_ref().filter(|tags| !tags.match_strongly(&etag)) {
-        let address = resource.address();
-        tracing::debug!(?wanted, etag, "precondition failed");
-        let text = format!("{address} has changed since: its entity tag is {etag} now");
-        return Err(Error::Precondition { text, etag });
+    let address = resource.address();
+    if let Some(wanted) = &call.if_match {
+        let etag = resource.tag(tx, cores)?;
+        if !wanted.match_strongly(&etag) {
+            tracing::debug!(?wanted, etag, "precondition failed");
+            let text = format!("{address} has changed since: its entity tag is {etag} now");
+            return Err(Error::Precondition { text, etag });
+        }
     }
     if let Some(expected) = call.expect_generation {
-        let generation = resource.generation(tx)?;
+        let none = || Error::Invalid(format!("expect_generation: {address} has no generation"));
+        let generation = resource.generation(tx)?.ok_or_else(none)?;
         if generation != expected {
-            let address = resource.address();
             let text = format!("{address} is at generation {generation}, not {expected}");
-            return Err(Error::Precondition { text, etag });
+            return Err(Error::Precondition { text, etag: resource.tag(tx, cores)? });
         }
     }
     Ok(())

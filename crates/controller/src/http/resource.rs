@@ -188,20 +188,23 @@ impl Resource {
         Ok(tag(&self.read(tx, cores)?))
     }
 
-    /// The generation of its desired state; of what is no application or model, there is none.
-    pub(super) fn generation(&self, tx: &mut Tx<'_>) -> Result<i64, Error> {
+    /// The generation of its desired state; only applications and models have one.
+    pub(super) fn generation(&self, tx: &mut Tx<'_>) -> Result<Option<i64>, Error> {
         let find = |tx: &mut Tx<'_>| -> Result<Model, Error> { models::find(tx, &self.model) };
         match self.kind {
-            Kind::Model => Ok(find(tx)?.generation),
+            Kind::Model => Ok(Some(find(tx)?.generation)),
             Kind::Application => {
                 let model = find(tx)?;
-                Ok(applications::find(tx, &model, &self.name)?.generation)
+                Ok(Some(applications::find(tx, &model, &self.name)?.generation))
             }
-            _ => {
-                let address = self.address();
-                Err(Error::Invalid(format!("expect_generation: {address} has no generation")))
-            }
+            _ => Ok(None),
         }
+    }
+
+    /// Whether what `GET` answers grows with what is in it: units, tasks.
+    pub(super) fn is_large(&self) -> bool {
+        let kinds = [Kind::Model, Kind::Application, Kind::Operation, Kind::Flow];
+        self.part == Part::Whole && kinds.contains(&self.kind)
     }
 }
 

@@ -50,6 +50,30 @@ async fn a_change_names_its_resource_and_its_flow() {
 }
 
 #[tokio::test]
+async fn the_tag_of_what_is_large_is_read_after_the_change() {
+    for world in World::all().await {
+        prepared(&world).await;
+        let _agent = world.agent().await;
+        let path = "/v1/models/m/applications/db";
+        let (on, wait) = (json!({"on": true}), [("Prefer", "wait=30")]);
+        let exposed = format!("{path}/exposed");
+        assert_eq!(world.send("PUT", &exposed, &wait, &on).await.status, 200);
+        let shown = world.send("GET", path, &[], &Value::Null).await;
+        let etag = shown.header("etag");
+        for headers in [&[][..], &[("If-Match", etag)], &[("Idempotency-Key", "k")]] {
+            let unchanged = world.send("PUT", &exposed, headers, &on).await;
+            assert_eq!((unchanged.status, unchanged.header("etag")), (200, etag), "{headers:?}");
+        }
+        let changed = world.send("PUT", &exposed, &[], &json!({"on": false})).await;
+        assert_eq!(changed.status, 202);
+        assert!(!["", etag].contains(&changed.header("etag")));
+        let gone = world.send("DELETE", path, &wait, &Value::Null).await;
+        assert_eq!((gone.status, gone.header("etag")), (204, ""));
+        world.end().await;
+    }
+}
+
+#[tokio::test]
 async fn a_reader_who_has_it_already_is_told_so() {
     for world in World::all().await {
         prepared(&world).await;
