@@ -50,6 +50,9 @@ pub struct Options {
     pub force_wait: Duration,
     /// How many requests may wait for news at a time, agents' included; more are refused with 503.
     pub waiting_max: usize,
+    /// How many changes may wait in the queue of one resource, whoever has it included; more are
+    /// refused with 429, except for removals.
+    pub queue_max: usize,
 }
 
 impl Options {
@@ -65,6 +68,7 @@ impl Options {
             default_cloud: "localhost".into(),
             force_wait: Duration::from_mins(1),
             waiting_max: 512,
+            queue_max: 256,
         }
     }
 

@@ -16,6 +16,20 @@ pub enum Error {
     /// 409: what was asked contradicts the present state.
     #[error("{0}")]
     Conflict(String),
+    /// 409 with code `resource-deleting`: what was to be changed is going.
+    #[error("{0}")]
+    Deleting(String),
+    /// 429 with code `queue-full`: as many changes wait for a resource as may.
+    #[error(
+        "{resource} has {max} changes waiting already, as many as may: try again in a moment, or look \
+         at `tutti flows --resource {resource}` for what holds them up"
+    )]
+    QueueFull {
+        /// `application/db`.
+        resource: String,
+        /// How many may wait.
+        max: usize,
+    },
     /// 422: understood, and refused, with every reason.
     #[error("{summary}")]
     Refused {

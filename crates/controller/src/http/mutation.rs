@@ -21,7 +21,7 @@ use super::resource::Resource;
 use super::wait;
 use crate::idempotency::{self, Key};
 use crate::state::State;
-use crate::{Error, clock, models};
+use crate::{Error, clock, flows, models};
 
 /// A request for a change, and what it takes to carry it out.
 pub(crate) struct Mutation {
@@ -40,6 +40,21 @@ impl FromRequestParts<Arc<State>> for Mutation {
         let body = BodyNote::new(call.key.is_some());
         parts.extensions.insert(body.clone());
         Ok(Self { state: Arc::clone(state), call, body, has_deadline: false })
+    }
+}
+
+/// What a change is made within.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Processors of the machine.
+    cores: u32,
+    /// Flows in the queue of one resource.
+    queue_max: usize,
+}
+
+impl Limits {
+    fn of(state: &State) -> Self {
+        Self { cores: state.around.host.cores, queue_max: state.options.queue_max }
     }
 }
 
@@ -91,8 +106,8 @@ impl Mutation {
         let Self { state, mut call, body, has_deadline } = self;
         let seen = body.seen();
         call.expect_generation = call.expect_generation.or(seen.expect_generation);
-        let (asked, cores) = (call.clone(), state.around.host.cores);
-        let write = state.write(move |tx| once(tx, &asked, &seen.digest, cores, &change));
+        let (asked, limits) = (call.clone(), Limits::of(&state));
+        let write = state.write(move |tx| once(tx, &asked, &seen.digest, limits, &change));
         let (reply, replayed) = match write.await? {
             Done::Now(reply) => (reply, false),
             Done::Before(reply) => (reply, true),
@@ -118,10 +133,10 @@ fn once(
     tx: &mut Tx<'_>,
     call: &Call,
     body: &str,
-    cores: u32,
+    limits: Limits,
     change: &impl Fn(&mut Tx<'_>) -> Result<Reply, Error>,
 ) -> Result<Done, Error> {
-    let Some(key) = &call.key else { return Ok(Done::Now(made(tx, call, cores, change)?)) };
+    let Some(key) = &call.key else { return Ok(Done::Now(made(tx, call, limits, change)?)) };
     let (model, fingerprint) = (scope(tx, call)?, call.fingerprint(body));
     let key = Key { model: &model, key, fingerprint: &fingerprint };
     let now = clock::now();
@@ -129,7 +144,7 @@ fn once(
     if let Some(answer) = idempotency::find(tx, &key, now)? {
         return Ok(Done::Before(serde_json::from_str(&answer).map_err(stored)?));
     }
-    let reply = made(tx, call, cores, change)?;
+    let reply = made(tx, call, limits, change)?;
     let answer = serde_json::to_string(&reply).map_err(stored)?;
     idempotency::keep(tx, &key, &answer, now)?;
     Ok(Done::Now(reply))
@@ -149,11 +164,15 @@ fn scope(tx: &mut Tx<'_>, call: &Call) -> Result<String, Error> {
 fn made(
     tx: &mut Tx<'_>,
     call: &Call,
-    cores: u32,
+    limits: Limits,
     change: &impl Fn(&mut Tx<'_>) -> Result<Reply, Error>,
 ) -> Result<Reply, Error> {
+    let Limits { cores, queue_max } = limits;
     check(tx, call, cores)?;
     let mut reply = change(tx)?;
+    if let Some(flow) = reply.flow {
+        flows::check_room(tx, flow, queue_max)?;
+    }
     // What was posted to a collection is about the new resource, all else about its own path.
     let own = call.resource.clone();
     let named = reply.resource.take();

@@ -74,6 +74,32 @@ async fn the_tag_of_what_is_large_is_read_after_the_change() {
 }
 
 #[tokio::test]
+async fn so_many_changes_may_wait_for_a_resource_and_no_more() {
+    for mut world in World::all().await {
+        world.options.queue_max = 2;
+        world.restart().await;
+        // Without an agent the deployment keeps the application.
+        prepared(&world).await;
+        let path = "/v1/models/m/applications/db";
+        let exposed = format!("{path}/exposed");
+        let (on, off) = (json!({"on": true}), json!({"on": false}));
+        assert_eq!(world.send("PUT", &exposed, &[], &on).await.status, 202);
+        let before = generation(&world).await;
+        let refused = world.send("PUT", &exposed, &[], &off).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (429, "5"));
+        let problem: Problem = refused.json();
+        assert_eq!(problem.code, "queue-full");
+        assert!(problem.detail.starts_with("application/db has 2 changes waiting already"));
+        assert_eq!(generation(&world).await, before, "nothing has changed");
+        let elsewhere = world.send("POST", "/v1/models/m/machines", &[], &json!({})).await;
+        assert_eq!(elsewhere.status, 202);
+        // What removes is never refused.
+        assert_eq!(world.send("DELETE", path, &[], &Value::Null).await.status, 202);
+        world.end().await;
+    }
+}
+
+#[tokio::test]
 async fn a_reader_who_has_it_already_is_told_so() {
     for world in World::all().await {
         prepared(&world).await;
