@@ -74,6 +74,41 @@ async fn the_tag_of_what_is_large_is_read_after_the_change() {
 }
 
 #[tokio::test]
+async fn a_tag_never_stands_for_a_change_its_client_has_not_seen() {
+    for mut world in World::all().await {
+        world.options.queue_max = 10_000;
+        world.restart().await;
+        // Without an agent nobody but the clients changes anything.
+        prepared(&world).await;
+        let path = "/v1/models/m/applications/db/exposed";
+        let generation = |answer: &Answer| answer.json::<Value>()["flow"]["generation"].as_i64();
+        let client = async |on: bool| {
+            let mut built_upon = 0;
+            for _ in 0..30 {
+                let first = world.send("PUT", path, &[], &json!({"on": on})).await;
+                let (Some(seen), tag) = (generation(&first), first.header("etag")) else {
+                    continue;
+                };
+                if tag.is_empty() {
+                    continue;
+                }
+                let tag = [("If-Match", tag)];
+                let second = world.send("PUT", path, &tag, &json!({"on": !on})).await;
+                if second.status != 412 {
+                    assert_eq!(generation(&second), Some(seen + 1), "{}", second.body);
+                    built_upon += 1;
+                }
+            }
+            built_upon
+        };
+        let clients = (0..6).map(|number| client(number % 2 == 0));
+        let built_upon: i32 = futures_util::future::join_all(clients).await.iter().sum();
+        assert!(built_upon > 0, "most find that somebody was faster, but not all");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
 async fn so_many_changes_may_wait_for_a_resource_and_no_more() {
     for mut world in World::all().await {
         world.options.queue_max = 2;
