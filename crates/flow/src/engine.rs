@@ -13,7 +13,7 @@ use tutti_store::Store;
 use uuid::Uuid;
 
 use crate::{
-    Action, Clock, FlowState, Moment, Result, Task,
+    Action, Clock, Counters, FlowState, Moment, Result, Task,
     ended::Watch,
     task::{Handlers, Typed},
     worker::{Settings, Worker},
@@ -33,6 +33,7 @@ const LEASE: Duration = Duration::from_secs(15);
 pub struct Engine {
     store: Store,
     watch: Watch,
+    counters: Arc<Counters>,
     stopping: CancellationToken,
     killed: CancellationToken,
     running: Option<JoinHandle<()>>,
@@ -65,6 +66,12 @@ impl Engine {
     /// [`Error::NoFlow`](crate::Error::NoFlow); storage errors.
     pub async fn ended(&self, id: Uuid) -> Result<FlowState> {
         self.watch.ended(&self.store, id).await
+    }
+
+    /// What its worker has done since it started.
+    #[must_use]
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
     }
 
     /// Takes nothing more, lets running tasks end (telling them, and dropping those that take longer than the grace), and gives
@@ -144,8 +151,9 @@ impl Builder {
             killed.child_token(),
         )
         .await?;
+        let counters = Arc::clone(worker.counters());
         let running = Some(tokio::spawn(worker.run()));
-        Ok(Engine { store, watch, stopping, killed, running })
+        Ok(Engine { store, watch, counters, stopping, killed, running })
     }
 }
 

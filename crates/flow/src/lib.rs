@@ -9,6 +9,7 @@
 //! - [`Engine`] runs tasks by their handlers, which implement [`Task`].
 //! - [`signal`], [`signal_gone`], [`trouble`] and [`complete`] bring news from outside to tasks that [`Wait`].
 //! - [`query`] lists flows and tasks; [`sync_state`] sums up a resource; [`ended`] waits for a flow.
+//! - [`Engine::counters`] tells what a worker has done, for those who watch over it.
 //! - [`Builder::probe`] injects crashes at named points and [`Builder::clock`] moves time, in tests.
 //!
 //! Inside, `graph` decides without a database, `boundary` writes what one change of a flow comes to, `queue` grants resources,
@@ -20,6 +21,7 @@ mod boundary;
 mod change;
 mod clock;
 mod control;
+mod counters;
 mod draw;
 mod ended;
 mod engine;
@@ -46,6 +48,7 @@ use tutti_store::Migration;
 
 pub use clock::Clock;
 pub use control::{abandon, cancel, resume, retry, revert, skip, suspend};
+pub use counters::{Counters, Counts};
 pub use draw::{Format, draw};
 pub use ended::ended;
 pub use engine::{Builder, Engine};

@@ -45,8 +45,10 @@ struct World {
     artifacts: BTreeMap<String, PathBuf>,
     /// So many next steps are taken, but their answers are lost.
     lost_answers: u32,
-    /// Answers nothing but errors.
-    broken: bool,
+    /// The status and code that every call about a unit is answered with.
+    broken: Option<(u16, &'static str)>,
+    /// Calls answered so.
+    refused: u32,
     /// Takes the agent's steps, and none by itself.
     leaves_all_to_the_agent: bool,
     /// Times an artifact was downloaded.
@@ -185,7 +187,24 @@ impl Fake {
 
     /// From now on every step and report is answered with an error.
     pub(crate) fn break_down(&self) {
-        self.world().broken = true;
+        self.refuse(503, "broken");
+    }
+
+    /// From now on every call about a unit is answered with this problem; with an empty code by
+    /// something that is no controller.
+    pub(crate) fn refuse(&self, status: u16, code: &'static str) {
+        let mut world = self.world();
+        (world.broken, world.refused) = (Some((status, code)), 0);
+    }
+
+    /// The end of [`Fake::refuse`].
+    pub(crate) fn mend(&self) {
+        self.world().broken = None;
+    }
+
+    /// Calls refused since [`Fake::refuse`].
+    pub(crate) fn refused(&self) -> u32 {
+        self.world().refused
     }
 
     pub(crate) fn downloads(&self) -> u32 {
@@ -290,6 +309,9 @@ type Refusal = (StatusCode, Json<Value>);
 type Answer<T> = Result<Json<T>, Refusal>;
 
 fn problem(status: StatusCode, code: &str) -> Refusal {
+    if code.is_empty() {
+        return (status, Json(json!("nothing here")));
+    }
     (status, Json(json!({ "code": code, "status": status.as_u16(), "detail": code })))
 }
 
@@ -304,8 +326,9 @@ impl World {
 
     fn unit(&mut self, parameters: &Parameters, id: &str) -> Result<&mut Unit, Refusal> {
         self.check(parameters)?;
-        if self.broken {
-            return Err(problem(StatusCode::SERVICE_UNAVAILABLE, "broken"));
+        if let Some((status, code)) = self.broken {
+            self.refused += 1;
+            return Err(problem(StatusCode::from_u16(status).unwrap(), code));
         }
         let unit = self.units.get_mut(id).filter(|unit| !unit.gone);
         unit.ok_or_else(|| problem(StatusCode::NOT_FOUND, "unit-not-found"))
