@@ -146,13 +146,12 @@ impl Runner {
             }
             let boundary = if unanswered { boundary.again() } else { boundary };
             match self.worker.record(self.graph.id, boundary).await {
-                Ok(Written::Done(arrived)) if arrived.is_empty() => {
+                Ok(Written::Done) => {
                     self.heard.clear();
                     return if settled.held { Next::Go(settled.starts) } else { Next::Gone };
                 }
-                Ok(Written::Done(arrived)) => {
-                    self.graph.head_unwritten();
-                    self.graph.starting(std::mem::take(&mut settled.starts));
+                Ok(Written::Arrived(arrived)) => {
+                    self.graph.unsettle(settled);
                     arrived.into_iter().for_each(|arrival| self.tell(arrival.into()));
                     settled = self.graph.settle();
                 }

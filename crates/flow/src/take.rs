@@ -196,15 +196,14 @@ fn settle(
             beginning.into_iter().zip(settled).zip(written)
         {
             match written {
-                Written::Done(arrived) if !arrived.is_empty() => {
-                    graph.head_unwritten();
-                    graph.starting(settled.starts);
+                Written::Arrived(arrived) => {
+                    graph.unsettle(settled);
                     for arrival in arrived {
                         graph.tell(arrival.into(), Hands::Worker, now, 0);
                     }
                     again.push((graph, heard));
                 }
-                Written::Done(_) if settled.held => {
+                Written::Done if settled.held => {
                     taken.push(Taken { graph, starts: settled.starts });
                 }
                 _ => {}

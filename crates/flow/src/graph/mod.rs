@@ -61,6 +61,18 @@ pub(crate) struct Head {
     pub(crate) lacks: Option<String>,
 }
 
+impl Head {
+    /// Whether nothing of it runs, is undone or is due: what comes to one of its tasks changes no other, unless a task that
+    /// needs it can begin, or the flow can end.
+    pub(crate) fn is_at_rest(&self, now: i64) -> bool {
+        matches!(self.state, FlowState::Waiting | FlowState::Suspended)
+            && !self.reverting
+            && self.ending.is_none()
+            && self.losses == 0
+            && self.wake_at.is_none_or(|at| at > now)
+    }
+}
+
 /// An attempt to be made.
 #[derive(Clone, Debug)]
 pub(crate) struct Start {
