@@ -4,3 +4,7 @@ ALTER TABLE flow_wait ADD COLUMN joins BIGINT;
 
 DROP INDEX flow_wait_flow;
 CREATE INDEX flow_wait_joins ON flow_wait (flow, joins);
+
+-- The first release nudged without an inbox; who is nudged and has no news would look for it for ever.
+UPDATE flow SET nudged = FALSE
+    WHERE nudged AND NOT EXISTS (SELECT 1 FROM flow_inbox WHERE flow_inbox.flow = flow.id);
