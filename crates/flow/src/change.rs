@@ -6,9 +6,10 @@ use tutti_store::{Json, Tx};
 use uuid::Uuid;
 
 use crate::{
-    Error, Fate, FlowState, Result, TOPIC,
+    Error, Failure, Fate, FlowState, Result, TOPIC, TaskState,
     boundary::{self, Boundary, Written},
     graph::{Event, Graph, Hands, Head, Row},
+    policy::Trouble,
     sql::{self, Flow},
 };
 
@@ -104,6 +105,42 @@ fn take_in(tx: &mut Tx<'_>, flow: Flow, news: Vec<News>, now: i64) -> Result<()>
     let mut graph = load_one(tx, flow)?;
     for one in news {
         graph.tell(one.into(), Hands::Free, now, 0);
+    }
+    settle(tx, graph, now)
+}
+
+/// The database refuses what came of these tasks of a worker's flow: they fail with that. The flow goes on from what was
+/// written last, so whatever else of it ran may run again. If no task is to blame, the flow is set aside and the news for it
+/// forgotten.
+pub(crate) fn refused(
+    tx: &mut Tx<'_>,
+    (id, epoch, owner): (Uuid, i64, Uuid),
+    tasks: &[usize],
+    message: &str,
+    now: i64,
+) -> Result<()> {
+    let news = inbox(tx, &[id])?;
+    if tx.exec(sql::FLOW_DROP, (id, epoch, owner))? == 0 {
+        // It is another's.
+        return Ok(());
+    }
+    tx.exec(sql::INBOX_CLEAR, (id,))?;
+    let flow: Flow = tx.one(sql::FLOW, (id,))?;
+    let mut graph = load_one(tx, flow)?;
+    if tasks.is_empty() {
+        graph.give_up(message);
+    } else {
+        for (_, _, one) in news {
+            graph.tell(one.into(), Hands::Free, now, 0);
+        }
+    }
+    for number in tasks {
+        // What was written after all stays.
+        if !matches!(graph.nodes[*number].state, TaskState::MaybeRan | TaskState::Reverting) {
+            continue;
+        }
+        let trouble = Trouble::Failed(Failure::Terminal(message.to_owned()));
+        graph.tell(Event::Attempted(*number, Err(trouble)), Hands::Free, now, 0);
     }
     settle(tx, graph, now)
 }

@@ -79,3 +79,14 @@ pub enum Error {
         id: Uuid,
     },
 }
+
+impl Error {
+    /// Whether what was asked is at fault: the same would be refused again.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_refusal(),
+            Self::Plan { .. } => true,
+            _ => false,
+        }
+    }
+}

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::{
     Error, Failure, Result, TaskState,
     change::{self, News},
+    policy::storable,
     sql,
 };
 
@@ -76,8 +77,8 @@ pub fn complete(
     let number = usize::try_from(number).unwrap_or_default();
     let news = match result {
         Ok(output) => News::Arrived(number, output.to_string()),
-        Err(Failure::Retryable(message)) => News::Troubled(number, Some(message)),
-        Err(Failure::Terminal(message)) => News::Missed(number, message),
+        Err(Failure::Retryable(message)) => News::Troubled(number, Some(storable(&message))),
+        Err(Failure::Terminal(message)) => News::Missed(number, storable(&message)),
     };
     change::tell_waiting(tx, flow, vec![(news, joins)], now)
 }

@@ -151,6 +151,10 @@ sql! {
     pub(crate) FLOW_READY = "UPDATE flow SET state = 'ready', wake_at = NULL WHERE id = $1 AND worker IS NULL
         AND state IN ('waiting', 'suspended')";
 
+    /// Takes a flow from its worker, which has read the news.
+    pub(crate) FLOW_DROP = "UPDATE flow SET state = 'ready', worker = NULL, epoch = epoch + 1, nudged = FALSE
+        WHERE id = $1 AND epoch = $2 AND worker = $3";
+
     pub(crate) FLOW_NUDGE = "UPDATE flow SET nudged = TRUE WHERE id = $1";
 
     pub(crate) FLOW_SUSPENDED = "UPDATE flow SET suspended = $2 WHERE id = $1";
