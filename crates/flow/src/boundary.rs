@@ -36,6 +36,8 @@ pub(crate) struct Boundary {
     waits: bool,
     /// Flows of its tasks whose results nobody wants any more.
     cancels: Vec<Uuid>,
+    /// Flows of its tasks that are suspended with it, or go on with it.
+    suspends: Vec<(Uuid, bool)>,
     parent: Option<(Uuid, i64, Fate)>,
     output: Option<String>,
     /// The news read from the flow's inbox.
@@ -147,6 +149,7 @@ impl Boundary {
             children: Vec::new(),
             waits: false,
             cancels: Vec::new(),
+            suspends: Vec::new(),
             parent: graph.parent,
             output: None,
             heard: heard.to_vec(),
@@ -183,6 +186,10 @@ impl Boundary {
                 }),
                 Effect::Cancel { number } => {
                     boundary.cancels.push(crate::child_id(task_id(graph.id, *number)));
+                }
+                Effect::Suspend { number, suspended } => {
+                    let child = crate::child_id(task_id(graph.id, *number));
+                    boundary.suspends.push((child, *suspended));
                 }
             }
         }
@@ -258,6 +265,9 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
     for boundary in &done {
         for (number, child) in &boundary.children {
             submit_child(tx, boundary, *number, child, now)?;
+        }
+        for (child, suspended) in &boundary.suspends {
+            change::suspend_child(tx, *child, *suspended, now)?;
         }
     }
     end(tx, &done, now)?;

@@ -216,11 +216,18 @@ pub(crate) fn cancel_children(tx: &mut Tx<'_>, parent: Uuid, now: i64) -> Result
 
 /// Cancels a flow whose result nobody wants any more.
 pub(crate) fn cancel_child(tx: &mut Tx<'_>, child: Uuid, now: i64) -> Result<()> {
-    match crate::control::cancel_at(tx, child, now) {
-        Ok(()) | Err(Error::NoFlow { .. } | Error::Ended { .. } | Error::Reverting { .. }) => {
-            Ok(())
-        }
-        Err(error) => Err(error),
+    unless_too_late(crate::control::cancel_at(tx, child, now))
+}
+
+/// Suspends a flow with the one that waits for it, or lets it go on.
+pub(crate) fn suspend_child(tx: &mut Tx<'_>, child: Uuid, suspended: bool, now: i64) -> Result<()> {
+    unless_too_late(crate::control::suspend_at(tx, child, suspended, now))
+}
+
+fn unless_too_late(done: Result<()>) -> Result<()> {
+    match done {
+        Err(Error::NoFlow { .. } | Error::Ended { .. } | Error::Reverting { .. }) => Ok(()),
+        done => done,
     }
 }
 

@@ -35,24 +35,25 @@ pub(crate) fn cancel_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     change::tell(tx, id, vec![News::Cancel], now)
 }
 
-/// Lets nothing of a flow begin until it is resumed; running tasks end. It keeps its resources.
+/// Lets nothing of a flow begin until it is resumed, nor of the flows it waits for; running tasks end. It keeps its resources.
 ///
 /// # Errors
 /// [`Error::NoFlow`]; [`Error::Ended`]; [`Error::Reverting`]; storage errors.
 pub fn suspend(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
-    set_suspended(tx, id, true)
+    let now = tx.now()?;
+    suspend_at(tx, id, true, now)
 }
 
-/// Lets a suspended flow go on.
+/// Lets a suspended flow go on, with the flows it waits for.
 ///
 /// # Errors
 /// [`Error::NoFlow`]; [`Error::Ended`]; [`Error::Reverting`]; storage errors.
 pub fn resume(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
-    set_suspended(tx, id, false)
+    let now = tx.now()?;
+    suspend_at(tx, id, false, now)
 }
 
-fn set_suspended(tx: &mut Tx<'_>, id: Uuid, suspended: bool) -> Result<()> {
-    let now = tx.now()?;
+pub(crate) fn suspend_at(tx: &mut Tx<'_>, id: Uuid, suspended: bool, now: i64) -> Result<()> {
     let flow = unfinished(tx, id)?;
     if flow.reverting {
         return Err(Error::Reverting { id });

@@ -121,6 +121,8 @@ pub(crate) enum Effect {
     Submit { number: usize },
     /// Cancel the flow a task waits for.
     Cancel { number: usize },
+    /// Suspend the flow a task waits for, or let it go on.
+    Suspend { number: usize, suspended: bool },
     /// Tell the world that a task failed for good, or could not be undone.
     Failed { number: usize, state: TaskState, error: Option<String> },
 }
@@ -172,12 +174,7 @@ impl Graph {
             Event::Missed(number, message) => self.missed(number, &message),
             Event::Troubled(number, message) => self.troubled(number, message),
             Event::Cancel => self.cancel(),
-            Event::Suspend(suspended) => {
-                self.head.suspended = suspended;
-                if !suspended {
-                    self.look_again();
-                }
-            }
+            Event::Suspend(suspended) => self.suspend(suspended),
             Event::Due => self.due(),
         }
         self.advance();
@@ -214,6 +211,16 @@ impl Graph {
     fn cancel(&mut self) {
         if !self.head.reverting && !self.head.state.is_ended() {
             self.head.ending.get_or_insert(FlowState::Cancelled);
+        }
+    }
+
+    /// Suspends it with the flows it waits for, or lets them go on.
+    fn suspend(&mut self, suspended: bool) {
+        self.head.suspended = suspended;
+        let children = self.children.iter();
+        self.effects.extend(children.map(|number| Effect::Suspend { number: *number, suspended }));
+        if !suspended {
+            self.look_again();
         }
     }
 

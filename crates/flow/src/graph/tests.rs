@@ -227,6 +227,9 @@ impl World {
                         self.waits.insert(*number, graph.joins(*number));
                     }
                 }
+                Effect::Suspend { number, .. } => {
+                    assert!(self.children.contains(number), "{number} has no child to suspend");
+                }
                 Effect::Failed { .. } => {}
             }
         }
