@@ -156,6 +156,8 @@ pub(crate) struct Graph {
     touched: BTreeSet<usize>,
     starts: Vec<Start>,
     effects: Vec<Effect>,
+    /// The tasks each controller guards itself, not by one within.
+    guarded: BTreeMap<usize, Vec<usize>>,
     /// What is being undone: by the controller that guards it, or all of it.
     unwinding: BTreeMap<Option<usize>, Unwinding>,
     /// Tasks that wait for a flow of theirs to end.

@@ -93,6 +93,9 @@ impl Graph {
 
     /// Tells the flows to end whose results nobody wants any more.
     fn end_children(&mut self) {
+        if self.head.ending.is_none() && self.unwinding.is_empty() {
+            return;
+        }
         let unwanted = |number: &usize| {
             (self.head.ending.is_some() || self.is_unwinding(*number))
                 && !self.children_told.contains(number)
