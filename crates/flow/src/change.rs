@@ -145,6 +145,19 @@ pub(crate) fn refused(
     settle(tx, graph, now)
 }
 
+/// Sets a flow aside that no worker can begin; the news for it is forgotten.
+pub(crate) fn set_aside(tx: &mut Tx<'_>, id: Uuid, message: &str, now: i64) -> Result<()> {
+    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+    if flow.state != FlowState::Ready {
+        return Ok(());
+    }
+    tx.exec(sql::INBOX_CLEAR, (id,))?;
+    tx.exec(sql::FLOW_HEARD, (id, flow.epoch, Json(&[] as &[Uuid])))?;
+    let mut graph = load_one(tx, flow)?;
+    graph.give_up(message);
+    settle(tx, graph, now)
+}
+
 /// Lets a flow begin of which no task needs a worker.
 pub(crate) fn begin(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;

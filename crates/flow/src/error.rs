@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{FlowState, TaskState};
+use crate::{FlowState, TaskState, policy::storable};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -88,5 +88,11 @@ impl Error {
             Self::Plan { .. } => true,
             _ => false,
         }
+    }
+
+    /// The error and what it comes from, to be kept with a flow.
+    pub(crate) fn with_causes(&self) -> String {
+        let whole = std::iter::successors(Some(self as &dyn std::error::Error), |one| one.source());
+        storable(&whole.map(ToString::to_string).collect::<Vec<_>>().join(": "))
     }
 }

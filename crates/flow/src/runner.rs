@@ -13,17 +13,13 @@ use crate::{
     boundary::{Boundary, Written},
     change,
     graph::{Event, Graph, Hands, Start},
-    policy::{Trouble, storable},
+    policy::Trouble,
     take::Taken,
-    worker::{Held, Life, Worker, random},
+    worker::{Held, Life, REFUSALS_MAX, Worker, random},
 };
 
 /// Wait before the database is asked again after it failed.
 const TROUBLE_PAUSE: Duration = Duration::from_millis(250);
-
-/// Refusals by the database after which what is to be written is at fault: on PostgreSQL, other transactions can make a
-/// constraint look broken.
-const REFUSALS_MAX: u32 = 3;
 
 type Outcome = (usize, Result<String, Trouble>);
 
@@ -207,7 +203,7 @@ impl Runner {
         self.attempts.clear();
         let flow = (self.graph.id, self.graph.epoch, self.owner);
         let mut tasks: Vec<usize> = self.ended.iter().copied().collect();
-        let message = storable(&format!("what came of it cannot be stored: {}", causes(error)));
+        let message = format!("what came of it cannot be stored: {}", error.with_causes());
         loop {
             let (blamed, message) = (tasks.clone(), message.clone());
             let now = self.worker.clock().now();
@@ -220,12 +216,6 @@ impl Runner {
             tokio::time::sleep(TROUBLE_PAUSE).await;
         }
     }
-}
-
-/// An error and what it comes from.
-fn causes(error: &Error) -> String {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |one| one.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl Worker {

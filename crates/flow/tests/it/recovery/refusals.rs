@@ -142,3 +142,32 @@ async fn a_flow_without_a_task_to_blame_is_set_aside() {
         store.close().await;
     }
 }
+
+#[tokio::test]
+async fn a_flow_that_cannot_be_begun_keeps_no_other() {
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        refuse_twins(&store).await;
+        let gate = || NewTask { name: "gate".into(), work: Work::Gate, ..NewTask::default() };
+        // Both gates answer the same, in the transaction in which the flow is taken.
+        let twins = || vec![gate(), gate(), step(named("bad"), &[0, 1])];
+        let mut flows = Vec::new();
+        for number in 0..6 {
+            let plan = if number % 3 == 1 { twins() } else { vec![step(named("good"), &[])] };
+            flows.push(submit(&store, flow(&[], plan)).await.id);
+        }
+        let engine = engine(&store, &log).start().await.unwrap();
+        for (number, id) in flows.into_iter().enumerate() {
+            let end = ended(&store, id).await;
+            if number % 3 == 1 {
+                assert_eq!(end.state, FlowState::Parked);
+                assert!(end.error.unwrap().starts_with("it cannot be begun: "));
+            } else {
+                assert_eq!(end.state, FlowState::Succeeded);
+            }
+        }
+        assert!(!log.lines().contains(&"+bad".to_owned()));
+        engine.stop().await;
+        store.close().await;
+    }
+}
