@@ -169,8 +169,8 @@ pub fn skip(tx: &mut Tx<'_>, task: Uuid) -> Result<()> {
 }
 
 /// Gives a flow up as it is, whoever has it: its worker can change nothing any more and drops what it runs when it next
-/// renews its lease, its resources are released, and its
-/// children that must not outlive it are cancelled.
+/// renews its lease, its resources are released, and its children that must not outlive it are cancelled. For a flow that
+/// waits for it, it has failed.
 ///
 /// # Errors
 /// [`Error::NoFlow`]; [`Error::Ended`] unless it is stuck or parked; storage errors.
@@ -187,6 +187,12 @@ pub fn abandon(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     let (whose, head) = flow.parts();
     boundary::announce_end(tx, id, &whose.label, FlowState::Abandoned, head.error.as_deref())?;
     change::cancel_children(tx, id, now)?;
+    // Who waited for one that was set aside has been told.
+    if let Some((parent, task, Fate::Joined)) = whose.parent.filter(|_| !set_aside) {
+        let error = head.error.or_else(|| Some("somebody gave it up".into()));
+        let head = Head { state: FlowState::Abandoned, error, ..head };
+        change::child_ended(tx, (parent, task), id, &head, None, now)?;
+    }
     let released = tx.all(sql::QUEUE_LEAVE, (id,))?;
     queue::grant(tx, released, now)
 }

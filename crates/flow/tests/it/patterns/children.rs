@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 use tutti_flow::{
-    Access, Controller, Error, Fate, FlowFilter, FlowRow, FlowState, NewFlow, TaskState, cancel,
-    child_id,
+    Access, Controller, Error, Fate, FlowFilter, FlowRow, FlowState, NewFlow, TaskState, abandon,
+    cancel, child_id,
     pattern::{Pattern, Step, child, each, linear, unordered},
     query, resume, retry, suspend, task_id,
 };
 use uuid::Uuid;
+
+use crate::world::{row, sees};
 
 use super::{Act, Site, act, build, fails};
 
@@ -103,6 +105,23 @@ async fn a_failure_beside_a_joined_child_cancels_it() {
 }
 
 #[tokio::test]
+async fn an_abandoned_child_fails_its_task() {
+    for site in Site::all().await {
+        let part = of(act("c").inject("until", "never"));
+        let id = site.submit(linear("p").or_revert().add(act("a")).add(part).add(act("b"))).await;
+        site.log.has("+c").await;
+        let child = its_child(id, 1);
+        site.wants(move |tx| abandon(tx, child)).await.unwrap();
+        let flow = site.ended(id).await;
+        assert_eq!(flow.state, FlowState::Reverted);
+        assert_eq!(flow.error, Some(format!("flow {child} is abandoned: somebody gave it up")));
+        // What runs of the child is told to stop when its worker notices.
+        assert_eq!(site.lines().replace(" -c", ""), "+a -a +c ~a");
+        site.close().await;
+    }
+}
+
+#[tokio::test]
 async fn suspending_the_parent_suspends_those_it_waits_for() {
     for site in Site::all().await {
         let innermost = linear("c").add(act("c").inject("until", "go on")).add(act("d"));
@@ -119,6 +138,10 @@ async fn suspending_the_parent_suspends_those_it_waits_for() {
         site.wants(move |tx| suspend(tx, id)).await.unwrap();
         site.reaches(id, FlowState::Suspended).await;
         site.reaches(child, FlowState::Suspended).await;
+        sees("that its worker has heard", || async {
+            row(&site.store, grandchild).await.suspended.then_some(())
+        })
+        .await;
         site.log.add("go on");
         site.reaches(grandchild, FlowState::Suspended).await;
         assert_eq!(site.ended(free).await.state, FlowState::Succeeded);
