@@ -80,6 +80,12 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "plans",
         sql: include_str!("../migrations/2_plans.sql"),
     },
+    Migration {
+        owner: "tutti-flow",
+        number: 3,
+        name: "leaf_waits",
+        sql: include_str!("../migrations/3_leaf_waits.sql"),
+    },
 ];
 
 /// The topic that rings when there is work for a worker.

@@ -100,6 +100,7 @@ impl Graph {
             finished: None,
         };
         self.nodes.push(Node::new(row, Some(spec)));
+        self.note_guard(number);
         self.open += 1;
         self.touched.insert(number);
         self.use_item(list, number);

@@ -64,20 +64,17 @@ impl Graph {
     }
 
     fn can_unwind(&self, what: Option<usize>) -> bool {
-        let Some(guard) = what else { return self.running() == 0 };
+        let Some(guard) = what else { return !self.active.iter().any(|number| self.runs(*number)) };
         let halted = self.head.reverting || self.head.ending.is_some();
         let outer = self.is_unwinding(guard);
-        let runs = |number: &usize| {
-            self.active.contains(number) && self.nodes[*number].state == TaskState::Running
-        };
-        let busy = |number: &usize| runs(number) || self.children.contains(number);
-        !halted && !outer && !self.guarded(guard).iter().any(busy)
+        let running = self.active.iter().filter(|number| self.runs(**number));
+        let mut busy = running.chain(&self.children);
+        !halted && !outer && !busy.any(|number| self.is_guarded(*number, guard))
     }
 
-    /// Forward attempts under way.
-    pub(super) fn running(&self) -> usize {
-        let running = |number: &&usize| self.nodes[**number].state == TaskState::Running;
-        self.active.iter().filter(running).count()
+    /// Whether an attempt under way goes forwards.
+    fn runs(&self, number: usize) -> bool {
+        self.nodes[number].state == TaskState::Running
     }
 
     fn unwind(&mut self, what: Option<usize>) {
@@ -236,10 +233,10 @@ impl Graph {
 
     /// The undoing a task belongs to.
     fn unwinding_of(&self, number: usize) -> Option<usize> {
-        let belongs = |what: &&Option<usize>| match self.unwinding.get(*what) {
+        let belongs = |what: &Option<usize>| match self.unwinding.get(what) {
             Some(Unwinding::Undoing { blocked, .. }) => blocked.contains_key(&number),
             _ => false,
         };
-        self.unwinding.keys().find(belongs).copied().flatten()
+        self.guards_of(number).find(|guard| belongs(&Some(*guard)))
     }
 }

@@ -61,6 +61,8 @@ struct World {
     fates: Vec<Fate>,
     /// Tasks whose flows are under way.
     children: BTreeSet<usize>,
+    /// Tasks that wait for signals, or did, and where their ends meet those of others.
+    waits: BTreeMap<usize, Option<i64>>,
     epoch: i64,
     now: i64,
 }
@@ -72,6 +74,7 @@ impl World {
             head: fresh(),
             fates: Vec::new(),
             children: BTreeSet::new(),
+            waits: BTreeMap::new(),
             epoch: 0,
             now: 1,
         };
@@ -219,7 +222,15 @@ impl World {
                     assert!(self.children.contains(number), "{number} has no child to cancel");
                     self.fates[*number] = Fate::FailsForGood;
                 }
-                Effect::Look { .. } | Effect::Failed { .. } => {}
+                Effect::Look { number, .. } => {
+                    if graph.is_waiting(*number) {
+                        self.waits.insert(*number, graph.joins(*number));
+                    }
+                }
+                Effect::Suspend { number, .. } => {
+                    assert!(self.children.contains(number), "{number} has no child to suspend");
+                }
+                Effect::Failed { .. } => {}
             }
         }
         for number in touched {
@@ -227,6 +238,45 @@ impl World {
             self.rows[*number] = Row { needs, ..row(*number, &graph.nodes[*number], spec) };
         }
         self.head = graph.head.clone();
+    }
+
+    fn waits_for(&self, task: usize) -> bool {
+        let row = &self.rows[task];
+        matches!(row.state, TaskState::Waiting | TaskState::Retrying) && row.wait_key.is_some()
+    }
+
+    /// What is written of news if nothing follows from it, as if the flow need not be known.
+    fn note(&mut self, event: &Event) -> Option<(usize, Row)> {
+        let joins = match event {
+            Event::Arrived(number, _) => self.waits.remove(number).flatten(),
+            _ => None,
+        };
+        if !self.head.is_at_rest(self.now) {
+            return None;
+        }
+        match event {
+            Event::Troubled(number, message) => {
+                let state = Graph::waiting_state(message.as_deref());
+                let row = self.rows[*number].clone();
+                Some((*number, Row { state, error: message.clone(), ..row }))
+            }
+            Event::Arrived(number, output) => {
+                let others = self.waits.iter().filter(|(task, _)| self.waits_for(**task));
+                if !others.map(|(_, joins)| *joins).any(|other| joins.is_some() && other == joins) {
+                    return None;
+                }
+                let row = Row {
+                    state: TaskState::Succeeded,
+                    output: Some(output.clone()),
+                    error: None,
+                    next_at: None,
+                    finished: Some(self.now),
+                    ..self.rows[*number].clone()
+                };
+                Some((*number, row))
+            }
+            _ => None,
+        }
     }
 
     fn outcome(&self, start: &Start) -> Result<String, Trouble> {
@@ -419,23 +469,39 @@ fn child_ends(world: &mut World) -> Event {
 }
 
 /// News for a flow nobody has.
-fn arrive(world: &mut World) {
-    let waiting =
-        world.rows.iter().position(|row| row.state == TaskState::Waiting && row.wait_key.is_some());
+fn arrive(world: &mut World, choice: u32) {
+    let waiting: Vec<usize> = (0..world.rows.len()).filter(|task| world.waits_for(*task)).collect();
+    let waiting = waiting.get(choice as usize / 8 % waiting.len().max(1)).copied();
     let event = match waiting {
-        _ if world.head.state == FlowState::Suspended => Event::Suspend(false),
+        _ if world.head.state == FlowState::Suspended && !choice.is_multiple_of(4) => {
+            Event::Suspend(false)
+        }
         _ if !world.children.is_empty() => child_ends(world),
+        Some(number) if choice % 8 < 2 => {
+            Event::Troubled(number, choice.is_multiple_of(8).then(|| "trouble".into()))
+        }
         // Some come in time, others do not.
         Some(number) if number % 3 > 0 || world.rows[number].next_at.is_none() => {
             Event::Arrived(number, json!({"value": 1}).to_string())
         }
         _ => return,
     };
+    let alone = world.note(&event);
     let mut graph = world.load();
     graph.tell(event, Hands::Free, world.now, 0);
     let settled = graph.settle();
     assert!(settled.starts.is_empty() && !settled.held);
-    world.write(&graph, &settled.touched, &settled.effects);
+    let Some((number, noted)) = alone else {
+        return world.write(&graph, &settled.touched, &settled.effects);
+    };
+    assert!(settled.touched.iter().all(|touched| *touched == number), "{:?}", settled.touched);
+    assert!(settled.effects.is_empty(), "{:?}", settled.effects);
+    let told = row(number, &graph.nodes[number], noted.spec.clone());
+    assert_eq!(format!("{noted:?}"), format!("{:?}", Row { needs: noted.needs.clone(), ..told }));
+    let (before, after) = (world.head.wake_at, graph.head.wake_at);
+    assert!(after.is_none() || before <= after, "{before:?} {after:?}");
+    assert_eq!(world.head, Head { wake_at: before, ..graph.head });
+    world.rows[number] = noted;
 }
 
 fn run(shapes: &[Shape], choices: &[u32]) {
@@ -451,7 +517,7 @@ fn run(shapes: &[Shape], choices: &[u32]) {
             Some(owner) => happen(&mut world, owner, choice),
             None => {
                 if matches!(world.head.state, FlowState::Waiting | FlowState::Suspended) {
-                    arrive(&mut world);
+                    arrive(&mut world, choice);
                     world.now += 400_000_000;
                 }
                 if world.head.state.is_ended() { None } else { Owner::take(&mut world) }

@@ -11,4 +11,5 @@ mod queues;
 mod random;
 mod recovery;
 mod signals;
+mod upgrade;
 mod world;
