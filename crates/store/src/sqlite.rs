@@ -223,7 +223,8 @@ pub(crate) fn column(row: &rusqlite::Row<'_>, index: usize) -> Option<Value> {
 
 /// Whether a value does not fit its type, or a limit of the engine.
 pub(crate) fn is_refusal(cause: &Cause) -> bool {
-    let error = cause.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    let error =
+        cause.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
     matches!(error, Some(ErrorCode::TooBig | ErrorCode::TypeMismatch))
 }
 

@@ -39,6 +39,8 @@ struct Inner {
 
 #[derive(Default)]
 struct World {
+    /// UUID of the controller.
+    name: String,
     session: i64,
     generation: i64,
     units: BTreeMap<String, Unit>,
@@ -106,7 +108,8 @@ impl Unit {
 impl Fake {
     pub(crate) fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let state = Arc::new(Inner { world: Mutex::default(), bell: watch::channel(0).0 });
+        let world = World { name: "one".into(), ..World::default() };
+        let state = Arc::new(Inner { world: Mutex::new(world), bell: watch::channel(0).0 });
         let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
         let app = router(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -179,6 +182,13 @@ impl Fake {
 
     pub(crate) fn lose_answers(&self, count: u32) {
         self.world().lost_answers = count;
+    }
+
+    /// From now on another controller answers, which has no units.
+    pub(crate) fn become_another(&self) {
+        let mut world = self.world();
+        world.name = "another".into();
+        world.units.clear();
     }
 
     pub(crate) fn leave_all_to_the_agent(&self) {
@@ -357,7 +367,8 @@ async fn open(State(state): State<Shared>, Json(_): Json<SessionRequest>) -> Jso
     let present = world.units.values().filter(|unit| !unit.gone);
     let units = present.map(change).collect();
     state.bell.send_modify(|_| ());
-    Json(Session { session: world.session, units, after: world.generation })
+    let controller = world.name.clone();
+    Json(Session { session: world.session, controller, units, after: world.generation })
 }
 
 async fn changes(State(state): State<Shared>, parameters: Parameters) -> Answer<UnitChanges> {

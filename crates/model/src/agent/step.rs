@@ -41,6 +41,8 @@ pub struct SessionRequest {
 pub struct Session {
     /// Number to give with every call.
     pub session: i64,
+    /// UUID of the controller: another one knows nothing of the units the machine has.
+    pub controller: String,
     /// Every unit of the machine.
     pub units: Vec<UnitChange>,
     /// Where to continue with `changes`.
