@@ -332,7 +332,7 @@ fn begin_waits(tx: &mut Tx<'_>, done: &[&Boundary]) -> Result<()> {
     });
     let begun: Vec<_> = begun.collect();
     if !begun.is_empty() {
-        tx.exec_many(sql::WAIT_BEGIN, begun)?;
+        tx.send_many(sql::WAIT_BEGIN, begun)?;
     }
     Ok(())
 }
@@ -411,7 +411,7 @@ fn write_tasks(tx: &mut Tx<'_>, done: &[&Boundary]) -> Result<()> {
             changed.finished,
         )
     });
-    tx.exec_many(sql::TASK_WRITE, rows)?;
+    tx.send_many(sql::TASK_WRITE, rows)?;
     Ok(())
 }
 

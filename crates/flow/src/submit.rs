@@ -276,7 +276,7 @@ fn insert(tx: &mut Tx<'_>, new: &New<'_>, reached: i64, now: i64) -> Result<()> 
         task.to_value(),
         fate.to_value(),
     ];
-    tx.insert_many("flow", FLOW_COLUMNS, [row])?;
+    tx.send_rows("flow", FLOW_COLUMNS, [row])?;
     Ok(())
 }
 
@@ -293,18 +293,18 @@ fn insert_resources(
             vec![name.to_value(), ticket, id, exclusive.to_value(), granted.to_value()]
         });
         let columns = &["resource", "ticket", "flow", "exclusive", "granted"];
-        tx.insert_many("flow_queue", columns, queue)?;
+        tx.send_rows("flow_queue", columns, queue)?;
     }
     let history = entries.iter().map(|(name, exclusive, _)| {
         vec![flow.id.to_value(), name.to_value(), ticket.to_value(), exclusive.to_value()]
     });
-    tx.insert_many("flow_resource", &["flow", "resource", "ticket", "exclusive"], history)?;
+    tx.send_rows("flow_resource", &["flow", "resource", "ticket", "exclusive"], history)?;
     Ok(())
 }
 
 fn insert_tasks(tx: &mut Tx<'_>, flow: &NewFlow) -> Result<()> {
     let rows = flow.tasks.iter().enumerate().map(|(at, task)| task_row(flow.id, at, task));
-    tx.insert_many("flow_task", TASK_COLUMNS, rows)?;
+    tx.send_rows("flow_task", TASK_COLUMNS, rows)?;
     Ok(())
 }
 

@@ -173,6 +173,24 @@ impl Connection {
         }
     }
 
+    /// As [`execute_many`](Self::execute_many), without its answer: errors may show with the next statement, with
+    /// [`settle`](Self::settle) or with the commit.
+    pub(crate) fn execute_many_later(&mut self, sql: &'static str, rows: Rows<'_>) -> Result<()> {
+        check_rows(sql)?;
+        match self {
+            Self::Sqlite(sqlite) => sqlite.execute_many(sql, rows).map(drop),
+            Self::Postgres(postgres) => postgres.execute_many_later(sql, rows),
+        }
+    }
+
+    /// Waits for the answers nobody has waited for.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(postgres) => postgres.settle(),
+        }
+    }
+
     /// Stops with the first row for which `visit` answers `false`, or soon after.
     pub(crate) fn query_many(
         &mut self,
@@ -203,13 +221,33 @@ impl Connection {
             Self::Sqlite(sqlite) => sqlite.insert_many(table, columns, &mut even),
             Self::Postgres(postgres) => postgres.insert_many(table, columns, &mut even),
         }?;
-        if uneven {
-            return Err(Error::Value {
-                reason: format!("a row for {table} without {width} values"),
-            });
-        }
-        Ok(count)
+        if uneven { Err(uneven_row(table, width)) } else { Ok(count) }
     }
+
+    /// As [`insert_many`](Self::insert_many), without its answer, as in
+    /// [`execute_many_later`](Self::execute_many_later).
+    pub(crate) fn insert_many_later(
+        &mut self,
+        table: &'static str,
+        columns: &'static [&'static str],
+        rows: Rows<'_>,
+    ) -> Result<()> {
+        let Self::Postgres(postgres) = self else {
+            return self.insert_many(table, columns, rows).map(drop);
+        };
+        let width = columns.len();
+        let mut uneven = false;
+        let mut even = rows.take_while(|row| {
+            uneven = row.len() != width;
+            !uneven
+        });
+        postgres.insert_many_later(table, columns, &mut even)?;
+        if uneven { Err(uneven_row(table, width)) } else { Ok(()) }
+    }
+}
+
+fn uneven_row(table: &str, width: usize) -> Error {
+    Error::Value { reason: format!("a row for {table} without {width} values") }
 }
 
 fn check_rows(sql: &'static str) -> Result<()> {

@@ -1,12 +1,15 @@
 //! A PostgreSQL connection: its own small runtime drives both client and socket, so that a query costs no wake-up of
 //! another thread.
 //!
-//! `BEGIN`, `SAVEPOINT` and their kin are kept back and sent together with the next statement: most transactions cost
-//! two round trips.
+//! `BEGIN`, `SAVEPOINT` and their kin, and statements whose answer nobody waits for, are kept back and sent together with
+//! the next statement or the commit: most transactions cost two round trips.
 
 use std::{collections::HashMap, pin::pin, sync::Arc};
 
-use futures_util::{StreamExt, future::join};
+use futures_util::{
+    StreamExt,
+    future::{BoxFuture, join, join_all},
+};
 use tokio::runtime::Runtime;
 use tokio_postgres::{
     Client, NoTls, Statement,
@@ -43,17 +46,23 @@ pub(crate) struct Postgres {
     server: Server,
     settings: &'static str,
     runtime: Runtime,
-    client: Client,
+    client: Arc<Client>,
     statements: HashMap<Key, Statement>,
     /// Those for many rows.
     manies: HashMap<Key, Statement>,
     inserts: HashMap<(Key, Key), Statement>,
-    /// Commands to be sent before the next statement.
+    /// What is to be sent before the next statement, in this order: statements, then commands.
+    later: Vec<Later>,
     kept_back: String,
     in_transaction: bool,
     /// The server said that it ends the connection.
     ended: bool,
 }
+
+/// A statement to be sent: its text, and its answer.
+type Later = (String, BoxFuture<'static, Answer<()>>);
+
+type Answer<T> = Result<T, tokio_postgres::Error>;
 
 impl Postgres {
     /// The connection that writes.
@@ -76,10 +85,11 @@ impl Postgres {
             server: server.clone(),
             settings,
             runtime,
-            client,
+            client: Arc::new(client),
             statements: HashMap::new(),
             manies: HashMap::new(),
             inserts: HashMap::new(),
+            later: Vec::new(),
             kept_back: String::new(),
             in_transaction: false,
             ended: false,
@@ -114,7 +124,7 @@ impl Postgres {
             }
         });
         if self.is_lost() {
-            self.client = self.runtime.block_on(connect(&self.server, self.settings))?;
+            self.client = Arc::new(self.runtime.block_on(connect(&self.server, self.settings))?);
             self.statements.clear();
             self.manies.clear();
             self.inserts.clear();
@@ -126,6 +136,7 @@ impl Postgres {
 
     pub(crate) fn begin(&mut self, sql: &'static str) -> Result<()> {
         self.revive()?;
+        self.later.clear();
         self.kept_back.clear();
         self.control(sql);
         Ok(())
@@ -150,7 +161,12 @@ impl Postgres {
             sql.clear();
         }
         sql.push_str("COMMIT");
-        self.runtime.block_on(self.client.batch_execute(&sql)).map_err(|error| {
+        let later = std::mem::take(&mut self.later);
+        let (before, committed) =
+            self.runtime.block_on(join(send_all(later), self.client.batch_execute(&sql)));
+        // After a statement that failed the server takes a commit for a rollback.
+        before.map_err(|(sql, error)| self.failed(&sql, error))?;
+        committed.map_err(|error| {
             let answered = error.as_db_error().is_some();
             match self.failed("COMMIT", error) {
                 Error::Statement { source, .. } if answered && !self.ended => {
@@ -163,6 +179,7 @@ impl Postgres {
     }
 
     pub(crate) fn rollback(&mut self) -> Result<()> {
+        self.later.clear();
         self.kept_back.clear();
         if !std::mem::take(&mut self.in_transaction) {
             return Ok(());
@@ -188,11 +205,94 @@ impl Postgres {
     }
 
     pub(crate) fn script(&mut self, sql: &str) -> Result<()> {
-        let mut script = self.take_kept_back();
-        script.push_str(sql);
-        self.runtime
-            .block_on(self.client.batch_execute(&script))
-            .map_err(|error| self.failed(sql, error))
+        let client = Arc::clone(&self.client);
+        self.send(sql, async move { client.batch_execute(sql).await })
+    }
+
+    /// Waits for the answers of what was kept back.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        if self.later.is_empty() { Ok(()) } else { self.send("", async { Ok(()) }) }
+    }
+
+    /// Sends what was kept back and then this, and waits for all the answers.
+    fn send<T>(&mut self, sql: &str, then: impl Future<Output = Answer<T>>) -> Result<T> {
+        let later = std::mem::take(&mut self.later);
+        let kept_back = self.take_kept_back();
+        let answer = async {
+            // The first look at each sends it.
+            let commands = control(&self.client, &kept_back);
+            let (before, (commands, answer)) = join(send_all(later), join(commands, then)).await;
+            before?;
+            commands.and(answer).map_err(|error| (sql.to_owned(), error))
+        };
+        self.runtime.block_on(answer).map_err(|(sql, error)| self.failed(&sql, error))
+    }
+
+    /// Keeps a statement back. Each list is bound to one parameter, whole, or its only value.
+    fn keep_back(
+        &mut self,
+        sql: &str,
+        statement: Statement,
+        parameters: Vec<Vec<Value>>,
+        whole: bool,
+    ) {
+        let commands = self.take_kept_back();
+        if !commands.is_empty() {
+            let client = Arc::clone(&self.client);
+            let sent = async move { client.batch_execute(&commands).await };
+            self.later.push((sql.to_owned(), Box::pin(sent)));
+        }
+        let client = Arc::clone(&self.client);
+        let sent = async move {
+            let bound = parameters.iter().map(|values| match whole {
+                true => Parameter::Many(values),
+                false => Parameter::One(&values[0]),
+            });
+            client.execute_raw(&statement, bound).await.map(drop)
+        };
+        self.later.push((sql.to_owned(), Box::pin(sent)));
+    }
+
+    /// As [`execute_many`](Self::execute_many), kept back.
+    pub(crate) fn execute_many_later(&mut self, sql: &'static str, rows: Rows<'_>) -> Result<()> {
+        loop {
+            let mut chunk: Vec<Vec<Value>> = rows.take(ROWS_MAX).collect();
+            match chunk.len() {
+                0 => return Ok(()),
+                1 => {
+                    let statement = self.statement(sql)?;
+                    let values = checked(chunk.remove(0))?;
+                    check_count(sql, &statement, values.len())?;
+                    let parameters = values.into_iter().map(|value| vec![value]).collect();
+                    self.keep_back(sql, statement, parameters, false);
+                }
+                _ => {
+                    let statement = self.many_statement(sql)?;
+                    let arrays = arrays(sql, &statement, chunk)?;
+                    self.keep_back(sql, statement, arrays, true);
+                }
+            }
+        }
+    }
+
+    /// As [`insert_many`](Self::insert_many), kept back.
+    pub(crate) fn insert_many_later(
+        &mut self,
+        table: &'static str,
+        columns: &'static [&'static str],
+        rows: Rows<'_>,
+    ) -> Result<()> {
+        loop {
+            let chunk: Vec<Vec<Value>> = rows.take(ROWS_MAX).collect();
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            for row in &chunk {
+                Value::check(row)?;
+            }
+            let statement = self.insert_statement(table, columns)?;
+            self.keep_back(table, statement, columns_of(chunk, columns.len()), true);
+        }
     }
 
     pub(crate) fn prepare(&mut self, sql: &'static str) -> Result<()> {
@@ -269,12 +369,9 @@ impl Postgres {
         visit: &mut dyn FnMut(&Row<'_>) -> bool,
     ) -> Result<()> {
         check_count(sql, statement, parameters.len())?;
-        let kept_back = self.take_kept_back();
-        let answer = async {
-            let rows = self.client.query_raw(statement, parameters);
-            let (before, rows) = join(control(&self.client, &kept_back), rows).await;
-            before?;
-            let mut rows = pin!(rows?);
+        let client = Arc::clone(&self.client);
+        self.send(sql, async move {
+            let mut rows = pin!(client.query_raw(statement, parameters).await?);
             let mut wanted = true;
             while let Some(row) = rows.next().await {
                 let row = row?;
@@ -282,8 +379,7 @@ impl Postgres {
                 wanted = wanted && visit(&Row(RowSource::Postgres(&row)));
             }
             Ok(())
-        };
-        self.runtime.block_on(answer).map_err(|error| self.failed(sql, error))
+        })
     }
 
     /// `INSERT … SELECT … FROM UNNEST`, one array for each column.
@@ -319,13 +415,8 @@ impl Postgres {
         parameters: impl ExactSizeIterator<Item = Parameter<'a>>,
     ) -> Result<u64> {
         check_count(sql, statement, parameters.len())?;
-        let kept_back = self.take_kept_back();
-        let answer = async {
-            let rows = self.client.execute_raw(statement, parameters);
-            let (before, rows) = join(control(&self.client, &kept_back), rows).await;
-            before.and(rows)
-        };
-        self.runtime.block_on(answer).map_err(|error| self.failed(sql, error))
+        let client = Arc::clone(&self.client);
+        self.send(sql, async move { client.execute_raw(statement, parameters).await })
     }
 
     fn take_kept_back(&mut self) -> String {
@@ -389,12 +480,8 @@ impl Postgres {
 
     /// Prepares in the state the transaction is in: the statement may use a table it just created.
     fn prepare_text(&mut self, sql: &str) -> Result<Statement> {
-        let kept_back = self.take_kept_back();
-        let answer = async {
-            control(&self.client, &kept_back).await?;
-            self.client.prepare(sql).await
-        };
-        self.runtime.block_on(answer).map_err(|error| self.failed(sql, error))
+        let client = Arc::clone(&self.client);
+        self.send(sql, async move { client.prepare(sql).await })
     }
 }
 
@@ -409,6 +496,14 @@ async fn connect(server: &Server, settings: &str) -> Result<Client> {
     let settings = format!("SET search_path TO {}; {settings}", server.schema);
     client.batch_execute(&settings).await.map_err(failed)?;
     Ok(client)
+}
+
+/// Sends statements, one behind the other, and waits for their answers; the first error is what made the others fail.
+async fn send_all(later: Vec<Later>) -> Result<(), (String, tokio_postgres::Error)> {
+    let answers = later.into_iter().map(|(sql, answer)| async { (sql, answer.await) });
+    let failed =
+        join_all(answers).await.into_iter().find_map(|(sql, answer)| Some((sql, answer.err()?)));
+    failed.map_or(Ok(()), Err)
 }
 
 async fn control(client: &Client, sql: &str) -> Result<(), tokio_postgres::Error> {

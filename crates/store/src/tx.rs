@@ -157,6 +157,34 @@ impl<'a> Tx<'a> {
         self.guarded(|connection| connection.execute_many(sql, &mut rows))
     }
 
+    /// As [`exec_many`](Self::exec_many), for whoever needs no answer: on PostgreSQL the statement goes to the server with the
+    /// next one that answers, or with the commit, and saves a round trip. Its error shows there.
+    ///
+    /// # Errors
+    /// As [`exec_many`](Self::exec_many), also of earlier statements of this kind.
+    pub fn send_many(
+        &mut self,
+        sql: &'static str,
+        rows: impl IntoIterator<Item = impl Params>,
+    ) -> Result<()> {
+        let mut rows = rows.into_iter().map(Params::into_values);
+        self.guarded(|connection| connection.execute_many_later(sql, &mut rows))
+    }
+
+    /// As [`insert_many`](Self::insert_many), for whoever needs no answer: see [`send_many`](Self::send_many).
+    ///
+    /// # Errors
+    /// As [`insert_many`](Self::insert_many), also of earlier statements of this kind.
+    pub fn send_rows(
+        &mut self,
+        table: &'static str,
+        columns: &'static [&'static str],
+        rows: impl IntoIterator<Item = Vec<Value>>,
+    ) -> Result<()> {
+        let mut rows = rows.into_iter();
+        self.guarded(|connection| connection.insert_many_later(table, columns, &mut rows))
+    }
+
     /// As [`exec_many`](Self::exec_many), for statements that answer: all rows of all answers, in no order that could be
     /// relied on.
     ///

@@ -227,11 +227,14 @@ impl Writer {
     ) -> Result<bool, Failure> {
         let (rings, events) = (announcements.rings.len(), announcements.events.len());
         self.connection.control("SAVEPOINT job").map_err(Failure::Lost)?;
-        let kept = match job.run(Tx::writing(&mut self.connection, announcements)) {
+        let verdict = job.run(Tx::writing(&mut self.connection, announcements));
+        let kept = match self.settled(job, verdict) {
             Verdict::Keep => true,
             Verdict::RollBack => {
                 announcements.rings.truncate(rings);
                 announcements.events.truncate(events);
+                // What it has not sent yet must not fail for another job.
+                let _ = self.connection.settle();
                 if self.connection.is_lost() {
                     return Err(Failure::Disconnected(Error::Aborted));
                 }
@@ -245,6 +248,19 @@ impl Writer {
         };
         self.connection.control("RELEASE job").map_err(Failure::Lost)?;
         Ok(kept)
+    }
+
+    /// What a run comes to, once all its statements are answered.
+    fn settled(&mut self, job: &mut Box<dyn Job>, verdict: Verdict) -> Verdict {
+        let Verdict::Keep = verdict else { return verdict };
+        match self.connection.settle() {
+            Ok(()) => Verdict::Keep,
+            Err(conflict @ Error::Conflict { .. }) => Verdict::Again(conflict),
+            Err(error) => {
+                job.fail(error);
+                Verdict::RollBack
+            }
+        }
     }
 
     fn ring(&self, topics: &[&'static str]) {
