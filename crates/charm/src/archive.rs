@@ -14,6 +14,7 @@ mod pack;
 mod path;
 mod reader;
 mod unpack;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::{panic, thread};
 
+use super::whole::Whole;
 use super::{Archive, Entry, Fault, Kind, Reader, Unpacked, unpacked_content};
 use crate::error::{Error, Result, io};
 
@@ -120,18 +121,27 @@ impl<'a> Files<'a> {
     fn write_some(&self) -> Option<(usize, Error)> {
         let mut reader = self.archive.reader.another();
         let mut buffer = vec![0; BUFFER_BYTES];
+        let mut whole = Whole::new();
         loop {
             let index = self.taken.fetch_add(1, Ordering::Relaxed);
             let position = *self.positions.get(index)?;
-            if let Err(error) = self.write(position, &mut reader, &mut buffer) {
+            let written = self.write(position, &mut reader, &mut whole, &mut buffer);
+            if let Err(error) = written {
                 self.taken.store(self.positions.len(), Ordering::Relaxed);
                 return Some((index, error));
             }
         }
     }
 
-    fn write(&self, position: usize, reader: &mut Reader, buffer: &mut [u8]) -> Result<()> {
+    fn write(
+        &self,
+        position: usize,
+        reader: &mut Reader,
+        whole: &mut Whole,
+        buffer: &mut [u8],
+    ) -> Result<()> {
         let entry = &self.archive.entries[position];
+        let source = &self.archive.sources[position];
         let target = self.directory.join(&entry.path);
         let mode = permissions(entry);
         // `create_new` never follows a link, whatever stands there.
@@ -142,8 +152,12 @@ impl<'a> Files<'a> {
             .open(&target)
             .map_err(io("create", &target))?;
         let refuse = |source| self.archive.refuse(source);
-        let mut content =
-            unpacked_content(&self.archive.sources[position], reader).map_err(refuse)?;
+        if let Some(content) = whole.content(source, reader) {
+            self.count(entry, content.len() as u64).map_err(refuse)?;
+            file.write_all(content).map_err(io("write", &target))?;
+            return restore(&file, mode).map_err(io("set permissions of", &target));
+        }
+        let mut content = unpacked_content(source, reader).map_err(refuse)?;
         loop {
             let length = match content.read(buffer) {
                 Ok(0) => break,
