@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::{
     Child, ENDED, Fate, FlowState, NewFlow, Result, TaskState, Work, change,
-    graph::{Effect, Event, Graph, Head, Label, Node, Settled},
-    queue, sql, submit, task_id,
+    graph::{Effect, Event, Graph, Head, Label, Node, Offer, Settled},
+    offer, queue, sql, submit, task_id,
 };
 
 /// What one change of one flow writes.
@@ -36,6 +36,10 @@ pub(crate) struct Boundary {
     waits: bool,
     /// Flows of its tasks whose results nobody wants any more.
     cancels: Vec<Uuid>,
+    /// Attempts for others to make.
+    offers: Vec<Offer>,
+    /// Those nobody shall begin any more, and whether whoever has shall stop.
+    withdrawals: Vec<(usize, bool)>,
     parent: Option<(Uuid, i64, Fate)>,
     output: Option<String>,
     /// The news read from the flow's inbox.
@@ -57,6 +61,7 @@ struct Changed {
     next_at: Option<i64>,
     started: Option<i64>,
     finished: Option<i64>,
+    offered: bool,
 }
 
 #[derive(Debug)]
@@ -121,6 +126,8 @@ impl Boundary {
             children: Vec::new(),
             waits: false,
             cancels: Vec::new(),
+            offers: Vec::new(),
+            withdrawals: Vec::new(),
             parent: graph.parent,
             output: None,
             heard: heard.to_vec(),
@@ -150,6 +157,8 @@ impl Boundary {
                 Effect::Cancel { number } => {
                     boundary.cancels.push(crate::child_id(task_id(graph.id, *number)));
                 }
+                Effect::Offer(offer) => boundary.offers.push(offer.clone()),
+                Effect::Withdraw { number, stop } => boundary.withdrawals.push((*number, *stop)),
             }
         }
         if graph.head.state.is_ended() {
@@ -190,6 +199,7 @@ fn changed(graph: &Graph, number: usize) -> Changed {
         next_at: node.next_at,
         started: node.started,
         finished: node.finished,
+        offered: node.offered,
     }
 }
 
@@ -206,7 +216,7 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
     }
     write_heads(tx, boundaries, &mut written)?;
     fence(tx, boundaries, &mut written)?;
-    add_tasks(tx, boundaries, &written)?;
+    add(tx, boundaries, &written, now)?;
     write_tasks(tx, boundaries, &written)?;
     forget_heard(tx, boundaries, &written)?;
     let done = boundaries.iter().zip(&written).filter(|(_, what)| matches!(what, Written::Done(_)));
@@ -224,7 +234,23 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
         }
     }
     end(tx, &done, now)?;
+    withdraw(tx, boundaries, &written, now)?;
     Ok(written)
+}
+
+/// Takes offers back. A flow that did not settle yet asks for it again.
+fn withdraw(
+    tx: &mut Tx<'_>,
+    boundaries: &[&Boundary],
+    written: &[Written],
+    now: i64,
+) -> Result<()> {
+    for (boundary, what) in boundaries.iter().zip(written) {
+        if *what == Written::Done(Vec::new()) {
+            offer::withdraw(tx, boundary.flow, &boundary.withdrawals, now)?;
+        }
+    }
+    Ok(())
 }
 
 /// Forgets news together with writing what came of it. What is not written yet is to be heard again after a crash.
@@ -291,7 +317,6 @@ fn write_heads(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written
                 head.wake_at.to_value(),
                 head.started.to_value(),
                 head.finished.to_value(),
-                head.lacks.to_value(),
                 boundary.owner.to_value(),
             ])
         })
@@ -311,10 +336,11 @@ fn write_heads(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written
     Ok(())
 }
 
-/// Adds the tasks of lists and announces failures: what must not be done twice if the boundary is written again.
-fn add_tasks(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &[Written]) -> Result<()> {
+/// Adds the tasks of lists and offers, and announces failures: what must not be done twice if the boundary is written again.
+fn add(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &[Written], now: i64) -> Result<()> {
     for (boundary, what) in boundaries.iter().zip(written) {
-        let nothing = boundary.added.is_empty() && boundary.failures.is_empty();
+        let nothing =
+            boundary.added.is_empty() && boundary.failures.is_empty() && boundary.offers.is_empty();
         if nothing || !matches!(what, Written::Done(_)) || is_written(tx, boundary)? {
             continue;
         }
@@ -323,6 +349,7 @@ fn add_tasks(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &[Written]) -> 
             tx.exec(sql::TASKS_GREW, (boundary.flow, boundary.tasks))?;
         }
         announce_failures(tx, boundary)?;
+        offer::add(tx, (boundary.flow, boundary.epoch), &boundary.offers, now)?;
     }
     Ok(())
 }
@@ -351,6 +378,7 @@ fn write_tasks(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &[Written]) -
             changed.next_at,
             changed.started,
             changed.finished,
+            changed.offered,
         )
     });
     tx.exec_many(sql::TASK_WRITE, rows)?;

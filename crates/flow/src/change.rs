@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     Error, Fate, FlowState, Result, TOPIC,
     boundary::{self, Boundary, Written},
-    graph::{Event, Graph, Hands, Head, Row},
+    graph::{Event, Graph, Hands, Head, Return, Row},
     sql::{self, Flow},
 };
 
@@ -21,6 +21,7 @@ pub(crate) enum News {
     Troubled(usize, Option<String>),
     Cancel,
     Suspend(bool),
+    Returned(usize, u32, Return),
 }
 
 impl From<News> for Event {
@@ -31,6 +32,7 @@ impl From<News> for Event {
             News::Troubled(number, message) => Self::Troubled(number, message),
             News::Cancel => Self::Cancel,
             News::Suspend(suspended) => Self::Suspend(suspended),
+            News::Returned(number, attempt, what) => Self::Returned(number, attempt, what),
         }
     }
 }

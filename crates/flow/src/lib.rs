@@ -8,6 +8,7 @@
 //! - [`pattern`] puts a flow together from typed tasks; [`draw`](draw()) makes a picture of it.
 //! - [`Engine`] runs tasks by their handlers, which implement [`Task`].
 //! - [`signal`], [`signal_gone`], [`trouble`] and [`complete`] bring news from outside to tasks that [`Wait`].
+//! - [`claim`] gives tasks to workers that have no flows, such as those behind HTTP.
 //! - [`query`] lists flows and tasks; [`sync_state`] sums up a resource; [`ended`] waits for a flow.
 //! - [`Builder::probe`] injects crashes at named points and [`Builder::clock`] moves time, in tests.
 //!
@@ -18,6 +19,8 @@
 mod attempt;
 mod boundary;
 mod change;
+pub mod claim;
+mod claimant;
 mod clock;
 mod control;
 mod draw;
@@ -25,6 +28,7 @@ mod ended;
 mod engine;
 mod error;
 mod graph;
+mod offer;
 pub mod pattern;
 mod plan;
 mod policy;
@@ -55,7 +59,7 @@ pub use plan::{
     Then, Timeouts, Wait, When, Work, child_id, task_id,
 };
 pub use probe::{Action, Moment, Point};
-pub use query::{FlowFilter, FlowRow, LogLine, TaskFilter, TaskRow, WaitingFor};
+pub use query::{FlowFilter, FlowRow, LogLine, OfferRow, TaskFilter, TaskRow, WaitingFor};
 pub use retention::{prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
 pub use state::{Fate, FlowState, TaskState, UnknownState};
@@ -77,10 +81,19 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "plans",
         sql: include_str!("../migrations/2_plans.sql"),
     },
+    Migration {
+        owner: "tutti-flow",
+        number: 4,
+        name: "offers",
+        sql: include_str!("../migrations/4_offers.sql"),
+    },
 ];
 
 /// The topic that rings when there is work for a worker.
 pub const TOPIC: &str = "flow";
+
+/// The topic that rings when there is something to [`claim`], or to be heard about a claim.
+pub const OFFERS: &str = "flow.offers";
 
 /// The topic that rings when a flow ended.
 pub const ENDED: &str = "flow.ended";

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tutti_store::Store;
 use uuid::Uuid;
 
-use crate::{Failure, Result, graph::Left, sql};
+use crate::{Failure, Result, claim, graph::Left, sql};
 
 /// A kind of task. It may run more than once for one task row: after a failure, and when its worker died over it. Make its
 /// effects idempotent, or hand [`TaskContext::idempotency_key`] to whoever carries them out.
@@ -72,14 +72,15 @@ pub struct TaskContext {
     pub(crate) cancelled: CancellationToken,
     pub(crate) alive: Arc<Notify>,
     pub(crate) store: Store,
+    /// The claim under which it is made, if others have the flow.
+    pub(crate) claim: Option<Uuid>,
 }
 
 impl TaskContext {
     /// The same for every attempt of the task in one direction: a backend can tell a repetition by it.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        let direction = if self.reverting { "revert" } else { "execute" };
-        format!("{}-{direction}", self.task)
+        idempotency_key(self.task, self.reverting)
     }
 
     /// Resolves when the flow is cancelled or the worker stops. A handler that takes long should watch it and return soon.
@@ -100,6 +101,9 @@ impl TaskContext {
         self.heartbeat();
         let (flow, number, epoch) = (self.flow, self.number, self.epoch);
         let fraction = fraction.clamp(0.0, 1.0);
+        if let Some(claim) = self.claim {
+            return self.store.write(move |tx| claim::progress(tx, claim, fraction)).await;
+        }
         let write = self
             .store
             .write(move |tx| tx.exec(sql::TASK_PROGRESS, (flow, number, epoch, fraction)));
@@ -126,6 +130,19 @@ impl TaskContext {
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.is_cancelled()
     }
+}
+
+/// The same for every attempt of a task in one direction.
+pub(crate) fn idempotency_key(task: Uuid, reverting: bool) -> String {
+    let direction = if reverting { "revert" } else { "execute" };
+    format!("{task}-{direction}")
+}
+
+/// Says that a result is not kept.
+pub(crate) fn too_large(name: &str, size: usize, max: usize) -> String {
+    format!(
+        "task `{name}` answered {size} bytes, more than the {max} that are kept: keep it elsewhere and answer where"
+    )
 }
 
 type Answer<'a> = Pin<Box<dyn Future<Output = Result<String, Failure>> + Send + 'a>>;

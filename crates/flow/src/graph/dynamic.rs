@@ -72,6 +72,7 @@ impl Graph {
         let number = self.nodes.len();
         let spec = Spec {
             timeouts: each.timeouts,
+            labels: each.labels.clone(),
             within: self.nodes[list].spec().within.clone(),
             item_of: Some((list, position)),
             ..Spec::default()
@@ -98,6 +99,7 @@ impl Graph {
             next_at: None,
             started: None,
             finished: None,
+            offered: false,
         };
         self.nodes.push(Node::new(row, Some(spec)));
         self.open += 1;

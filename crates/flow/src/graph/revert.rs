@@ -67,17 +67,14 @@ impl Graph {
         let Some(guard) = what else { return self.running() == 0 };
         let halted = self.head.reverting || self.head.ending.is_some();
         let outer = self.is_unwinding(guard);
-        let runs = |number: &usize| {
-            self.active.contains(number) && self.nodes[*number].state == TaskState::Running
-        };
-        let busy = |number: &usize| runs(number) || self.children.contains(number);
+        let busy = |number: &usize| self.is_running(*number) || self.children.contains(number);
         !halted && !outer && !self.guarded(guard).iter().any(busy)
     }
 
     /// Forward attempts under way.
     pub(super) fn running(&self) -> usize {
-        let running = |number: &&usize| self.nodes[**number].state == TaskState::Running;
-        self.active.iter().filter(running).count()
+        let under_way = self.active.iter().chain(&self.offered);
+        under_way.filter(|number| self.is_running(**number)).count()
     }
 
     fn unwind(&mut self, what: Option<usize>) {
@@ -137,7 +134,7 @@ impl Graph {
 
     /// Starts undoing a task; `true` if that is done already, because there is nothing to undo.
     fn start_revert(&mut self, number: usize) -> bool {
-        if self.active.contains(&number) {
+        if self.active.contains(&number) || self.nodes[number].offered {
             return false;
         }
         let node = &self.nodes[number];
@@ -148,7 +145,7 @@ impl Graph {
         if node.state == TaskState::Reverting && node.next_at.is_some_and(|at| at > self.now) {
             return false;
         }
-        if !self.can_start(number) {
+        if !self.can_start() {
             return false;
         }
         self.disarm(number);
@@ -162,8 +159,7 @@ impl Graph {
             (TaskState::Failed | TaskState::RetryWait, _, Some(error)) => Left::Failure(error),
             _ => Left::Unknown,
         };
-        self.active.insert(number);
-        self.starts.push(Start { number, attempt, revert: Some(left) });
+        self.start(Start { number, attempt, revert: Some(left) });
         false
     }
 

@@ -1,7 +1,7 @@
 //! Random flows, told what happens in random order, killed at random, and loaded again from what was written.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Effect, Event, Graph, Hands, Head, Known, Node, Row, Start, Whose};
+use super::{
+    Effect, Event, Graph, Hands, Head, Known, Node, Offer, Return, Row, Skills, Start, Whose,
+};
 use crate::{
     Child, Condition, Controller, Depth, Each, Failure, FlowState, NewFlow, Retry, TaskState, Then,
     Timeouts, Wait, When, Work, plan::Spec, policy::Trouble,
@@ -33,6 +35,8 @@ struct Shape {
     guard: u8,
     condition: u8,
     reverts: bool,
+    /// Its worker is another one.
+    away: bool,
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
@@ -41,14 +45,15 @@ fn shape() -> impl Strategy<Value = Shape> {
         2 => (1..4u32).prop_map(Fate::FailsFirst),
         1 => Just(Fate::FailsForGood),
     ];
-    (fate, any::<u16>(), 0..18u8, 0..4u8, 0..8u8, any::<bool>()).prop_map(
-        |(fate, needs, work, guard, condition, reverts)| Shape {
+    (fate, any::<u16>(), 0..18u8, 0..4u8, 0..8u8, any::<bool>(), 0..3u8).prop_map(
+        |(fate, needs, work, guard, condition, reverts, away)| Shape {
             fate,
             needs,
             work,
             guard,
             condition,
             reverts,
+            away: away == 0,
         },
     )
 }
@@ -61,6 +66,10 @@ struct World {
     fates: Vec<Fate>,
     /// Tasks whose flows are under way.
     children: BTreeSet<usize>,
+    /// Attempts offered, and whether somebody has claimed them.
+    offers: BTreeMap<usize, (Offer, bool)>,
+    /// Not heard yet.
+    news: VecDeque<Event>,
     epoch: i64,
     now: i64,
 }
@@ -72,6 +81,8 @@ impl World {
             head: fresh(),
             fates: Vec::new(),
             children: BTreeSet::new(),
+            offers: BTreeMap::new(),
+            news: VecDeque::new(),
             epoch: 0,
             now: 1,
         };
@@ -143,7 +154,7 @@ impl World {
         self.rows.push(Row {
             flow: Uuid::nil(),
             number: number as i64,
-            name: "task".into(),
+            name: if shape.away { "away" } else { "task" }.into(),
             resource: None,
             input: input.to_string(),
             needs: Some(json!(needs).to_string()),
@@ -161,6 +172,7 @@ impl World {
             next_at: None,
             started: None,
             finished: None,
+            offered: false,
         });
         self.fates.push(shape.fate);
         relied_on
@@ -196,7 +208,8 @@ impl World {
             parent: None,
         };
         let mut graph = Graph::load(whose, self.head.clone(), self.rows.clone()).unwrap();
-        graph.taken(Known::new(["task".to_owned()].into()));
+        let handlers = ["task".to_owned()].into();
+        graph.taken(Known::new(Skills { handlers, ..Skills::default() }));
         graph
     }
 
@@ -219,6 +232,17 @@ impl World {
                     assert!(self.children.contains(number), "{number} has no child to cancel");
                     self.fates[*number] = Fate::FailsForGood;
                 }
+                Effect::Offer(offer) => {
+                    assert!(!self.offers.contains_key(&offer.number), "offered twice");
+                    self.offers.insert(offer.number, (offer.clone(), false));
+                }
+                Effect::Withdraw { number, .. } => {
+                    if let Some((offer, false)) = self.offers.get(number) {
+                        let event = Event::Returned(*number, offer.attempt, Return::Withdrawn);
+                        self.news.push_back(event);
+                        self.offers.remove(number);
+                    }
+                }
                 Effect::Look { .. } | Effect::Failed { .. } => {}
             }
         }
@@ -227,6 +251,25 @@ impl World {
             self.rows[*number] = Row { needs, ..row(*number, &graph.nodes[*number], spec) };
         }
         self.head = graph.head.clone();
+    }
+
+    /// Somebody claims an offer, or what it claimed comes to something.
+    fn offer_moves(&mut self, choice: u32) -> Option<Event> {
+        let at = choice as usize / 16 % self.offers.len();
+        let (number, (offer, claimed)) = self.offers.iter_mut().nth(at)?;
+        if !*claimed {
+            *claimed = true;
+            return None;
+        }
+        let (number, offer) = (*number, offer.clone());
+        self.offers.remove(&number);
+        let start = Start { number, attempt: offer.attempt, revert: offer.undo };
+        let what = match choice % 11 {
+            0 => Return::Lapsed,
+            1 => Return::GivenBack,
+            _ => Return::Ended(self.outcome(&start)),
+        };
+        Some(Event::Returned(number, offer.attempt, what))
     }
 
     fn outcome(&self, start: &Start) -> Result<String, Trouble> {
@@ -258,7 +301,6 @@ fn fresh() -> Head {
         wake_at: None,
         started: None,
         finished: None,
-        lacks: None,
     }
 }
 
@@ -276,6 +318,7 @@ fn work(kind: u8) -> Work {
             item: String::new(),
             retry: Retry { attempts_max: 3, then: Then::Fail },
             timeouts: Timeouts::default(),
+            labels: Vec::new(),
         })),
         7 => Work::Until(5_000_000),
         8 => Work::Retry(Controller::Times { attempts_max: 3, pause: Duration::from_secs(1) }),
@@ -311,6 +354,7 @@ fn row(number: usize, node: &Node, spec: Option<String>) -> Row {
         next_at: node.next_at,
         started: node.started,
         finished: node.finished,
+        offered: node.offered,
     }
 }
 
@@ -378,6 +422,15 @@ fn passed(graph: &Graph, number: usize) -> bool {
 
 /// One of the things that can happen, chosen by `choice`.
 fn happen(world: &mut World, owner: Owner, choice: u32) -> Option<Owner> {
+    if let Some(event) = world.news.pop_front() {
+        return owner.tell(world, event, choice);
+    }
+    if !world.offers.is_empty() && choice % 16 > 8 {
+        return match world.offer_moves(choice) {
+            Some(event) => owner.tell(world, event, choice),
+            None => Some(owner),
+        };
+    }
     let running: Vec<usize> = owner.active.keys().copied().collect();
     match choice % 16 {
         0 => {
@@ -419,10 +472,18 @@ fn child_ends(world: &mut World) -> Event {
 }
 
 /// News for a flow nobody has.
-fn arrive(world: &mut World) {
+fn arrive(world: &mut World, choice: u32) {
     let waiting =
         world.rows.iter().position(|row| row.state == TaskState::Waiting && row.wait_key.is_some());
     let event = match waiting {
+        _ if !world.news.is_empty() => world.news.pop_front().unwrap(),
+        _ if world.head.state == FlowState::Suspended && !choice.is_multiple_of(2) => {
+            Event::Suspend(false)
+        }
+        _ if !world.offers.is_empty() => match world.offer_moves(choice) {
+            Some(event) => event,
+            None => return,
+        },
         _ if world.head.state == FlowState::Suspended => Event::Suspend(false),
         _ if !world.children.is_empty() => child_ends(world),
         // Some come in time, others do not.
@@ -451,10 +512,14 @@ fn run(shapes: &[Shape], choices: &[u32]) {
             Some(owner) => happen(&mut world, owner, choice),
             None => {
                 if matches!(world.head.state, FlowState::Waiting | FlowState::Suspended) {
-                    arrive(&mut world);
+                    arrive(&mut world, choice);
                     world.now += 400_000_000;
                 }
-                if world.head.state.is_ended() { None } else { Owner::take(&mut world) }
+                let waits = matches!(world.head.state, FlowState::Waiting | FlowState::Suspended);
+                let ready = !waits && !world.head.state.is_ended()
+                    || world.head.wake_at.is_some_and(|at| at <= world.now)
+                    || choice % 5 == 0 && !world.head.state.is_ended();
+                if ready { Owner::take(&mut world) } else { None }
             }
         };
     }
@@ -463,6 +528,7 @@ fn run(shapes: &[Shape], choices: &[u32]) {
 
 fn check_end(world: &World) {
     assert!(world.children.is_empty(), "a flow of a task is still under way");
+    assert!(world.offers.is_empty(), "an attempt is still offered");
     let items_apart = |row: &&Row| row.state != TaskState::Reverted;
     for row in world.rows.iter().filter(items_apart) {
         assert!(row.finished.is_some(), "task {} is {} at the end", row.number, row.state);

@@ -72,6 +72,7 @@ pub fn each<T: Task>(items: impl Into<String>) -> Step {
         item: String::new(),
         retry: Retry::default(),
         timeouts: Timeouts::default(),
+        labels: Vec::new(),
     };
     let step = task::<T>();
     Step {
@@ -225,6 +226,12 @@ impl Step {
     /// How long it may take.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.task.timeouts = timeouts;
+        self
+    }
+
+    /// What a worker must have to run it, such as `gpu`; several must all be there.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.task.labels.push(label.into());
         self
     }
 

@@ -10,4 +10,5 @@ mod queues;
 mod random;
 mod recovery;
 mod signals;
+mod workers;
 mod world;
