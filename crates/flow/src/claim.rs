@@ -17,6 +17,7 @@ use crate::{
     graph::{Left, Return},
     offer,
     policy::{Trouble, micros},
+    task::{OUTPUT_MAX, too_large},
     task_id,
 };
 
@@ -210,13 +211,19 @@ pub fn log(tx: &mut Tx<'_>, claim: Uuid, line: &str) -> Result<()> {
     Ok(())
 }
 
-/// Ends an attempt. The flow goes on, at its owner if it has one.
+/// Ends an attempt. The flow goes on, at its owner if it has one. A result of more than 1 MiB counts as a terminal failure.
 ///
 /// # Errors
 /// [`Error::ClaimLost`]; storage errors.
 pub fn finish(tx: &mut Tx<'_>, claim: Uuid, result: Result<Value, Failure>) -> Result<()> {
-    let result = result.map(|output| output.to_string());
-    end(tx, claim, Return::Ended(result.map_err(Trouble::Failed)))
+    let output = match result.map(|output| output.to_string()) {
+        Ok(output) if output.len() > OUTPUT_MAX => {
+            let (_, _, name) = task_of(tx, claim)?;
+            Err(Failure::Terminal(too_large(&name, output.len(), OUTPUT_MAX)))
+        }
+        output => output,
+    };
+    end(tx, claim, Return::Ended(output.map_err(Trouble::Failed)))
 }
 
 /// Gives a task back unfinished, such as by a worker about to stop; it is offered again at once.

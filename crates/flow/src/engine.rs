@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     Action, Clock, FlowState, Moment, Result, Task,
     ended::Watch,
-    task::{Handlers, Typed},
+    task::{Handlers, OUTPUT_MAX, Typed},
     worker::{Settings, Worker},
 };
 
@@ -31,9 +31,6 @@ const FLOWS_MAX: usize = 64;
 
 /// How long a worker counts as alive after its last sign of life.
 const LEASE: Duration = Duration::from_secs(15);
-
-/// Bytes of a task's result.
-const OUTPUT_MAX: usize = 1 << 20;
 
 /// A running worker. Dropping it drops the attempts under way, as a crash would; [`stop`](Engine::stop) ends in good order.
 #[derive(Debug)]

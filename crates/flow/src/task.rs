@@ -138,6 +138,9 @@ pub(crate) fn idempotency_key(task: Uuid, reverting: bool) -> String {
     format!("{task}-{direction}")
 }
 
+/// Bytes of a task's result, unless its worker says otherwise.
+pub(crate) const OUTPUT_MAX: usize = 1 << 20;
+
 /// Says that a result is not kept.
 pub(crate) fn too_large(name: &str, size: usize, max: usize) -> String {
     format!(

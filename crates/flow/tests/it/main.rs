@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod crash;
+mod deaf;
 mod flows;
+mod limits;
 mod patterns;
 mod query;
 mod queues;
