@@ -10,8 +10,9 @@ use crate::{
     Action, Failure, Point, TaskContext, Timeouts,
     graph::{Graph, Left, Start},
     policy::Trouble,
-    task::Handler,
+    task::{Handler, Kind},
     task_id,
+    tx_task::InTx,
     worker::Worker,
 };
 
@@ -76,6 +77,12 @@ impl Worker {
             };
             let input = input.map_err(|message| Trouble::Failed(Failure::Terminal(message)))?;
             let _turn = self.turn(&name, &context).await.map_err(Trouble::Failed)?;
+            let handler = match handler {
+                Kind::Call(handler) => handler,
+                Kind::InTx(handler) => {
+                    return self.in_tx(InTx { handler, name, context, input, left }).await;
+                }
+            };
             let alive = Arc::clone(&context.alive);
             let run = match (self.probe(), left) {
                 (None, None) => handler.execute(context, input),

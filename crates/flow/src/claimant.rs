@@ -11,6 +11,7 @@ use crate::{
     claim::{self, Claim, Claimant},
     graph::Return,
     offer,
+    task::Kind,
     worker::{Life, Worker},
 };
 
@@ -85,6 +86,7 @@ impl Worker {
     /// Makes the attempt as long as the claim is this worker's, and says what it came to.
     async fn keep_claim(&self, claim: Claim, cancelled: CancellationToken) {
         let (id, flow) = (claim.id, claim.flow);
+        let in_tx = matches!(self.handlers().get(&claim.name), Some(Kind::InTx(_)));
         let outcome = tokio::select! {
             biased;
             outcome = self.clone().make(self.attempt_of(claim, cancelled.clone())) => outcome,
@@ -93,6 +95,9 @@ impl Worker {
                 return self.count_fenced();
             }
         };
+        if in_tx && outcome.is_ok() {
+            return;
+        }
         loop {
             let what = Return::Ended(outcome.clone());
             let end = self.store().write(move |tx| claim::end(tx, id, what.clone()));

@@ -17,9 +17,10 @@ use tutti_store::Store;
 use uuid::Uuid;
 
 use crate::{
-    Action, Clock, FlowState, Moment, Result, Task,
+    Action, Clock, FlowState, Moment, Result, Task, TxTask,
     ended::Watch,
-    task::{Handlers, OUTPUT_MAX, Typed},
+    task::{Handlers, Kind, OUTPUT_MAX, Typed},
+    tx_task::TypedTx,
     worker::{Settings, Worker},
 };
 
@@ -97,7 +98,14 @@ impl Builder {
     /// unless it names [labels](crate::NewTask::labels).
     #[must_use]
     pub fn task<T: Task>(mut self, task: T) -> Self {
-        self.handlers.insert(T::NAME.to_owned(), Arc::new(Typed(task)));
+        self.handlers.insert(T::NAME.to_owned(), Kind::Call(Arc::new(Typed(task))));
+        self
+    }
+
+    /// Adds a handler whose work is done in the transaction that records it: exactly once.
+    #[must_use]
+    pub fn tx_task<T: TxTask>(mut self, task: T) -> Self {
+        self.handlers.insert(T::NAME.to_owned(), Kind::InTx(Arc::new(TypedTx(task))));
         self
     }
 

@@ -6,7 +6,7 @@
 //!
 //! - [`submit`] queues a [`NewFlow`] of [`NewTask`]s; [`cancel`] and [`retry`] change its course.
 //! - [`pattern`] puts a flow together from typed tasks; [`draw`](draw()) makes a picture of it.
-//! - [`Engine`] runs tasks by their handlers, which implement [`Task`].
+//! - [`Engine`] runs tasks by their handlers, which implement [`Task`], or [`TxTask`] if all they do is write to this database.
 //! - [`signal`], [`signal_gone`], [`trouble`] and [`complete`] bring news from outside to tasks that [`Wait`].
 //! - [`claim`] gives tasks to workers that have no flows, such as those behind HTTP.
 //! - [`query`] lists flows and tasks; [`sync_state`] sums up a resource; [`ended`] waits for a flow.
@@ -44,6 +44,7 @@ mod submit;
 mod sync;
 mod take;
 mod task;
+mod tx_task;
 mod worker;
 
 use tutti_store::Migration;
@@ -66,6 +67,7 @@ pub use state::{Fate, FlowState, TaskState, UnknownState};
 pub use submit::submit;
 pub use sync::{Sync, SyncState, sync_state};
 pub use task::{Outcome, Task, TaskContext};
+pub use tx_task::{TxError, TxTask};
 
 /// The engine's tables; hand them to [`Store::open`](tutti_store::Store::open) with your own.
 pub const MIGRATIONS: &[Migration] = &[

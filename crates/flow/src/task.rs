@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tutti_store::Store;
 use uuid::Uuid;
 
-use crate::{Failure, Result, claim, graph::Left, sql};
+use crate::{Failure, Result, claim, graph::Left, sql, tx_task::TxHandler};
 
 /// A kind of task. It may run more than once for one task row: after a failure, and when its worker died over it. Make its
 /// effects idempotent, or hand [`TaskContext::idempotency_key`] to whoever carries them out.
@@ -156,8 +156,17 @@ pub(crate) trait Handler: Send + Sync {
     fn revert(&self, context: TaskContext, input: String, left: Left) -> Answer<'_>;
 }
 
+/// How a handler works.
+#[derive(Clone)]
+pub(crate) enum Kind {
+    /// On its own; what came of it is recorded afterwards.
+    Call(Arc<dyn Handler>),
+    /// In the transaction that records its end.
+    InTx(Arc<dyn TxHandler>),
+}
+
 /// Handlers by name.
-pub(crate) type Handlers = HashMap<String, Arc<dyn Handler>>;
+pub(crate) type Handlers = HashMap<String, Kind>;
 
 pub(crate) struct Typed<T>(pub(crate) T);
 
@@ -183,7 +192,7 @@ impl<T: Task> Handler for Typed<T> {
     }
 }
 
-fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Failure> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Failure> {
     serde_json::from_str(text)
         .map_err(|error| Failure::Terminal(format!("{what} does not fit the task: {error}")))
 }

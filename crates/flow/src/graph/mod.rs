@@ -201,6 +201,7 @@ impl Graph {
     /// Begins what can be begun, after a take or for the first time.
     pub(crate) fn begin(&mut self, hands: Hands, now: i64) {
         (self.hands, self.now) = (hands, now);
+        self.end_lists();
         self.due();
         self.look_again();
         self.advance();

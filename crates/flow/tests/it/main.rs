@@ -12,5 +12,6 @@ mod queues;
 mod random;
 mod recovery;
 mod signals;
+mod tx_tasks;
 mod workers;
 mod world;
