@@ -57,6 +57,11 @@ sql! {
 
     pub(crate) LOG = "INSERT INTO flow_log (flow, number, id, at, line) VALUES ($1, $2, $3, $4, $5)";
 
+    pub(crate) WORKERS = "SELECT coalesce(name, id), name IS NOT NULL, handlers, labels,
+        (SELECT count(*) FROM flow WHERE flow.worker = flow_worker.id),
+        (SELECT count(*) FROM flow_offer WHERE flow_offer.worker = coalesce(flow_worker.name, flow_worker.id))
+        FROM flow_worker ORDER BY 1";
+
     pub(crate) END = "DELETE FROM flow_offer WHERE claim = $1 RETURNING flow, number, attempt";
 }
 
@@ -119,6 +124,23 @@ row! {
         pub cancelled: bool,
     }
 
+    /// A worker that has been heard of, with flows or without.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Worker {
+        /// Its name, or the id of one that has flows.
+        pub name: String,
+        /// Whether it advertised itself by name.
+        pub remote: bool,
+        /// The names of the tasks it has handlers for.
+        pub handlers: Json<Vec<String>>,
+        /// What else it has.
+        pub labels: Json<Vec<String>>,
+        /// Flows it has now.
+        pub flows: i64,
+        /// Tasks it has claimed.
+        pub claims: i64,
+    }
+
     struct Raw {
         id: Uuid, flow: Uuid, number: usize, attempt: u32, epoch: i64, name: String, input: Json<Value>,
         undo: Option<Json<Left>>, heartbeat: Option<i64>, claimed: i64, lease_until: i64,
@@ -144,6 +166,14 @@ pub fn advertise(tx: &mut Tx<'_>, worker: &Claimant, lasts: Duration) -> Result<
 /// Storage errors.
 pub fn any(tx: &mut Tx<'_>, worker: &Claimant) -> Result<bool> {
     Ok(tx.one(offer::ANY, (Json(&worker.handlers), Json(&worker.labels)))?)
+}
+
+/// Every worker whose lease lasts.
+///
+/// # Errors
+/// Storage errors.
+pub fn workers(tx: &mut Tx<'_>) -> Result<Vec<Worker>> {
+    Ok(tx.all(WORKERS, ())?)
 }
 
 /// Gives up to `max` tasks to a worker that has their handlers and labels, the longest offered first, for the time of a lease.
