@@ -8,7 +8,7 @@ use tutti_flow::{FlowState, NewTask, Wait, Work, cancel, signal};
 use crate::world::{Log, Place, Plan, ended, engine, flow, named, now, step, submit};
 
 /// A handful of polls.
-const SOON: Duration = Duration::from_secs(12);
+const SOON: Duration = Duration::from_secs(45);
 
 #[tokio::test]
 async fn wake_ups_come_without_notifications() {
