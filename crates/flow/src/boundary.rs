@@ -28,7 +28,7 @@ pub(crate) struct Boundary {
     held: bool,
     changed: Vec<Changed>,
     failures: Vec<Failed>,
-    looks: Vec<(usize, String, i64)>,
+    looks: Vec<Look>,
     added: Vec<Vec<Value>>,
     tasks: usize,
     children: Vec<(usize, Child)>,
@@ -40,12 +40,26 @@ pub(crate) struct Boundary {
     offers: Vec<Offer>,
     /// Those nobody shall begin any more, and whether whoever has shall stop.
     withdrawals: Vec<(usize, bool)>,
+    /// Flows of its tasks that are suspended with it, or go on with it.
+    suspends: Vec<(Uuid, bool)>,
     parent: Option<(Uuid, i64, Fate)>,
     output: Option<String>,
     /// The news read from the flow's inbox.
     heard: Vec<Uuid>,
     /// It was written before, perhaps: nobody answered.
     again: bool,
+}
+
+/// A task that waits for a signal.
+#[derive(Debug)]
+struct Look {
+    number: usize,
+    key: String,
+    at_least: i64,
+    /// Where its end meets that of others.
+    joins: Option<i64>,
+    /// The trouble it knows of.
+    trouble: Option<String>,
 }
 
 /// What changed of a task.
@@ -76,8 +90,10 @@ struct Failed {
 /// What became of a boundary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// It is written. What these tasks wait for had come already, so the flow was not let go.
-    Done(Vec<Arrival>),
+    /// It is written.
+    Done,
+    /// What tasks wait for had come already. Nothing is written: all of it is one change.
+    Arrived(Vec<Arrival>),
     /// There is news to be read before the flow can be let go. Nothing is written.
     Nudged,
     /// The flow is another's. Nothing is written.
@@ -88,7 +104,19 @@ pub(crate) enum Written {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
     Value(usize, i64),
-    Trouble(usize, String),
+    Trouble(usize, Option<String>),
+}
+
+impl Look {
+    /// What there is to tell of a signal's value and trouble.
+    fn arrival(&self, signal: Option<&(Option<i64>, Option<String>)>) -> Option<Arrival> {
+        let (value, trouble) = signal.cloned().unwrap_or_default();
+        match value {
+            Some(value) if value >= self.at_least => Some(Arrival::Value(self.number, value)),
+            _ if trouble != self.trouble => Some(Arrival::Trouble(self.number, trouble)),
+            _ => None,
+        }
+    }
 }
 
 impl From<Arrival> for Event {
@@ -97,7 +125,7 @@ impl From<Arrival> for Event {
             Arrival::Value(number, value) => {
                 Self::Arrived(number, json!({ "value": value }).to_string())
             }
-            Arrival::Trouble(number, message) => Self::Troubled(number, Some(message)),
+            Arrival::Trouble(number, message) => Self::Troubled(number, message),
         }
     }
 }
@@ -128,6 +156,7 @@ impl Boundary {
             cancels: Vec::new(),
             offers: Vec::new(),
             withdrawals: Vec::new(),
+            suspends: Vec::new(),
             parent: graph.parent,
             output: None,
             heard: heard.to_vec(),
@@ -135,9 +164,17 @@ impl Boundary {
         };
         for effect in &settled.effects {
             match effect {
-                Effect::Look { .. } if graph.head.state.is_ended() => {}
                 Effect::Look { number, key, at_least } => {
-                    boundary.looks.push((*number, key.clone(), *at_least));
+                    // It may have ended since.
+                    if graph.is_waiting(*number) {
+                        boundary.looks.push(Look {
+                            number: *number,
+                            key: key.clone(),
+                            at_least: *at_least,
+                            joins: graph.joins(*number),
+                            trouble: graph.nodes[*number].error.clone(),
+                        });
+                    }
                 }
                 Effect::Add(items) => {
                     boundary.added.extend(items.iter().map(|item| item.values(graph)));
@@ -159,6 +196,10 @@ impl Boundary {
                 }
                 Effect::Offer(offer) => boundary.offers.push(offer.clone()),
                 Effect::Withdraw { number, stop } => boundary.withdrawals.push((*number, *stop)),
+                Effect::Suspend { number, suspended } => {
+                    let child = crate::child_id(task_id(graph.id, *number));
+                    boundary.suspends.push((child, *suspended));
+                }
             }
         }
         if graph.head.state.is_ended() {
@@ -205,60 +246,52 @@ fn changed(graph: &Graph, number: usize) -> Changed {
 
 /// Writes boundaries of different flows; answers what became of each. `now` is in microseconds since 1970, UTC.
 pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Result<Vec<Written>> {
-    let mut written = Vec::with_capacity(boundaries.len());
-    for boundary in boundaries {
-        let arrived = look(tx, boundary)?;
-        if arrived.is_empty() && !boundary.heard.is_empty() {
+    let before = boundaries.iter().map(|boundary| is_written(tx, boundary));
+    let before: Vec<bool> = before.collect::<Result<_>>()?;
+    let mut written = look(tx, boundaries, &before)?;
+    for (boundary, what) in boundaries.iter().zip(&written) {
+        if *what == Written::Done && !boundary.heard.is_empty() {
             let heard = (boundary.flow, boundary.epoch, Json(&boundary.heard));
             tx.exec(sql::FLOW_HEARD, heard)?;
         }
-        written.push(Written::Done(arrived));
     }
     write_heads(tx, boundaries, &mut written)?;
     fence(tx, boundaries, &mut written)?;
-    add(tx, boundaries, &written, now)?;
-    write_tasks(tx, boundaries, &written)?;
-    forget_heard(tx, boundaries, &written)?;
-    let done = boundaries.iter().zip(&written).filter(|(_, what)| matches!(what, Written::Done(_)));
-    let done: Vec<&Boundary> = done.map(|(boundary, _)| *boundary).collect();
-    let begun = done.iter().flat_map(|boundary| {
-        boundary.looks.iter().map(|(number, key, at_least)| (key, boundary.flow, number, at_least))
-    });
-    let begun: Vec<_> = begun.collect();
-    if !begun.is_empty() {
-        tx.exec_many(sql::WAIT_BEGIN, begun)?;
+    let mut done = Vec::with_capacity(boundaries.len());
+    for ((boundary, before), what) in boundaries.iter().zip(before).zip(&written) {
+        if *what != Written::Done {
+            continue;
+        }
+        // What must not be done twice.
+        if !before {
+            add_tasks(tx, boundary)?;
+            announce_failures(tx, boundary)?;
+            offer::add(tx, (boundary.flow, boundary.epoch), &boundary.offers, now)?;
+        }
+        done.push(*boundary);
     }
+    write_tasks(tx, &done)?;
+    forget_heard(tx, &done)?;
+    begin_waits(tx, &done)?;
     for boundary in &done {
         for (number, child) in &boundary.children {
             submit_child(tx, boundary, *number, child, now)?;
         }
+        for (child, suspended) in &boundary.suspends {
+            change::suspend_child(tx, *child, *suspended, now)?;
+        }
     }
     end(tx, &done, now)?;
-    withdraw(tx, boundaries, &written, now)?;
+    for boundary in &done {
+        offer::withdraw(tx, boundary.flow, &boundary.withdrawals, now)?;
+    }
     Ok(written)
 }
 
-/// Takes offers back. A flow that did not settle yet asks for it again.
-fn withdraw(
-    tx: &mut Tx<'_>,
-    boundaries: &[&Boundary],
-    written: &[Written],
-    now: i64,
-) -> Result<()> {
-    for (boundary, what) in boundaries.iter().zip(written) {
-        if *what == Written::Done(Vec::new()) {
-            offer::withdraw(tx, boundary.flow, &boundary.withdrawals, now)?;
-        }
-    }
-    Ok(())
-}
-
 /// Forgets news together with writing what came of it. What is not written yet is to be heard again after a crash.
-fn forget_heard(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &[Written]) -> Result<()> {
-    for (boundary, what) in boundaries.iter().zip(written) {
-        if !boundary.heard.is_empty() && *what == Written::Done(Vec::new()) {
-            tx.exec(sql::INBOX_HEARD, (boundary.flow, Json(&boundary.heard)))?;
-        }
+fn forget_heard(tx: &mut Tx<'_>, done: &[&Boundary]) -> Result<()> {
+    for boundary in done.iter().filter(|boundary| !boundary.heard.is_empty()) {
+        tx.exec(sql::INBOX_HEARD, (boundary.flow, Json(&boundary.heard)))?;
     }
     Ok(())
 }
@@ -279,25 +312,48 @@ fn is_written(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<bool> {
     Ok(true)
 }
 
-fn look(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<Vec<Arrival>> {
-    let mut arrived = Vec::new();
-    for (number, key, at_least) in &boundary.looks {
-        let signal: Option<(Option<i64>, Option<String>)> = tx.maybe(sql::SIGNAL_OF, (key,))?;
-        match signal {
-            Some((Some(value), _)) if value >= *at_least => {
-                arrived.push(Arrival::Value(*number, value));
-            }
-            Some((_, Some(trouble))) => arrived.push(Arrival::Trouble(*number, trouble)),
-            _ => {}
-        }
+/// Sees what has come already of that for which tasks begin to wait. What was written before has looked, too.
+fn look(tx: &mut Tx<'_>, boundaries: &[&Boundary], before: &[bool]) -> Result<Vec<Written>> {
+    let looks: Vec<&[Look]> = boundaries
+        .iter()
+        .zip(before)
+        .map(|(boundary, before)| if *before { &[] } else { boundary.looks.as_slice() })
+        .collect();
+    let looked = looks.iter().copied().flatten();
+    let keys: BTreeSet<&str> = looked.map(|look| look.key.as_str()).collect();
+    if keys.is_empty() {
+        return Ok(vec![Written::Done; boundaries.len()]);
     }
-    Ok(arrived)
+    let signals: Vec<(String, Option<i64>, Option<String>)> =
+        tx.all_many(sql::SIGNALS_OF, keys.into_iter().map(|key| (key,)))?;
+    let signals: BTreeMap<String, (Option<i64>, Option<String>)> =
+        signals.into_iter().map(|(key, value, trouble)| (key, (value, trouble))).collect();
+    let written = looks.into_iter().map(|looks| {
+        let arrived = looks.iter().filter_map(|look| look.arrival(signals.get(&look.key)));
+        let arrived: Vec<Arrival> = arrived.collect();
+        if arrived.is_empty() { Written::Done } else { Written::Arrived(arrived) }
+    });
+    Ok(written.collect())
+}
+
+fn begin_waits(tx: &mut Tx<'_>, done: &[&Boundary]) -> Result<()> {
+    let begun = done.iter().flat_map(|boundary| {
+        let flow = boundary.flow;
+        boundary
+            .looks
+            .iter()
+            .map(move |look| (&look.key, flow, look.number, look.at_least, look.joins))
+    });
+    let begun: Vec<_> = begun.collect();
+    if !begun.is_empty() {
+        tx.exec_many(sql::WAIT_BEGIN, begun)?;
+    }
+    Ok(())
 }
 
 fn write_heads(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written]) -> Result<()> {
-    let to_write = |boundary: &Boundary, what: &Written| {
-        boundary.head.is_some() && *what == Written::Done(Vec::new())
-    };
+    let to_write =
+        |boundary: &Boundary, what: &Written| boundary.head.is_some() && *what == Written::Done;
     let heads =
         boundaries.iter().zip(&*written).filter(|(boundary, what)| to_write(boundary, what));
     let heads: Vec<Vec<Value>> = heads
@@ -336,31 +392,19 @@ fn write_heads(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written
     Ok(())
 }
 
-/// Adds the tasks of lists and offers, and announces failures: what must not be done twice if the boundary is written again.
-fn add(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &[Written], now: i64) -> Result<()> {
-    for (boundary, what) in boundaries.iter().zip(written) {
-        let nothing =
-            boundary.added.is_empty() && boundary.failures.is_empty() && boundary.offers.is_empty();
-        if nothing || !matches!(what, Written::Done(_)) || is_written(tx, boundary)? {
-            continue;
-        }
-        if !boundary.added.is_empty() {
-            tx.insert_many("flow_task", submit::TASK_COLUMNS, boundary.added.iter().cloned())?;
-            tx.exec(sql::TASKS_GREW, (boundary.flow, boundary.tasks))?;
-        }
-        announce_failures(tx, boundary)?;
-        offer::add(tx, (boundary.flow, boundary.epoch), &boundary.offers, now)?;
+/// Adds the tasks of lists.
+fn add_tasks(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<()> {
+    if !boundary.added.is_empty() {
+        tx.insert_many("flow_task", submit::TASK_COLUMNS, boundary.added.iter().cloned())?;
+        tx.exec(sql::TASKS_GREW, (boundary.flow, boundary.tasks))?;
     }
     Ok(())
 }
 
-fn write_tasks(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &[Written]) -> Result<()> {
-    let stands = |what: &Written| matches!(what, Written::Done(_));
-    let changes: Vec<_> = boundaries
+fn write_tasks(tx: &mut Tx<'_>, done: &[&Boundary]) -> Result<()> {
+    let changes: Vec<_> = done
         .iter()
-        .zip(written)
-        .filter(|(_, what)| stands(what))
-        .flat_map(|(boundary, _)| boundary.changed.iter().map(|changed| (*boundary, changed)))
+        .flat_map(|boundary| boundary.changed.iter().map(|changed| (*boundary, changed)))
         .collect();
     if changes.is_empty() {
         return Ok(());
@@ -387,10 +431,8 @@ fn write_tasks(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &[Written]) -
 
 /// Finds out whose boundaries change no flow's own row, by which the others are fenced.
 fn fence(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written]) -> Result<()> {
-    let unfenced = |boundary: &Boundary, what: &Written| match what {
-        Written::Done(arrived) => boundary.head.is_none() || !arrived.is_empty(),
-        _ => false,
-    };
+    let unfenced =
+        |boundary: &Boundary, what: &Written| boundary.head.is_none() && *what == Written::Done;
     let asked =
         boundaries.iter().zip(&*written).filter(|(boundary, what)| unfenced(boundary, what));
     let asked: Vec<_> = asked.map(|(boundary, _)| (boundary.flow, boundary.epoch)).collect();

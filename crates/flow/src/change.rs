@@ -6,9 +6,10 @@ use tutti_store::{Json, Tx};
 use uuid::Uuid;
 
 use crate::{
-    Error, Fate, FlowState, Result, TOPIC,
+    Error, Failure, Fate, FlowState, Result, TOPIC, TaskState,
     boundary::{self, Boundary, Written},
     graph::{Event, Graph, Hands, Head, Return, Row},
+    policy::Trouble,
     sql::{self, Flow},
 };
 
@@ -39,23 +40,123 @@ impl From<News> for Event {
 
 /// Tells a flow what happened.
 pub(crate) fn tell(tx: &mut Tx<'_>, id: Uuid, news: Vec<News>, now: i64) -> Result<()> {
+    match reach(tx, id, &news)? {
+        Some(flow) => take_in(tx, flow, news, now),
+        None => Ok(()),
+    }
+}
+
+/// Tells a flow news of tasks that wait for signals, each with where its end meets others ([`Graph::joins`]). News of which
+/// nothing follows costs the same in a flow of any length.
+pub(crate) fn tell_waiting(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+    news: Vec<(News, Option<i64>)>,
+    now: i64,
+) -> Result<()> {
+    let (news, joins): (Vec<News>, Vec<Option<i64>>) = news.into_iter().unzip();
+    let Some(flow) = reach(tx, id, &news)? else { return Ok(()) };
+    let at_rest = flow.head().is_at_rest(now);
+    let mut rest = Vec::new();
+    for (one, joins) in news.into_iter().zip(joins) {
+        if !at_rest || !note(tx, id, &one, joins, now)? {
+            rest.push(one);
+        }
+    }
+    if rest.is_empty() { Ok(()) } else { take_in(tx, flow, rest, now) }
+}
+
+/// Writes news of which nothing follows for a flow that only waits; answers `false` if something may follow. When the flow
+/// wakes stays as it is: a look too early does no harm.
+fn note(tx: &mut Tx<'_>, id: Uuid, news: &News, joins: Option<i64>, now: i64) -> Result<bool> {
+    match (news, joins) {
+        (News::Troubled(number, message), _) => {
+            let state = Graph::waiting_state(message.as_deref());
+            tx.exec(sql::TASK_TROUBLED, (id, *number, state, message))?;
+        }
+        (News::Arrived(number, output), Some(joins)) => {
+            if !tx.one(sql::JOIN_WAITS, (id, joins))? {
+                return Ok(false);
+            }
+            tx.exec(sql::TASK_ARRIVED, (id, *number, output, now))?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// The flow, if nobody has it and it can be told something; a worker that has it is to read the news.
+fn reach(tx: &mut Tx<'_>, id: Uuid, news: &[News]) -> Result<Option<Flow>> {
     let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
     if flow.finished.is_some() || flow.state == FlowState::Blocked {
-        return Ok(());
+        return Ok(None);
     }
-    if flow.worker.is_some() || flow.nudged {
-        for one in news {
-            tx.exec(sql::INBOX_ADD, (id, Uuid::now_v7(), Json(&one)))?;
-        }
-        tx.exec(sql::FLOW_NUDGE, (id,))?;
-        tx.exec(sql::FLOW_READY, (id,))?;
-        tx.ring(TOPIC);
-        return Ok(());
+    if flow.worker.is_none() && !flow.nudged {
+        return Ok(Some(flow));
     }
+    for one in news {
+        tx.exec(sql::INBOX_ADD, (id, Uuid::now_v7(), Json(one)))?;
+    }
+    tx.exec(sql::FLOW_NUDGE, (id,))?;
+    tx.exec(sql::FLOW_READY, (id,))?;
+    tx.ring(TOPIC);
+    Ok(None)
+}
+
+fn take_in(tx: &mut Tx<'_>, flow: Flow, news: Vec<News>, now: i64) -> Result<()> {
     let mut graph = load_one(tx, flow)?;
     for one in news {
         graph.tell(one.into(), Hands::Free, now, 0);
     }
+    settle(tx, graph, now)
+}
+
+/// The database refuses what came of these tasks of a worker's flow: they fail with that. The flow goes on from what was
+/// written last, so whatever else of it ran may run again. If no task is to blame, the flow is set aside and the news for it
+/// forgotten.
+pub(crate) fn refused(
+    tx: &mut Tx<'_>,
+    (id, epoch, owner): (Uuid, i64, Uuid),
+    tasks: &[usize],
+    message: &str,
+    now: i64,
+) -> Result<()> {
+    let news = inbox(tx, &[id])?;
+    if tx.exec(sql::FLOW_DROP, (id, epoch, owner))? == 0 {
+        // It is another's.
+        return Ok(());
+    }
+    tx.exec(sql::INBOX_CLEAR, (id,))?;
+    let flow: Flow = tx.one(sql::FLOW, (id,))?;
+    let mut graph = load_one(tx, flow)?;
+    if tasks.is_empty() {
+        graph.give_up(message);
+    } else {
+        for (_, _, one) in news {
+            graph.tell(one.into(), Hands::Free, now, 0);
+        }
+    }
+    for number in tasks {
+        // What was written after all stays.
+        if !matches!(graph.nodes[*number].state, TaskState::MaybeRan | TaskState::Reverting) {
+            continue;
+        }
+        let trouble = Trouble::Failed(Failure::Terminal(message.to_owned()));
+        graph.tell(Event::Attempted(*number, Err(trouble)), Hands::Free, now, 0);
+    }
+    settle(tx, graph, now)
+}
+
+/// Sets a flow aside that no worker can begin; the news for it is forgotten.
+pub(crate) fn set_aside(tx: &mut Tx<'_>, id: Uuid, message: &str, now: i64) -> Result<()> {
+    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+    if flow.state != FlowState::Ready {
+        return Ok(());
+    }
+    tx.exec(sql::INBOX_CLEAR, (id,))?;
+    tx.exec(sql::FLOW_HEARD, (id, flow.epoch, Json(&[] as &[Uuid])))?;
+    let mut graph = load_one(tx, flow)?;
+    graph.give_up(message);
     settle(tx, graph, now)
 }
 
@@ -76,8 +177,8 @@ fn settle(tx: &mut Tx<'_>, mut graph: Graph, now: i64) -> Result<()> {
             tx.ring(TOPIC);
         }
         match boundary::write(tx, &[&boundary], now)?.pop() {
-            Some(Written::Done(arrived)) if !arrived.is_empty() => {
-                graph.head_unwritten();
+            Some(Written::Arrived(arrived)) => {
+                graph.unsettle(settled);
                 for arrival in arrived {
                     graph.tell(arrival.into(), Hands::Free, now, 0);
                 }
@@ -130,11 +231,18 @@ pub(crate) fn cancel_children(tx: &mut Tx<'_>, parent: Uuid, now: i64) -> Result
 
 /// Cancels a flow whose result nobody wants any more.
 pub(crate) fn cancel_child(tx: &mut Tx<'_>, child: Uuid, now: i64) -> Result<()> {
-    match crate::control::cancel_at(tx, child, now) {
-        Ok(()) | Err(Error::NoFlow { .. } | Error::Ended { .. } | Error::Reverting { .. }) => {
-            Ok(())
-        }
-        Err(error) => Err(error),
+    unless_too_late(crate::control::cancel_at(tx, child, now))
+}
+
+/// Suspends a flow with the one that waits for it, or lets it go on.
+pub(crate) fn suspend_child(tx: &mut Tx<'_>, child: Uuid, suspended: bool, now: i64) -> Result<()> {
+    unless_too_late(crate::control::suspend_at(tx, child, suspended, now))
+}
+
+fn unless_too_late(done: Result<()>) -> Result<()> {
+    match done {
+        Err(Error::NoFlow { .. } | Error::Ended { .. } | Error::Reverting { .. }) => Ok(()),
+        done => done,
     }
 }
 

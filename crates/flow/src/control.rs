@@ -35,24 +35,25 @@ pub(crate) fn cancel_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     change::tell(tx, id, vec![News::Cancel], now)
 }
 
-/// Lets nothing of a flow begin until it is resumed; running tasks end. It keeps its resources.
+/// Lets nothing of a flow begin until it is resumed, nor of the flows it waits for; running tasks end. It keeps its resources.
 ///
 /// # Errors
 /// [`Error::NoFlow`]; [`Error::Ended`]; [`Error::Reverting`]; storage errors.
 pub fn suspend(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
-    set_suspended(tx, id, true)
+    let now = tx.now()?;
+    suspend_at(tx, id, true, now)
 }
 
-/// Lets a suspended flow go on.
+/// Lets a suspended flow go on, with the flows it waits for.
 ///
 /// # Errors
 /// [`Error::NoFlow`]; [`Error::Ended`]; [`Error::Reverting`]; storage errors.
 pub fn resume(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
-    set_suspended(tx, id, false)
+    let now = tx.now()?;
+    suspend_at(tx, id, false, now)
 }
 
-fn set_suspended(tx: &mut Tx<'_>, id: Uuid, suspended: bool) -> Result<()> {
-    let now = tx.now()?;
+pub(crate) fn suspend_at(tx: &mut Tx<'_>, id: Uuid, suspended: bool, now: i64) -> Result<()> {
     let flow = unfinished(tx, id)?;
     if flow.reverting {
         return Err(Error::Reverting { id });
@@ -168,8 +169,8 @@ pub fn skip(tx: &mut Tx<'_>, task: Uuid) -> Result<()> {
 }
 
 /// Gives a flow up as it is, whoever has it: its worker can change nothing any more and drops what it runs when it next
-/// renews its lease, its resources are released, and its
-/// children that must not outlive it are cancelled.
+/// renews its lease, its resources are released, and its children that must not outlive it are cancelled. For a flow that
+/// waits for it, it has failed.
 ///
 /// # Errors
 /// [`Error::NoFlow`]; [`Error::Ended`] unless it is stuck or parked; storage errors.
@@ -187,6 +188,12 @@ pub fn abandon(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     let (whose, head) = flow.parts();
     boundary::announce_end(tx, id, &whose.label, FlowState::Abandoned, head.error.as_deref())?;
     change::cancel_children(tx, id, now)?;
+    // Who waited for one that was set aside has been told.
+    if let Some((parent, task, Fate::Joined)) = whose.parent.filter(|_| !set_aside) {
+        let error = head.error.or_else(|| Some("somebody gave it up".into()));
+        let head = Head { state: FlowState::Abandoned, error, ..head };
+        change::child_ended(tx, (parent, task), id, &head, None, now)?;
+    }
     let released = tx.all(sql::QUEUE_LEAVE, (id,))?;
     queue::grant(tx, released, now)
 }

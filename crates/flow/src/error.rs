@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{FlowState, TaskState};
+use crate::{FlowState, TaskState, policy::storable};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -84,4 +84,21 @@ pub enum Error {
         /// The task.
         id: Uuid,
     },
+}
+
+impl Error {
+    /// Whether what was asked is at fault: the same would be refused again.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_refusal(),
+            Self::Plan { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The error and what it comes from, to be kept with a flow.
+    pub(crate) fn with_causes(&self) -> String {
+        let whole = std::iter::successors(Some(self as &dyn std::error::Error), |one| one.source());
+        storable(&whole.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    }
 }

@@ -85,6 +85,12 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration {
         owner: "tutti-flow",
+        number: 3,
+        name: "leaf_waits",
+        sql: include_str!("../migrations/3_leaf_waits.sql"),
+    },
+    Migration {
+        owner: "tutti-flow",
         number: 4,
         name: "offers",
         sql: include_str!("../migrations/4_offers.sql"),

@@ -29,8 +29,8 @@ pub(crate) enum Trouble {
 impl Trouble {
     pub(crate) fn message(&self) -> String {
         match self {
-            Self::Failed(failure) => failure.message().to_owned(),
-            Self::Panicked(message) => format!("panicked: {message}"),
+            Self::Failed(failure) => storable(failure.message()),
+            Self::Panicked(message) => format!("panicked: {}", storable(message)),
             Self::NoHandler(name) => format!("no worker knows the task `{name}`"),
         }
     }
@@ -134,6 +134,11 @@ pub(crate) fn standing(counts: Counts) -> Standing {
         None if counts.startable => Standing::In(FlowState::Ready),
         None => Standing::In(FlowState::Waiting),
     }
+}
+
+/// A message as the database takes it: without NUL characters.
+pub(crate) fn storable(message: &str) -> String {
+    message.replace('\0', "\u{fffd}")
 }
 
 /// A duration in microseconds.

@@ -1,20 +1,21 @@
 //! One flow at a worker: its attempts are made, and what each came to is written before what follows begins.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tutti_store::Tx;
 use uuid::Uuid;
 
 use crate::{
-    FlowState,
+    Error, FlowState,
     boundary::{Boundary, Written},
     change,
     graph::{Event, Graph, Hands, Start},
     policy::Trouble,
     take::Taken,
-    worker::{Held, Life, Worker, random},
+    worker::{Held, Life, REFUSALS_MAX, Worker, random},
 };
 
 /// Wait before the database is asked again after it failed.
@@ -37,6 +38,8 @@ pub(crate) struct Runner {
     nudge: Arc<Notify>,
     /// News read, not yet written down as heard.
     heard: Vec<Uuid>,
+    /// Tasks with an attempt whose end is not written yet.
+    ended: BTreeSet<usize>,
 }
 
 /// Whether the flow is still here after what was written.
@@ -54,7 +57,16 @@ impl Runner {
         nudge: Arc<Notify>,
     ) -> Self {
         let attempts = FuturesUnordered::new();
-        Self { worker, owner, graph, attempts, cancelled, nudge, heard: Vec::new() }
+        Self {
+            worker,
+            owner,
+            graph,
+            attempts,
+            cancelled,
+            nudge,
+            heard: Vec::new(),
+            ended: BTreeSet::new(),
+        }
     }
 
     /// Runs until the flow ends, has to wait, or is another's.
@@ -100,6 +112,7 @@ impl Runner {
     }
 
     fn ended(&mut self, (number, outcome): Outcome) {
+        self.ended.insert(number);
         self.tell(Event::Attempted(number, outcome));
     }
 
@@ -139,6 +152,7 @@ impl Runner {
     async fn write(&mut self) -> Next {
         let mut settled = self.graph.settle();
         let mut unanswered = false;
+        let mut refusals = 0;
         loop {
             let boundary = Boundary::of(&self.graph, Some(self.owner), &settled, &self.heard);
             if boundary.is_empty() {
@@ -146,13 +160,13 @@ impl Runner {
             }
             let boundary = if unanswered { boundary.again() } else { boundary };
             match self.worker.record(self.graph.id, boundary).await {
-                Ok(Written::Done(arrived)) if arrived.is_empty() => {
+                Ok(Written::Done) => {
                     self.heard.clear();
+                    self.ended.clear();
                     return if settled.held { Next::Go(settled.starts) } else { Next::Gone };
                 }
-                Ok(Written::Done(arrived)) => {
-                    self.graph.head_unwritten();
-                    self.graph.starting(std::mem::take(&mut settled.starts));
+                Ok(Written::Arrived(arrived)) => {
+                    self.graph.unsettle(settled);
                     arrived.into_iter().for_each(|arrival| self.tell(arrival.into()));
                     settled = self.graph.settle();
                 }
@@ -172,9 +186,34 @@ impl Runner {
                 Err(error) => {
                     tracing::warn!(%error, flow = %self.graph.id, "recording results failed");
                     unanswered = true;
+                    refusals += u32::from(error.is_refusal());
+                    if refusals == REFUSALS_MAX {
+                        self.refused(&error).await;
+                        return Next::Gone;
+                    }
                     tokio::time::sleep(TROUBLE_PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// Gives the flow back: what the database refuses is written down as failures of the tasks it came of.
+    async fn refused(&mut self, error: &Error) {
+        // Nothing of it shall run any more when another worker may begin.
+        self.attempts.clear();
+        let flow = (self.graph.id, self.graph.epoch, self.owner);
+        let mut tasks: Vec<usize> = self.ended.iter().copied().collect();
+        let message = format!("what came of it cannot be stored: {}", error.with_causes());
+        loop {
+            let (blamed, message) = (tasks.clone(), message.clone());
+            let now = self.worker.clock().now();
+            let write = move |tx: &mut Tx<'_>| change::refused(tx, flow, &blamed, &message, now);
+            let Err(error) = self.worker.store().write(write).await else { return };
+            tracing::error!(%error, flow = %flow.0, "recording that results are refused failed");
+            if error.is_refusal() {
+                tasks.clear();
+            }
+            tokio::time::sleep(TROUBLE_PAUSE).await;
         }
     }
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::{
     Error, Failure, Result, TaskState,
     change::{self, News},
+    policy::storable,
     sql,
 };
 
@@ -69,26 +70,32 @@ pub fn complete(
         | TaskState::Reverted => return Ok(()),
         _ => return Err(Error::NotWaiting { id: task }),
     }
+    let joins = match &result {
+        Err(Failure::Retryable(_)) => None,
+        _ => tx.maybe(sql::WAIT_OVER, (wait, flow, number))?.flatten(),
+    };
     let number = usize::try_from(number).unwrap_or_default();
     let news = match result {
         Ok(output) => News::Arrived(number, output.to_string()),
-        Err(Failure::Retryable(message)) => News::Troubled(number, Some(message)),
-        Err(Failure::Terminal(message)) => News::Missed(number, message),
+        Err(Failure::Retryable(message)) => News::Troubled(number, Some(storable(&message))),
+        Err(Failure::Terminal(message)) => News::Missed(number, storable(&message)),
     };
-    change::tell(tx, flow, vec![news], now)
+    change::tell_waiting(tx, flow, vec![(news, joins)], now)
 }
 
 /// Tells those who wait for a key, in order.
 fn tell(
     tx: &mut Tx<'_>,
-    mut waiting: Vec<(Uuid, i64)>,
+    mut waiting: Vec<(Uuid, i64, Option<i64>)>,
     now: i64,
     news: impl Fn(usize) -> News,
 ) -> Result<()> {
     waiting.sort_unstable();
     for tasks in waiting.chunk_by(|one, other| one.0 == other.0) {
-        let numbers = tasks.iter().filter_map(|(_, number)| usize::try_from(*number).ok());
-        change::tell(tx, tasks[0].0, numbers.map(&news).collect(), now)?;
+        let told = tasks
+            .iter()
+            .filter_map(|(_, number, joins)| Some((news(usize::try_from(*number).ok()?), *joins)));
+        change::tell_waiting(tx, tasks[0].0, told.collect(), now)?;
     }
     Ok(())
 }

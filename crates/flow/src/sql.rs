@@ -53,6 +53,7 @@ row! {
 impl Flow {
     /// What a graph is made of, beside its tasks.
     pub(crate) fn parts(self) -> (Whose, Head) {
+        let head = self.head();
         let parent = self.parent.zip(self.parent_task).zip(self.fate);
         let whose = Whose {
             id: self.id,
@@ -61,19 +62,23 @@ impl Flow {
             revertible: self.revertible,
             parent: parent.map(|((flow, task), fate)| (flow, task, fate)),
         };
-        let head = Head {
+        (whose, head)
+    }
+
+    /// The part of it that changes.
+    pub(crate) fn head(&self) -> Head {
+        Head {
             state: self.state,
             ending: self.ending,
             reverting: self.reverting,
             suspended: self.suspended,
             losses: self.losses,
             superseded_by: self.superseded_by,
-            error: self.error,
+            error: self.error.clone(),
             wake_at: self.wake_at,
             started: self.started,
             finished: self.finished,
-        };
-        (whose, head)
+        }
     }
 }
 
@@ -136,6 +141,10 @@ sql! {
 
     pub(crate) FLOW_READY = "UPDATE flow SET state = 'ready', wake_at = NULL WHERE id = $1 AND worker IS NULL
         AND state IN ('waiting', 'suspended')";
+
+    /// Takes a flow from its worker, which has read the news.
+    pub(crate) FLOW_DROP = "UPDATE flow SET state = 'ready', worker = NULL, epoch = epoch + 1, nudged = FALSE
+        WHERE id = $1 AND epoch = $2 AND worker = $3";
 
     pub(crate) FLOW_NUDGE = "UPDATE flow SET nudged = TRUE WHERE id = $1";
 
@@ -219,17 +228,32 @@ sql! {
     pub(crate) SIGNAL_TROUBLE = "INSERT INTO flow_signal (key, trouble) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE
         SET trouble = excluded.trouble";
 
-    pub(crate) SIGNAL_OF = "SELECT value, trouble FROM flow_signal WHERE key = $1";
+    pub(crate) SIGNALS_OF = "SELECT key, value, trouble FROM flow_signal {rows} WHERE key = $1";
 
     pub(crate) SIGNAL_GONE = "DELETE FROM flow_signal WHERE key = $1";
 
-    pub(crate) TASKS_WAITING = "SELECT flow, number FROM flow_wait WHERE key = $1 ORDER BY flow, number";
+    pub(crate) TASKS_WAITING = "SELECT flow, number, joins FROM flow_wait WHERE key = $1";
 
     /// Those a signal is for wait no more.
-    pub(crate) WAITS_OVER = "DELETE FROM flow_wait WHERE key = $1 AND at_least <= $2 RETURNING flow, number";
+    pub(crate) WAITS_OVER = "DELETE FROM flow_wait WHERE key = $1 AND at_least <= $2 RETURNING flow, number, joins";
 
-    pub(crate) WAIT_BEGIN = "INSERT INTO flow_wait (key, flow, number, at_least) SELECT $1, $2, $3, $4 {rows} WHERE TRUE
-        ON CONFLICT (key, flow, number) DO NOTHING";
+    pub(crate) WAIT_OVER = "DELETE FROM flow_wait WHERE key = $1 AND flow = $2 AND number = $3 RETURNING joins";
+
+    /// Whether anything is waited for whose end meets others there. Who ended without a signal may still be among the waits.
+    pub(crate) JOIN_WAITS = "SELECT EXISTS (SELECT 1 FROM flow_wait JOIN flow_task
+        ON flow_task.flow = flow_wait.flow AND flow_task.number = flow_wait.number
+        WHERE flow_wait.flow = $1 AND flow_wait.joins = $2 AND flow_task.state IN ('waiting', 'retrying'))";
+
+    pub(crate) WAIT_BEGIN = "INSERT INTO flow_wait (key, flow, number, at_least, joins)
+        SELECT $1, $2, $3, $4, $5 {rows} WHERE TRUE ON CONFLICT (key, flow, number) DO NOTHING";
+
+    /// What a waiting task waited for has come, and nothing follows.
+    pub(crate) TASK_ARRIVED = "UPDATE flow_task SET state = 'succeeded', output = $3, error = NULL, next_at = NULL,
+        finished = $4 WHERE flow = $1 AND number = $2 AND state IN ('waiting', 'retrying')";
+
+    /// What a waiting task waits for is in trouble, or no more.
+    pub(crate) TASK_TROUBLED = "UPDATE flow_task SET state = $3, error = $4
+        WHERE flow = $1 AND number = $2 AND state IN ('waiting', 'retrying')";
 
     pub(crate) WAITS_END = "DELETE FROM flow_wait {rows} WHERE flow = $1";
 

@@ -118,11 +118,27 @@ pub(crate) fn work(
         tx.exec(sql::WAKE_DUE, (now,))?;
     }
     let nudged = tx.all(sql::FLOWS_NUDGED, (worker,))?;
-    let ids: Vec<Uuid> = tx.all(sql::READY, (room,))?;
+    let ids = ready(tx, room)?;
+    Ok(Work { nudged, ..these(tx, worker, ids, known, now)? })
+}
+
+/// The flows a worker would take next.
+pub(crate) fn ready(tx: &mut Tx<'_>, room: usize) -> Result<Vec<Uuid>> {
+    Ok(tx.all(sql::READY, (room,))?)
+}
+
+/// Takes those of these flows that are ready, and begins their first tasks.
+pub(crate) fn these(
+    tx: &mut Tx<'_>,
+    worker: Uuid,
+    ids: Vec<Uuid>,
+    known: &Known,
+    now: i64,
+) -> Result<Work> {
     let flows: Vec<Flow> = tx.all_many(sql::TAKE, ids.into_iter().map(|id| (id, worker, now)))?;
     let looked_at = flows.len();
     let taken = begin(tx, worker, flows, known, now)?;
-    Ok(Work { taken, nudged, looked_at })
+    Ok(Work { taken, nudged: Vec::new(), looked_at })
 }
 
 fn begin(
@@ -180,15 +196,14 @@ fn settle(
             beginning.into_iter().zip(settled).zip(written)
         {
             match written {
-                Written::Done(arrived) if !arrived.is_empty() => {
-                    graph.head_unwritten();
-                    graph.starting(settled.starts);
+                Written::Arrived(arrived) => {
+                    graph.unsettle(settled);
                     for arrival in arrived {
                         graph.tell(arrival.into(), Hands::Worker, now, 0);
                     }
                     again.push((graph, heard));
                 }
-                Written::Done(_) if settled.held => {
+                Written::Done if settled.held => {
                     taken.push(Taken { graph, starts: settled.starts });
                 }
                 _ => {}

@@ -11,12 +11,13 @@ use std::{
 
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tutti_store::{Backend, Batcher, Store};
+use tutti_store::{Backend, Batcher, Store, Tx};
 use uuid::Uuid;
 
 use crate::{
     Clock, Error, Point, Result, TOPIC,
     boundary::{self, Boundary, Written},
+    change,
     graph::{Known, Skills},
     policy::micros,
     probe::Probe,
@@ -35,6 +36,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Wait before the database is asked again after it failed.
 const TROUBLE_PAUSE: Duration = Duration::from_millis(250);
+
+/// Refusals by the database after which what is to be written is at fault: on PostgreSQL, other transactions can make a
+/// constraint look broken.
+pub(crate) const REFUSALS_MAX: u32 = 3;
 
 #[derive(Clone)]
 pub(crate) struct Settings {
@@ -339,12 +344,47 @@ impl Worker {
         let (id, known, now) = (life.id, self.0.known.clone(), self.clock().now());
         self.reach(Point::BeforeTake, None).await?;
         self.0.unsure.store(true, Ordering::Relaxed);
-        let work = self.0.store.write(move |tx| take::work(tx, id, room, &known, due, now)).await?;
+        let taking = move |tx: &mut Tx<'_>| take::work(tx, id, room, &known, due, now);
+        let work = match self.0.store.write(taking).await {
+            Err(error) if error.is_refusal() => self.take_singly(id, room).await?,
+            work => work?,
+        };
         self.reach(Point::AfterTake, None).await?;
         self.0.unsure.store(false, Ordering::Relaxed);
         let looked_at = work.looked_at;
         self.accept(work, life);
         Ok(looked_at)
+    }
+
+    /// Takes flows each by itself, after the database refused to begin them together: one that it refuses again and again
+    /// is set aside, so that it does not keep the others.
+    async fn take_singly(&self, worker: Uuid, room: usize) -> Result<Work> {
+        let store = &self.0.store;
+        let mut all = Work::default();
+        for id in store.read(move |tx| take::ready(tx, room)).await? {
+            let mut refusals = 0;
+            let one = loop {
+                let (known, now) = (self.0.known.clone(), self.clock().now());
+                let take = move |tx: &mut Tx<'_>| take::these(tx, worker, vec![id], &known, now);
+                match store.write(take).await {
+                    Err(error) if error.is_refusal() => {
+                        tracing::warn!(%error, flow = %id, "beginning a flow was refused");
+                        refusals += 1;
+                        if refusals == REFUSALS_MAX {
+                            let message = format!("it cannot be begun: {}", error.with_causes());
+                            let aside =
+                                move |tx: &mut Tx<'_>| change::set_aside(tx, id, &message, now);
+                            store.write(aside).await?;
+                            break Work { looked_at: 1, ..Work::default() };
+                        }
+                    }
+                    one => break one?,
+                }
+            };
+            all.taken.extend(one.taken);
+            all.looked_at += one.looked_at;
+        }
+        Ok(all)
     }
 
     /// Gives back what a take may have given to this worker without its knowing.

@@ -214,6 +214,18 @@ impl Error {
         matches!(self, Self::Constraint { kind: Constraint::Unique, .. })
     }
 
+    /// Whether what was asked is at fault, not the database: the same would be refused again.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Value { .. } | Self::Constraint { .. } => true,
+            Self::Statement { source, .. } => {
+                crate::postgres::is_refusal(source) || crate::sqlite::is_refusal(source)
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn at_column(self, position: usize) -> Self {
         match self {
             Self::Column { expected, found, .. } => {

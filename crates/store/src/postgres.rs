@@ -448,6 +448,13 @@ fn check_count(sql: &str, statement: &Statement, given: usize) -> Result<()> {
     })
 }
 
+/// Whether a value does not fit its type, or a limit of the engine.
+pub(crate) fn is_refusal(cause: &Cause) -> bool {
+    let code = cause.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
+    // SQLSTATE: data exceptions, and program limits exceeded.
+    code.is_some_and(|code| code.code().starts_with("22") || code.code().starts_with("54"))
+}
+
 fn classify(sql: &str, error: tokio_postgres::Error) -> Error {
     let code = error.code().cloned();
     let source: Cause = Arc::new(error);

@@ -218,6 +218,13 @@ pub(crate) fn column(row: &rusqlite::Row<'_>, index: usize) -> Option<Value> {
     })
 }
 
+/// Whether a value does not fit its type, or a limit of the engine.
+pub(crate) fn is_refusal(cause: &Cause) -> bool {
+    let error =
+        cause.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    matches!(error, Some(ErrorCode::TooBig | ErrorCode::TypeMismatch))
+}
+
 fn is_full(error: &rusqlite::Error) -> bool {
     // The shared-memory index beside the file needs space, too, and reports it in its own words.
     error.sqlite_error().is_some_and(|engine| {

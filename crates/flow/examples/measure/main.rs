@@ -8,6 +8,7 @@
 //! history     time a task with up to --finished 1000000 finished flows in the database
 //! queue       --one 10000 flows on one resource, --distinct 100000 on as many
 //! latency     from the call that submits a flow to the start of its task, otherwise idle (--flows 500)
+//! signals     time a signal while one flow waits for --waits 2000
 //! resume      --flows 1000 interrupted by SIGKILL, until each runs again (--lease-ms 2000)
 //! ```
 //!
@@ -20,6 +21,7 @@ mod latency;
 mod meter;
 mod queue;
 mod resume;
+mod signals;
 mod throughput;
 mod workload;
 
@@ -52,6 +54,7 @@ async fn measure(arguments: &Arguments) -> Result<Value> {
         "growth" => growth::measure(arguments).await,
         "history" => growth::measure_history(arguments).await,
         "queue" => queue::measure(arguments).await,
+        "signals" => signals::measure(arguments).await,
         "latency" => latency::measure(arguments).await,
         "resume" => resume::measure(arguments).await,
         resume::VICTIM => resume::be_killed(arguments).await,

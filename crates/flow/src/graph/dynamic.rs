@@ -102,6 +102,7 @@ impl Graph {
             offered: false,
         };
         self.nodes.push(Node::new(row, Some(spec)));
+        self.note_guard(number);
         self.open += 1;
         self.touched.insert(number);
         self.use_item(list, number);

@@ -8,6 +8,9 @@ use crate::{
     policy::{self, Next, Trouble},
 };
 
+/// Where tasks meet that no task needs.
+const FLOW_END: i64 = -1;
+
 impl Graph {
     /// Begins what became ready.
     pub(super) fn advance(&mut self) {
@@ -271,16 +274,31 @@ impl Graph {
 
     pub(super) fn troubled(&mut self, number: usize, message: Option<String>) {
         if self.is_waiting(number) {
-            let state = if message.is_some() { TaskState::Retrying } else { TaskState::Waiting };
+            let state = Self::waiting_state(message.as_deref());
             let node = self.change(number);
             node.state = state;
             node.error = message;
         }
     }
 
-    fn is_waiting(&self, number: usize) -> bool {
+    pub(crate) fn is_waiting(&self, number: usize) -> bool {
         let node = self.nodes.get(number);
         node.is_some_and(|node| matches!(node.state, TaskState::Waiting | TaskState::Retrying))
+    }
+
+    /// The state of a task that waits for something with this trouble.
+    pub(crate) fn waiting_state(trouble: Option<&str>) -> TaskState {
+        if trouble.is_some() { TaskState::Retrying } else { TaskState::Waiting }
+    }
+
+    /// Where the end of a task meets that of others: the only task that needs it, or the end of the flow. As long as others
+    /// wait there too, nothing follows from it.
+    pub(crate) fn joins(&self, number: usize) -> Option<i64> {
+        match self.nodes[number].successors[..] {
+            [] => Some(FLOW_END),
+            [next] => i64::try_from(next).ok(),
+            _ => None,
+        }
     }
 
     /// Whatever was to happen by now, happens.

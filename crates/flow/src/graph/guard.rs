@@ -172,20 +172,34 @@ impl Graph {
         guard
     }
 
-    /// The tasks a controller guards, also those of controllers within.
+    /// The tasks a controller guards, also those of controllers within, in order.
     pub(super) fn guarded(&self, guard: usize) -> Vec<usize> {
-        (guard + 1..self.nodes.len()).filter(|number| self.is_guarded(*number, guard)).collect()
+        let mut guarded = Vec::new();
+        let mut open = vec![guard];
+        while let Some(one) = open.pop() {
+            for &number in self.guarded.get(&one).into_iter().flatten() {
+                guarded.push(number);
+                open.push(number);
+            }
+        }
+        guarded.sort_unstable();
+        guarded
     }
 
-    fn is_guarded(&self, number: usize, guard: usize) -> bool {
-        let mut outer = self.guard_of(number);
-        while let Some(one) = outer {
-            if one == guard {
-                return true;
-            }
-            outer = self.guard_of(one);
+    pub(super) fn is_guarded(&self, number: usize, guard: usize) -> bool {
+        self.guards_of(number).any(|one| one == guard)
+    }
+
+    /// The controllers of a task, from the innermost outwards.
+    pub(super) fn guards_of(&self, number: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(self.guard_of(number), |guard| self.guard_of(*guard))
+    }
+
+    /// Notes which controller guards a task that is new here.
+    pub(super) fn note_guard(&mut self, number: usize) {
+        if let Some(guard) = self.guard_of(number) {
+            self.guarded.entry(guard).or_default().push(number);
         }
-        false
     }
 
     /// The controller of a task; an item's is that of its list.
@@ -199,13 +213,6 @@ impl Graph {
 
     /// Whether a controller of a task is undoing what it guards.
     pub(super) fn is_unwinding(&self, number: usize) -> bool {
-        let mut outer = self.guard_of(number);
-        while let Some(guard) = outer {
-            if self.nodes[guard].state == TaskState::Reverting {
-                return true;
-            }
-            outer = self.guard_of(guard);
-        }
-        false
+        self.guards_of(number).any(|guard| self.nodes[guard].state == TaskState::Reverting)
     }
 }

@@ -66,6 +66,7 @@ impl Graph {
             touched: BTreeSet::new(),
             starts: Vec::new(),
             effects: Vec::new(),
+            guarded: BTreeMap::new(),
             unwinding: BTreeMap::new(),
             children: BTreeSet::new(),
             children_told: BTreeSet::new(),
@@ -95,6 +96,7 @@ impl Graph {
     fn derive(&mut self) {
         for number in 0..self.nodes.len() {
             self.count_blockers(number);
+            self.note_guard(number);
             let node = &mut self.nodes[number];
             if node.offered {
                 self.offered.insert(number);

@@ -61,6 +61,18 @@ pub(crate) struct Head {
     pub(crate) finished: Option<i64>,
 }
 
+impl Head {
+    /// Whether nothing of it runs, is undone or is due: what comes to one of its tasks changes no other, unless a task that
+    /// needs it can begin, or the flow can end.
+    pub(crate) fn is_at_rest(&self, now: i64) -> bool {
+        matches!(self.state, FlowState::Waiting | FlowState::Suspended)
+            && !self.reverting
+            && self.ending.is_none()
+            && self.losses == 0
+            && self.wake_at.is_none_or(|at| at > now)
+    }
+}
+
 /// An attempt to be made.
 #[derive(Clone, Debug)]
 pub(crate) struct Start {
@@ -116,6 +128,8 @@ pub(crate) enum Effect {
     Offer(Offer),
     /// Take an offer back unless it is claimed; whoever has claimed it shall go on, or stop.
     Withdraw { number: usize, stop: bool },
+    /// Suspend the flow a task waits for, or let it go on.
+    Suspend { number: usize, suspended: bool },
     /// Tell the world that a task failed for good, or could not be undone.
     Failed { number: usize, state: TaskState, error: Option<String> },
 }
@@ -149,6 +163,8 @@ pub(crate) struct Graph {
     touched: BTreeSet<usize>,
     starts: Vec<Start>,
     effects: Vec<Effect>,
+    /// The tasks each controller guards itself, not by one within.
+    guarded: BTreeMap<usize, Vec<usize>>,
     /// What is being undone: by the controller that guards it, or all of it.
     unwinding: BTreeMap<Option<usize>, Unwinding>,
     /// Tasks that wait for a flow of theirs to end.
@@ -172,12 +188,7 @@ impl Graph {
             Event::Missed(number, message) => self.missed(number, &message),
             Event::Troubled(number, message) => self.troubled(number, message),
             Event::Cancel => self.cancel(),
-            Event::Suspend(suspended) => {
-                self.head.suspended = suspended;
-                if !suspended {
-                    self.look_again();
-                }
-            }
+            Event::Suspend(suspended) => self.suspend(suspended),
             Event::Due => self.due(),
         }
         self.advance();
@@ -215,6 +226,16 @@ impl Graph {
     fn cancel(&mut self) {
         if !self.head.reverting && !self.head.state.is_ended() {
             self.head.ending.get_or_insert(FlowState::Cancelled);
+        }
+    }
+
+    /// Suspends it with the flows it waits for, or lets them go on.
+    fn suspend(&mut self, suspended: bool) {
+        self.head.suspended = suspended;
+        let children = self.children.iter();
+        self.effects.extend(children.map(|number| Effect::Suspend { number: *number, suspended }));
+        if !suspended {
+            self.look_again();
         }
     }
 

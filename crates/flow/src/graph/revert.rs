@@ -64,17 +64,13 @@ impl Graph {
     }
 
     fn can_unwind(&self, what: Option<usize>) -> bool {
-        let Some(guard) = what else { return self.running() == 0 };
+        let under_way = self.active.iter().chain(&self.offered);
+        let mut running = under_way.filter(|number| self.is_running(**number));
+        let Some(guard) = what else { return running.next().is_none() };
         let halted = self.head.reverting || self.head.ending.is_some();
         let outer = self.is_unwinding(guard);
-        let busy = |number: &usize| self.is_running(*number) || self.children.contains(number);
-        !halted && !outer && !self.guarded(guard).iter().any(busy)
-    }
-
-    /// Forward attempts under way.
-    pub(super) fn running(&self) -> usize {
-        let under_way = self.active.iter().chain(&self.offered);
-        under_way.filter(|number| self.is_running(**number)).count()
+        let mut busy = running.chain(&self.children);
+        !halted && !outer && !busy.any(|number| self.is_guarded(*number, guard))
     }
 
     fn unwind(&mut self, what: Option<usize>) {
@@ -232,10 +228,10 @@ impl Graph {
 
     /// The undoing a task belongs to.
     fn unwinding_of(&self, number: usize) -> Option<usize> {
-        let belongs = |what: &&Option<usize>| match self.unwinding.get(*what) {
+        let belongs = |what: &Option<usize>| match self.unwinding.get(what) {
             Some(Unwinding::Undoing { blocked, .. }) => blocked.contains_key(&number),
             _ => false,
         };
-        self.unwinding.keys().find(belongs).copied().flatten()
+        self.guards_of(number).find(|guard| belongs(&Some(*guard)))
     }
 }

@@ -51,23 +51,12 @@ impl Graph {
         }
     }
 
-    /// The flow's row was not written after all.
-    pub(crate) fn head_unwritten(&mut self) {
-        self.written = None;
-        self.withdrawn.clear();
-    }
-
     /// Nothing of a settled change was written.
     pub(crate) fn unsettle(&mut self, settled: Settled) {
         self.written = None;
         self.touched.extend(settled.touched);
         self.effects.extend(settled.effects);
         self.starts.extend(settled.starts);
-    }
-
-    /// These attempts are to be made once the next change is written.
-    pub(crate) fn starting(&mut self, starts: Vec<Start>) {
-        self.starts.extend(starts);
     }
 
     fn stand(&mut self) -> FlowState {
@@ -107,6 +96,9 @@ impl Graph {
 
     /// Tells the flows to end whose results nobody wants any more.
     fn end_children(&mut self) {
+        if self.head.ending.is_none() && self.unwinding.is_empty() {
+            return;
+        }
         let unwanted = |number: &usize| {
             (self.head.ending.is_some() || self.is_unwinding(*number))
                 && !self.children_told.contains(number)

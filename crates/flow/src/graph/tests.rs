@@ -70,6 +70,8 @@ struct World {
     offers: BTreeMap<usize, (Offer, bool)>,
     /// Not heard yet.
     news: VecDeque<Event>,
+    /// Tasks that wait for signals, or did, and where their ends meet those of others.
+    waits: BTreeMap<usize, Option<i64>>,
     epoch: i64,
     now: i64,
 }
@@ -83,6 +85,7 @@ impl World {
             children: BTreeSet::new(),
             offers: BTreeMap::new(),
             news: VecDeque::new(),
+            waits: BTreeMap::new(),
             epoch: 0,
             now: 1,
         };
@@ -243,7 +246,15 @@ impl World {
                         self.offers.remove(number);
                     }
                 }
-                Effect::Look { .. } | Effect::Failed { .. } => {}
+                Effect::Look { number, .. } => {
+                    if graph.is_waiting(*number) {
+                        self.waits.insert(*number, graph.joins(*number));
+                    }
+                }
+                Effect::Suspend { number, .. } => {
+                    assert!(self.children.contains(number), "{number} has no child to suspend");
+                }
+                Effect::Failed { .. } => {}
             }
         }
         for number in touched {
@@ -281,6 +292,45 @@ impl World {
             (row.state, row.before_revert) = (TaskState::Reverted, None);
         } else {
             (row.state, row.output) = (TaskState::Succeeded, Some(output));
+        }
+    }
+
+    fn waits_for(&self, task: usize) -> bool {
+        let row = &self.rows[task];
+        matches!(row.state, TaskState::Waiting | TaskState::Retrying) && row.wait_key.is_some()
+    }
+
+    /// What is written of news if nothing follows from it, as if the flow need not be known.
+    fn note(&mut self, event: &Event) -> Option<(usize, Row)> {
+        let joins = match event {
+            Event::Arrived(number, _) => self.waits.remove(number).flatten(),
+            _ => None,
+        };
+        if !self.head.is_at_rest(self.now) {
+            return None;
+        }
+        match event {
+            Event::Troubled(number, message) => {
+                let state = Graph::waiting_state(message.as_deref());
+                let row = self.rows[*number].clone();
+                Some((*number, Row { state, error: message.clone(), ..row }))
+            }
+            Event::Arrived(number, output) => {
+                let others = self.waits.iter().filter(|(task, _)| self.waits_for(**task));
+                if !others.map(|(_, joins)| *joins).any(|other| joins.is_some() && other == joins) {
+                    return None;
+                }
+                let row = Row {
+                    state: TaskState::Succeeded,
+                    output: Some(output.clone()),
+                    error: None,
+                    next_at: None,
+                    finished: Some(self.now),
+                    ..self.rows[*number].clone()
+                };
+                Some((*number, row))
+            }
+            _ => None,
         }
     }
 
@@ -488,30 +538,43 @@ fn child_ends(world: &mut World) -> Event {
 
 /// News for a flow nobody has.
 fn arrive(world: &mut World, choice: u32) {
-    let waiting =
-        world.rows.iter().position(|row| row.state == TaskState::Waiting && row.wait_key.is_some());
+    let waiting: Vec<usize> = (0..world.rows.len()).filter(|task| world.waits_for(*task)).collect();
+    let waiting = waiting.get(choice as usize / 8 % waiting.len().max(1)).copied();
     let event = match waiting {
         _ if !world.news.is_empty() => world.news.pop_front().unwrap(),
-        _ if world.head.state == FlowState::Suspended && !choice.is_multiple_of(2) => {
+        _ if world.head.state == FlowState::Suspended && !choice.is_multiple_of(4) => {
             Event::Suspend(false)
         }
         _ if !world.offers.is_empty() => match world.offer_moves(choice) {
             Some(event) => event,
             None => return,
         },
-        _ if world.head.state == FlowState::Suspended => Event::Suspend(false),
         _ if !world.children.is_empty() => child_ends(world),
+        Some(number) if choice % 8 < 2 => {
+            Event::Troubled(number, choice.is_multiple_of(8).then(|| "trouble".into()))
+        }
         // Some come in time, others do not.
         Some(number) if number % 3 > 0 || world.rows[number].next_at.is_none() => {
             Event::Arrived(number, json!({"value": 1}).to_string())
         }
         _ => return,
     };
+    let alone = world.note(&event);
     let mut graph = world.load();
     graph.tell(event, Hands::Free, world.now, 0);
     let settled = graph.settle();
     assert!(settled.starts.is_empty() && !settled.held);
-    world.write(&graph, &settled.touched, &settled.effects);
+    let Some((number, noted)) = alone else {
+        return world.write(&graph, &settled.touched, &settled.effects);
+    };
+    assert!(settled.touched.iter().all(|touched| *touched == number), "{:?}", settled.touched);
+    assert!(settled.effects.is_empty(), "{:?}", settled.effects);
+    let told = row(number, &graph.nodes[number], noted.spec.clone());
+    assert_eq!(format!("{noted:?}"), format!("{:?}", Row { needs: noted.needs.clone(), ..told }));
+    let (before, after) = (world.head.wake_at, graph.head.wake_at);
+    assert!(after.is_none() || before <= after, "{before:?} {after:?}");
+    assert_eq!(world.head, Head { wake_at: before, ..graph.head });
+    world.rows[number] = noted;
 }
 
 fn run(shapes: &[Shape], choices: &[u32]) {

@@ -186,8 +186,46 @@ pub fn task_id(flow: Uuid, position: usize) -> Uuid {
     Uuid::from_u128(flow.as_u128().wrapping_add(1 + position as u128))
 }
 
-/// The id of the flow a task submits.
+/// The id of the flow a task submits: as old as the task, and far from the ids around it, however deep flows are nested.
 #[must_use]
 pub fn child_id(task: Uuid) -> Uuid {
-    Uuid::from_u128(task.as_u128() ^ (1 << 61))
+    let (time, random) = task.as_u64_pair();
+    // SplitMix64.
+    let mut mixed = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^= mixed >> 31;
+    // The first two bits are the variant (RFC 9562).
+    Uuid::from_u64_pair(time, (mixed >> 2) | (1 << 63))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Adds the ids of a flow, of its tasks and of what they submit.
+    fn add(flow: Uuid, depth: u32, ids: &mut BTreeSet<Uuid>) {
+        assert!(ids.insert(flow), "{flow} is there twice");
+        for position in 0..20 {
+            let task = task_id(flow, position);
+            assert!(ids.insert(task), "task {task} is there twice");
+            if depth > 0 {
+                add(child_id(task), depth - 1, ids);
+            }
+        }
+    }
+
+    #[test]
+    fn ids_of_nested_flows_differ() {
+        for _ in 0..10 {
+            let mut ids = BTreeSet::new();
+            let flow = Uuid::now_v7();
+            add(flow, 3, &mut ids);
+            let alike =
+                |id: &Uuid| id.get_variant() == flow.get_variant() && id.get_version_num() == 7;
+            assert!(ids.iter().all(alike));
+        }
+    }
 }

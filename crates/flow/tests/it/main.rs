@@ -13,5 +13,6 @@ mod random;
 mod recovery;
 mod signals;
 mod tx_tasks;
+mod upgrade;
 mod workers;
 mod world;

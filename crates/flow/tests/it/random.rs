@@ -7,7 +7,9 @@ mod watch;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tutti_flow::{Clock, Engine, FlowFilter, FlowState, cancel, query, resume, signal, suspend};
+use tutti_flow::{
+    Clock, Engine, FlowFilter, FlowState, cancel, query, resume, signal, suspend, trouble,
+};
 use tutti_store::Store;
 use uuid::Uuid;
 
@@ -16,7 +18,7 @@ use crate::{
     world::{PATIENCE, Place, state, submit, tasks},
 };
 
-use shape::{Fate, Shape, shape};
+use shape::{Fate, LATE, Shape, shape};
 use watch::{Watch, Watched};
 
 /// Workers at a time.
@@ -30,6 +32,8 @@ enum Event {
     Cancel(usize),
     Suspend(usize),
     Resume(usize),
+    Signal(usize),
+    Trouble(usize, bool),
     Pause,
 }
 
@@ -39,6 +43,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => any::<usize>().prop_map(Event::Cancel),
         2 => any::<usize>().prop_map(Event::Suspend),
         2 => any::<usize>().prop_map(Event::Resume),
+        1 => any::<usize>().prop_map(Event::Signal),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(at, is)| Event::Trouble(at, is)),
         4 => Just(Event::Pause),
     ]
 }
@@ -61,6 +67,10 @@ impl Case {
         let builder = Engine::builder(self.store.clone()).clock(self.clock.clone()).flows_max(5);
         let builder = builder.task(Watched { watch: self.watch.clone(), worker: number });
         (number, builder.start().await.unwrap())
+    }
+
+    async fn signal(&self, key: &'static str) {
+        self.store.write(move |tx| signal(tx, key, 1, 1)).await.unwrap();
     }
 
     async fn happen(&mut self, event: Event) {
@@ -87,6 +97,11 @@ impl Case {
             Event::Resume(at) => {
                 let id = self.flows[at % self.flows.len()];
                 drop(self.store.write(move |tx| resume(tx, id)).await);
+            }
+            Event::Signal(at) => self.signal(LATE[at % LATE.len()]).await,
+            Event::Trouble(at, is) => {
+                let (key, message) = (LATE[at % LATE.len()], is.then_some("not yet"));
+                self.store.write(move |tx| trouble(tx, key, message, 1)).await.unwrap();
             }
             Event::Kill(_) | Event::Pause => tokio::time::sleep(Duration::from_millis(3)).await,
         }
@@ -166,7 +181,9 @@ async fn check(place: &Place, shapes: &[Shape], events: &[Event]) {
         case.happen(*event).await;
     }
     // What had not come yet.
-    case.store.write(|tx| signal(tx, "late", 1, 1)).await.unwrap();
+    for key in LATE {
+        case.signal(key).await;
+    }
     case.calm().await;
     case.check(shapes).await;
 }

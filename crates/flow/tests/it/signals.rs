@@ -1,14 +1,17 @@
 //! Tasks that wait for news from outside.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tutti_flow::{
-    Failure, FlowState, NewTask, Retry, TaskState, Wait, Work, cancel, complete, prune_signals,
-    retry, signal, signal_gone, task_id, trouble,
+    Clock, Failure, FlowState, NewFlow, NewTask, Retry, TaskState, Timeouts, Wait, Work, cancel,
+    complete, prune_signals, retry, signal, signal_gone, sync_state, task_id, trouble,
 };
-use tutti_store::Store;
+use tutti_store::{Store, Tx};
+use uuid::Uuid;
 
 use crate::world::{
-    Log, Place, ended, engine, flow, named, now, reaches, state, step, submit, tasks,
+    Log, Place, ended, engine, flow, named, now, reaches, row, state, step, submit, tasks,
 };
 
 fn wait(key: &str, at_least: i64, needs: &[usize]) -> NewTask {
@@ -181,6 +184,101 @@ async fn last_signals_are_kept_for_those_who_may_wait() {
         store.write(move |tx| retry(tx, id)).await.unwrap();
         send(&store, "unit/3", 8).await;
         assert_eq!(state(&store, id).await, FlowState::Succeeded);
+        store.close().await;
+    }
+}
+
+/// How many tasks of a flow are in this state.
+async fn count(store: &Store, id: Uuid, state: TaskState) -> usize {
+    tasks(store, id).await.iter().filter(|task| task.state == state).count()
+}
+
+#[tokio::test]
+async fn signals_come_one_by_one() {
+    const WAITS: usize = 6;
+    for place in Place::all() {
+        for meet in [false, true] {
+            let mut store = place.open().await;
+            let keys: Vec<String> = (0..WAITS).map(|at| format!("{meet}/{at}")).collect();
+            let mut plan: Vec<NewTask> = keys.iter().map(|key| wait(key, 1, &[])).collect();
+            if meet {
+                let waits: Vec<usize> = (0..WAITS).collect();
+                plan.push(NewTask { work: Work::Gate, ..step(named("gate"), &waits) });
+            }
+            let tasks_max = plan.len();
+            let new = NewFlow { generation: Some(1), ..flow(&["x"], plan) };
+            let id = submit(&store, new).await.id;
+            for (at, key) in keys.into_iter().enumerate() {
+                assert_eq!(row(&store, id).await.state, FlowState::Waiting);
+                assert_eq!(row(&store, id).await.tasks_open, (tasks_max - at) as i64);
+                let subject = key.clone();
+                let tell = move |tx: &mut Tx<'_>| trouble(tx, &subject, Some("busy"), now());
+                store.write(tell).await.unwrap();
+                assert_eq!(count(&store, id, TaskState::Retrying).await, 1);
+                let sync = store.read(|tx| sync_state(tx, "x")).await.unwrap();
+                assert_eq!((sync.message.as_str(), sync.task), ("busy", Some(task_id(id, at))));
+                if at % 2 == 0 {
+                    // The process dies, and another one has the database.
+                    store.close().await;
+                    store = place.open().await;
+                }
+                store.write(move |tx| signal(tx, &key, 7, now())).await.unwrap();
+                let done = tasks(&store, id).await.remove(at);
+                let expected = (TaskState::Succeeded, Some(json!({"value": 7})), None);
+                assert_eq!((done.state, done.output, done.error), expected);
+                assert!(done.finished.is_some());
+            }
+            assert_eq!(row(&store, id).await.state, FlowState::Succeeded);
+            assert_eq!(count(&store, id, TaskState::Succeeded).await, tasks_max);
+            let events = store.outbox_after(0, 1000).await.unwrap();
+            let ends = events.iter().filter(|event| event.body.contains(&id.to_string()));
+            assert_eq!(ends.count(), 1, "its end, and nothing else");
+            store.close().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_ended_without_a_signal_holds_nobody_up() {
+    for place in Place::all() {
+        let store = place.open().await;
+        let new = flow(&[], vec![]);
+        let key = task_id(new.id, 0).to_string();
+        let id =
+            submit(&store, NewFlow { tasks: vec![wait(&key, 1, &[]), wait("k", 1, &[])], ..new })
+                .await
+                .id;
+        let task = task_id(id, 0);
+        store.write(move |tx| complete(tx, task, Ok(json!("done")), now())).await.unwrap();
+        assert_eq!(state(&store, id).await, FlowState::Waiting);
+        assert_eq!(tasks(&store, id).await[0].output, Some(json!("done")));
+        send(&store, "k", 1).await;
+        assert_eq!(state(&store, id).await, FlowState::Succeeded);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_wait_in_time_leaves_the_others_their_time() {
+    for place in Place::all() {
+        let (store, log, clock) = (place.open().await, Log::default(), Clock::new());
+        let engine = engine(&store, &log).clock(clock.clone()).start().await.unwrap();
+        let timed = |key: &str, seconds| NewTask {
+            timeouts: Timeouts {
+                attempt: Some(Duration::from_secs(seconds)),
+                ..Timeouts::default()
+            },
+            ..wait(key, 1, &[])
+        };
+        let id = submit(&store, flow(&[], vec![timed("a", 100), timed("b", 300)])).await.id;
+        send(&store, "a", 1).await;
+        clock.advance(Duration::from_secs(200));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(count(&store, id, TaskState::Waiting).await, 1);
+        clock.advance(Duration::from_secs(200));
+        assert_eq!(ended(&store, id).await.state, FlowState::Failed);
+        assert_eq!(tasks(&store, id).await[0].state, TaskState::Succeeded);
+        engine.stop().await;
         store.close().await;
     }
 }

@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 use tutti_flow::{
-    Access, Controller, Error, Fate, FlowFilter, FlowRow, FlowState, NewFlow, TaskState, cancel,
-    child_id,
+    Access, Controller, Error, Fate, FlowFilter, FlowRow, FlowState, NewFlow, TaskState, abandon,
+    cancel, child_id,
     pattern::{Pattern, Step, child, each, linear, unordered},
-    query, retry, task_id,
+    query, resume, retry, suspend, task_id,
 };
 use uuid::Uuid;
+
+use crate::world::{row, sees};
 
 use super::{Act, Site, act, build, fails};
 
@@ -98,6 +100,56 @@ async fn a_failure_beside_a_joined_child_cancels_it() {
         assert_eq!(site.ended(id).await.state, FlowState::Failed);
         let child = crate::world::row(&site.store, its_child(id, 0)).await;
         assert_eq!(child.state, FlowState::Cancelled);
+        site.close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_abandoned_child_fails_its_task() {
+    for site in Site::all().await {
+        let part = of(act("c").inject("until", "never"));
+        let id = site.submit(linear("p").or_revert().add(act("a")).add(part).add(act("b"))).await;
+        site.log.has("+c").await;
+        let child = its_child(id, 1);
+        site.wants(move |tx| abandon(tx, child)).await.unwrap();
+        let flow = site.ended(id).await;
+        assert_eq!(flow.state, FlowState::Reverted);
+        assert_eq!(flow.error, Some(format!("flow {child} is abandoned: somebody gave it up")));
+        // What runs of the child is told to stop when its worker notices.
+        assert_eq!(site.lines().replace(" -c", ""), "+a -a +c ~a");
+        site.close().await;
+    }
+}
+
+#[tokio::test]
+async fn suspending_the_parent_suspends_those_it_waits_for() {
+    for site in Site::all().await {
+        let innermost = linear("c").add(act("c").inject("until", "go on")).add(act("d"));
+        let inner = linear("inner").add(child(build(innermost)));
+        let free = of(act("f").inject("until", "go on")).fate(Fate::Free);
+        let flow = unordered("p").add(linear("l").add(child(build(inner))).add(act("b"))).add(free);
+        let id = site.submit(flow).await;
+        let flows = site.tasks(id).await.into_iter().position(|task| task.title == "child");
+        let free = its_child(id, flows.unwrap());
+        let child = its_child(id, 0);
+        let grandchild = its_child(child, 0);
+        site.log.has("+c").await;
+        site.log.has("+f").await;
+        site.wants(move |tx| suspend(tx, id)).await.unwrap();
+        site.reaches(id, FlowState::Suspended).await;
+        site.reaches(child, FlowState::Suspended).await;
+        sees("that its worker has heard", || async {
+            row(&site.store, grandchild).await.suspended.then_some(())
+        })
+        .await;
+        site.log.add("go on");
+        site.reaches(grandchild, FlowState::Suspended).await;
+        assert_eq!(site.ended(free).await.state, FlowState::Succeeded);
+        super::a_while().await;
+        assert!(!site.lines().contains("+d"), "nothing of it begins: {}", site.lines());
+        site.wants(move |tx| resume(tx, id)).await.unwrap();
+        assert_eq!(site.ended(id).await.state, FlowState::Succeeded);
+        assert!(site.lines().ends_with("+d -d +b -b"), "{}", site.lines());
         site.close().await;
     }
 }

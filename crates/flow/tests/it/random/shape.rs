@@ -11,6 +11,9 @@ use crate::world::flow;
 
 use super::watch::Watched;
 
+/// What comes while flows wait for it, or after that.
+pub(super) const LATE: [&str; 3] = ["late/0", "late/1", "late/2"];
+
 /// What comes of a task.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) enum Fate {
@@ -52,7 +55,7 @@ pub(super) fn shape() -> impl Strategy<Value = Shape> {
         1 => Just(Fate::FailOnce),
         1 => Just(Fate::FailForGood),
     ];
-    let task = (fate, any::<u8>(), any::<bool>(), 0..16_u8)
+    let task = (fate, any::<u8>(), any::<bool>(), 0..18_u8)
         .prop_map(|(fate, needs, reverts, kind)| Task { fate, needs, reverts, kind });
     (
         prop::collection::btree_map(0..5_u8, any::<bool>(), 0..4),
@@ -63,20 +66,20 @@ pub(super) fn shape() -> impl Strategy<Value = Shape> {
 }
 
 impl Task {
-    fn work(&self) -> Work {
+    fn work(&self, at: usize) -> Work {
         let wait = |key: &str| Work::Wait(Wait { key: key.into(), at_least: 1 });
         match self.kind {
             0 => Work::Gate,
             1 => wait("come"),
-            2 => wait("late"),
-            3 => Work::Sleep(Duration::from_secs(5)),
+            2 | 3 => wait(LATE[at % LATE.len()]),
+            4 => Work::Sleep(Duration::from_secs(5)),
             _ => Work::Run,
         }
     }
 
     /// Whether a handler runs it.
     pub(super) fn is_run(&self) -> bool {
-        self.work() == Work::Run
+        self.work(0) == Work::Run
     }
 }
 
@@ -111,7 +114,7 @@ impl Shape {
             NewTask {
                 name: Watched::NAME.into(),
                 input: json!(Input { fate, order, number, resources }),
-                work: task.work(),
+                work: task.work(at),
                 needs: self.needs(at).map(|need| need + first).chain((0..first).take(1)).collect(),
                 guard: self.guarded.then_some(0),
                 retry: if task.reverts { retry.or_revert() } else { retry },

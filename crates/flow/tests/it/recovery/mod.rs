@@ -28,12 +28,14 @@
 //! | 31, 32 | superseded, many updates of one resource | `queues::a_newer_converging_flow_takes_the_place_of_unstarted_ones` |
 //! | 33 | a long query holds back vacuum | not here: a measurement |
 //! | 34 | the disk is full | `failures::a_full_disk_stops_nothing_for_ever` |
+//! | – | the database refuses what a task answered | `refusals` |
 //! | 35 | a consumer of events lags | the store's own tests; flows do not read the outbox |
 //! | 36 | an agent reports late | the controller's tests |
 //! | 37 | a worker comes back under its old name | workers have no names: each start is a new id |
 
 mod failures;
 mod points;
+mod refusals;
 
 use std::{
     collections::BTreeMap,
