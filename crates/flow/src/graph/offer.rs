@@ -109,7 +109,11 @@ impl Graph {
 
     fn attempt_again(&mut self, number: usize) {
         let node = &mut self.nodes[number];
-        if node.state == TaskState::Reverting {
+        let undoing = node.state == TaskState::Reverting;
+        if undoing && self.head.reverting && self.head.ending == Some(FlowState::Stuck) {
+            node.error.get_or_insert_with(|| "it was not undone: another task could not be".into());
+            self.finish_failed(number, TaskState::RevertFailed);
+        } else if undoing {
             self.revert_due(number);
         } else if node.finished.is_none() {
             let begun = node.attempt > 0;

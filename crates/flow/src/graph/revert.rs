@@ -211,7 +211,9 @@ impl Graph {
     /// Nobody shall try again to undo what was being undone.
     pub(super) fn give_up_reverting(&mut self, message: &str) {
         for number in 0..self.nodes.len() {
-            if self.nodes[number].state == TaskState::Reverting {
+            // What others still undo may yet succeed.
+            let node = &self.nodes[number];
+            if node.state == TaskState::Reverting && !node.offered {
                 self.change(number).error = Some(message.to_owned());
                 self.finish_failed(number, TaskState::RevertFailed);
             }
