@@ -89,6 +89,9 @@ def test_a_flow_is_shown_cancelled_retried_and_watched(juju: jubilant.Juju, char
 def test_parts_of_ids_that_stand_for_nothing_are_refused(tutti):
     none = tutti("flow", "show", "ffffffffffff", check=False)
     assert none.returncode == 1 and 'no flow\'s id begins or ends with "ffffffffffff"' in none.stderr
+    for nothing in ("", "zzzzzzzz-zzzz-zzzz-zzzz-zzzzzzzzzzzz"):
+        refused = tutti("flow", "abandon", nothing, check=False)
+        assert refused.returncode == 1 and "is no id of a flow" in refused.stderr
     short = tutti("flow", "cancel", "abc", check=False)
     assert short.returncode == 1 and "at least 6 characters" in short.stderr
     verb = tutti("flow", "explode", "ffffffffffff", check=False)

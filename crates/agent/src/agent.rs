@@ -171,6 +171,7 @@ async fn run(options: Options, stop: CancellationToken, kill: CancellationToken)
         Err(Error::Stopping) => return Ok(()),
         opened => opened?,
     };
+    claim_for(&data, &session.controller)?;
     let shared = Arc::new(Shared {
         charms: Artifacts::new(data.join("cache/charms"), ".charm", controller.clone()),
         resources: Artifacts::new(data.join("cache/resources"), "", controller.clone()),
@@ -293,17 +294,35 @@ async fn supervise(
 /// Makes sure that what is in a directory are the units of this machine: all others would be taken
 /// for vanished ones.
 fn claim(data: &Path, machine: &str) -> Result<()> {
-    let agents = data.join("agents");
-    let path = agents.join(".machine");
-    match fs::read_to_string(&path) {
-        Ok(owner) if owner == machine => Ok(()),
-        Ok(owner) => Err(Error::OtherMachine { path: data.into(), machine: owner }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            fs::create_dir_all(&agents).map_err(file("create", &agents))?;
-            fs::write(&path, machine).map_err(file("write", &path))
-        }
-        Err(error) => Err(file("read", &path)(error)),
+    match owner(data, ".machine", machine)? {
+        Some(machine) => Err(Error::OtherMachine { path: data.into(), machine }),
+        None => Ok(()),
     }
+}
+
+/// As [`claim`], for the controller.
+fn claim_for(data: &Path, controller: &str) -> Result<()> {
+    match owner(data, ".controller", controller)? {
+        Some(controller) => Err(Error::OtherController { path: data.into(), controller }),
+        None => Ok(()),
+    }
+}
+
+/// Who a directory belongs to by this mark, if not to `claimant`; what belongs to nobody is theirs.
+fn owner(data: &Path, mark: &str, claimant: &str) -> Result<Option<String>> {
+    let agents = data.join("agents");
+    let path = agents.join(mark);
+    match fs::read_to_string(&path) {
+        // Whoever wrote nothing died doing it.
+        Ok(owner) if !owner.is_empty() => return Ok((owner != claimant).then_some(owner)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(file("read", &path)(error));
+        }
+        Ok(_) | Err(_) => {}
+    }
+    fs::create_dir_all(&agents).map_err(file("create", &agents))?;
+    fs::write(&path, claimant).map_err(file("write", &path))?;
+    Ok(None)
 }
 
 /// Removes the directories of units that went while no agent was there.

@@ -17,6 +17,12 @@ use crate::{Error, Result};
 /// A problem's code when a newer agent serves the machine.
 const STALE_SESSION: &str = "stale-session";
 
+/// A problem's code when the unit's records are gone, and its directory can go too.
+const UNIT_NOT_FOUND: &str = "unit-not-found";
+
+/// A problem's code when the controller knows nothing of something else, or has no such path.
+const NOT_FOUND: &str = "not-found";
+
 /// The controller as one agent sees it. Clones share connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Controller {
@@ -159,7 +165,9 @@ impl Controller {
                 None if error.is_connection() => {}
                 Some(problem) if problem.status >= 500 || problem.status == 429 => {}
                 Some(problem) if problem.code == STALE_SESSION => return Err(Error::Fenced),
-                Some(problem) if problem.status == 404 => return Err(Error::Gone),
+                Some(problem) if problem.code == UNIT_NOT_FOUND => return Err(Error::Gone),
+                // Somebody else answers at the address, such as a proxy whose controller is away.
+                Some(problem) if problem.status == 404 && problem.code != NOT_FOUND => {}
                 _ => return Err(error.into()),
             }
             failures += 1;
@@ -172,7 +180,7 @@ impl Controller {
         let wait = self.back_off(failures);
         if failures.is_power_of_two() {
             let error = chain(error);
-            tracing::warn!(error, failures, "the controller does not answer; trying again");
+            tracing::warn!(error, failures, "a call to the controller failed; trying again");
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(()),

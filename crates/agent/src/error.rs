@@ -52,6 +52,17 @@ pub enum Error {
         /// The machine.
         machine: String,
     },
+    /// The data directory has the units of another controller.
+    #[error(
+        "{} has the units of controller {controller}: use its database, or another directory",
+        path.display()
+    )]
+    OtherController {
+        /// The data directory.
+        path: PathBuf,
+        /// UUID of the controller.
+        controller: String,
+    },
     /// Something about a charm's files.
     #[error(transparent)]
     Charm(#[from] tutti_charm::Error),

@@ -1,6 +1,5 @@
 //! The verbs of the API.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Response};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::fs::File;
@@ -19,6 +19,10 @@ use crate::{Address, Error, Events, Problem, Result};
 
 /// The most a JSON answer may hold.
 const ANSWER: usize = 256 * 1024 * 1024;
+
+/// What stands for itself neither in a segment of a path nor in a value of a query: everything but
+/// the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A client of one controller.
 ///
@@ -288,13 +292,5 @@ fn broke(method: &Method, path: &str, source: hyper::Error) -> Error {
 /// Percent-encodes a text for use as one path segment or one query value.
 #[must_use]
 pub fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            write!(encoded, "%{byte:02X}").expect("writing to a String does not fail");
-        }
-    }
-    encoded
+    utf8_percent_encode(text, RESERVED).to_string()
 }

@@ -50,6 +50,9 @@ pub struct Options {
     pub force_wait: Duration,
     /// How many requests may wait for news at a time, agents' included; more are refused with 503.
     pub waiting_max: usize,
+    /// How many changes may wait in the queue of one resource, whoever has it included; more are
+    /// refused with 429, except for removals.
+    pub queue_max: usize,
 }
 
 impl Options {
@@ -65,6 +68,7 @@ impl Options {
             default_cloud: "localhost".into(),
             force_wait: Duration::from_mins(1),
             waiting_max: 512,
+            queue_max: 256,
         }
     }
 
@@ -117,6 +121,8 @@ impl Controller {
         let name = options.name.clone();
         let uuid = store.write(move |tx| identity(tx, &name)).await?;
         let bound = http::bind(&options).await?;
+        let engine =
+            tasks::handlers(Engine::builder(store.clone()), store, &artifacts).start().await?;
         let stopping = CancellationToken::new();
         let state = Arc::new(State {
             store: store.clone(),
@@ -124,6 +130,7 @@ impl Controller {
             deadlines: Notify::new(),
             waiting: Waiting::new(options.waiting_max),
             counts: Counts::default(),
+            worked: engine.counters(),
             around: Surroundings {
                 controller: options.name.clone(),
                 started: clock::now(),
@@ -134,8 +141,6 @@ impl Controller {
             stopping: stopping.clone(),
             options,
         });
-        let engine =
-            tasks::handlers(Engine::builder(store.clone()), store, &artifacts).start().await?;
         let keeper = tokio::spawn(keeper::keep(Arc::clone(&state)));
         let counter = tokio::spawn(metrics::follow(Arc::clone(&state)));
         let listeners = bound.serve(http::router(state), &stopping);

@@ -9,9 +9,27 @@ pub enum Error {
     /// 404: what was named is not there.
     #[error("{0}")]
     NotFound(String),
+    /// 404 with code `unit-not-found`: the records of an agent's unit are gone, and what the agent
+    /// has of it can go too. Nothing else may be answered so.
+    #[error("unit {0} not found")]
+    UnitNotFound(String),
     /// 409: what was asked contradicts the present state.
     #[error("{0}")]
     Conflict(String),
+    /// 409 with code `resource-deleting`: what was to be changed is going.
+    #[error("{0}")]
+    Deleting(String),
+    /// 429 with code `queue-full`: as many changes wait for a resource as may.
+    #[error(
+        "{resource} has {max} changes waiting already, as many as may: try again in a moment, or look \
+         at `tutti flows --resource {resource}` for what holds them up"
+    )]
+    QueueFull {
+        /// `application/db`.
+        resource: String,
+        /// How many may wait.
+        max: usize,
+    },
     /// 422: understood, and refused, with every reason.
     #[error("{summary}")]
     Refused {

@@ -67,7 +67,7 @@ pub(crate) fn choose(
         return Err(Error::Invalid(text));
     }
     if unit.life.0 != Life::Alive {
-        return Err(Error::Conflict(format!("unit \"{}\" is being removed", unit.name)));
+        return Err(Error::Deleting(format!("unit \"{}\" is being removed", unit.name)));
     }
     if tx.exec(CHOOSE, (&application.id, &unit.id))? == 0 {
         return Ok(false);

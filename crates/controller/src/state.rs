@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tutti_content::Artifacts;
+use tutti_flow::Counters;
 use tutti_store::{Store, Tx};
 
 use crate::metrics::Counts;
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub(crate) waiting: Waiting,
     /// What is counted for `GET /v1/metrics`.
     pub(crate) counts: Counts,
+    /// What the flow engine counts.
+    pub(crate) worked: Arc<Counters>,
     /// What status shows of the controller itself.
     pub(crate) around: Surroundings,
     /// How the controller was started.

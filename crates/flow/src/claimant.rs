@@ -92,7 +92,7 @@ impl Worker {
             outcome = self.clone().make(self.attempt_of(claim, cancelled.clone())) => outcome,
             () = self.hold_claim(id, &cancelled) => {
                 tracing::warn!(%flow, claim = %id, "a task was dropped: it is another's");
-                return self.count_fenced();
+                return self.counters().fenced();
             }
         };
         if in_tx && outcome.is_ok() {
@@ -106,7 +106,7 @@ impl Worker {
                 // Written although nobody answered, or another's.
                 Err(Error::ClaimLost { .. }) => {
                     tracing::warn!(%flow, claim = %id, "a result was dropped: its task is another's");
-                    return self.count_fenced();
+                    return self.counters().fenced();
                 }
                 Err(error) => {
                     tracing::warn!(%error, %flow, "recording a result failed");

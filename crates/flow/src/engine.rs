@@ -17,7 +17,7 @@ use tutti_store::Store;
 use uuid::Uuid;
 
 use crate::{
-    Action, Clock, FlowState, Moment, Result, Task, TxTask,
+    Action, Clock, Counters, FlowState, Moment, Result, Task, TxTask,
     ended::Watch,
     task::{Handlers, Kind, OUTPUT_MAX, Typed},
     tx_task::TypedTx,
@@ -38,6 +38,7 @@ const LEASE: Duration = Duration::from_secs(15);
 pub struct Engine {
     store: Store,
     watch: Watch,
+    counters: Arc<Counters>,
     stopping: CancellationToken,
     killed: CancellationToken,
     running: Option<JoinHandle<()>>,
@@ -73,6 +74,12 @@ impl Engine {
     /// [`Error::NoFlow`](crate::Error::NoFlow); storage errors.
     pub async fn ended(&self, id: Uuid) -> Result<FlowState> {
         self.watch.ended(&self.store, id).await
+    }
+
+    /// What its worker has done since it started.
+    #[must_use]
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
     }
 
     /// Takes nothing more, lets running tasks end (telling them, and dropping those that take longer than the grace), and gives
@@ -181,8 +188,9 @@ impl Builder {
             killed.child_token(),
         )
         .await?;
+        let counters = Arc::clone(worker.counters());
         let running = Some(tokio::spawn(worker.run()));
-        Ok(Engine { store, watch, stopping, killed, running })
+        Ok(Engine { store, watch, counters, stopping, killed, running })
     }
 }
 

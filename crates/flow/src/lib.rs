@@ -10,6 +10,7 @@
 //! - [`signal`], [`signal_gone`], [`trouble`] and [`complete`] bring news from outside to tasks that [`Wait`].
 //! - [`claim`] gives tasks to workers that have no flows, such as those behind HTTP.
 //! - [`query`] lists flows and tasks; [`sync_state`] sums up a resource; [`ended`] waits for a flow.
+//! - [`Engine::counters`] tells what a worker has done, for those who watch over it.
 //! - [`Builder::probe`] injects crashes at named points and [`Builder::clock`] moves time, in tests.
 //!
 //! Inside, `graph` decides without a database, `boundary` writes what one change of a flow comes to, `queue` grants resources,
@@ -23,6 +24,7 @@ pub mod claim;
 mod claimant;
 mod clock;
 mod control;
+mod counters;
 mod draw;
 mod ended;
 mod engine;
@@ -51,6 +53,7 @@ use tutti_store::Migration;
 
 pub use clock::Clock;
 pub use control::{abandon, cancel, resume, retry, revert, skip, suspend};
+pub use counters::{Counters, Counts};
 pub use draw::{Format, draw};
 pub use ended::ended;
 pub use engine::{Builder, Engine};

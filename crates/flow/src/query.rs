@@ -1,10 +1,18 @@
 //! What people and the API see: flows and tasks as typed rows, newest first.
 
+mod find;
+mod totals;
+
+use std::collections::HashMap;
+
 use serde_json::value::Value;
 use tutti_store::{Json, Tx, row, sql};
 use uuid::Uuid;
 
 use crate::{Access, FlowState, Result, TaskState, Wait, task_id};
+
+pub use find::{flows_like, tasks_like};
+pub use totals::{EndedTask, OpenFlows, ended_tasks, open_flows, open_tasks};
 
 /// Rows of one page, at most.
 const PAGE_MAX: u32 = 1000;
@@ -248,6 +256,11 @@ sql! {
             SELECT flow FROM flow_queue AS before
             WHERE before.resource = own.resource AND before.ticket < own.ticket ORDER BY before.ticket DESC LIMIT 1)
         FROM flow_queue AS own WHERE own.flow = $1 AND NOT own.granted ORDER BY own.resource";
+    pub(crate) PLACES = "SELECT own.resource, (
+            SELECT count(*) FROM flow_queue AS before
+            WHERE before.resource = own.resource AND before.ticket <= own.ticket)
+        FROM flow_queue AS own WHERE own.flow = $1 AND NOT own.granted";
+    pub(crate) NEEDS = "SELECT number, needs FROM flow_task WHERE flow = $1 AND needs IS NOT NULL";
     pub(crate) TASK = concat!(task_columns!(), "task.id = $1");
     pub(crate) TASKS_OF_FLOW = concat!(task_columns!(), "task.flow = $1
         AND (CAST($2 AS TEXT) IS NULL OR task.state IN (SELECT value FROM json_each($2)))
@@ -296,6 +309,23 @@ pub fn flows(tx: &mut Tx<'_>, filter: &FlowFilter) -> Result<Vec<FlowRow>> {
         }
     };
     raw.into_iter().map(|raw| complete(tx, raw)).collect()
+}
+
+/// A flow's places in the queues of the resources it waits for: 1 has the resource.
+///
+/// # Errors
+/// Storage errors.
+pub fn places(tx: &mut Tx<'_>, flow: Uuid) -> Result<Vec<(String, u32)>> {
+    Ok(tx.all(PLACES, (flow,))?)
+}
+
+/// The tasks each task of a flow needs, by position; those that need none are left out.
+///
+/// # Errors
+/// Storage errors.
+pub fn needs(tx: &mut Tx<'_>, flow: Uuid) -> Result<HashMap<i64, Vec<usize>>> {
+    let needs: Vec<(i64, Json<Vec<usize>>)> = tx.all(NEEDS, (flow,))?;
+    Ok(needs.into_iter().map(|(number, needs)| (number, needs.0)).collect())
 }
 
 /// One task.

@@ -112,6 +112,7 @@ impl Runner {
     }
 
     fn ended(&mut self, (number, outcome): Outcome) {
+        self.worker.counters().attempted(&outcome);
         self.ended.insert(number);
         self.tell(Event::Attempted(number, outcome));
     }
@@ -180,7 +181,7 @@ impl Runner {
                 Ok(Written::Fenced) if unanswered && !settled.held => return Next::Gone,
                 Ok(Written::Fenced) => {
                     tracing::warn!(flow = %self.graph.id, "results dropped: the flow was taken away");
-                    self.worker.count_fenced();
+                    self.worker.counters().fenced();
                     return Next::Gone;
                 }
                 Err(error) => {

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -15,7 +15,7 @@ use tutti_store::{Backend, Batcher, Store, Tx};
 use uuid::Uuid;
 
 use crate::{
-    Clock, Error, Point, Result, TOPIC,
+    Clock, Counters, Error, Point, Result, TOPIC,
     boundary::{self, Boundary, Written},
     change,
     graph::{Known, Skills},
@@ -79,7 +79,7 @@ struct Shared {
     /// A take was not answered: it may have given flows to this worker that it does not know of.
     unsure: AtomicBool,
     flows: TaskTracker,
-    fenced: AtomicU64,
+    counters: Arc<Counters>,
     stopping: CancellationToken,
     /// Drops everything at once.
     killed: CancellationToken,
@@ -149,7 +149,7 @@ impl Worker {
             unclaimed: Notify::new(),
             unsure: AtomicBool::new(false),
             flows: TaskTracker::new(),
-            fenced: AtomicU64::new(0),
+            counters: Arc::default(),
             stopping,
             killed,
         }));
@@ -239,8 +239,8 @@ impl Worker {
         self.0.stopping.is_cancelled()
     }
 
-    pub(crate) fn count_fenced(&self) {
-        self.0.fenced.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.0.counters
     }
 
     /// Writes a boundary of a flow together with those of others.
@@ -408,6 +408,7 @@ impl Worker {
                 held.nudge.notify_one();
             }
         }
+        self.0.counters.taken(work.taken.len());
         for taken in work.taken {
             self.run_flow(taken, life);
         }
@@ -478,6 +479,7 @@ impl Worker {
                 continue;
             }
             tracing::error!(worker = %id, "lease lost: everything under way is dropped");
+            self.0.counters.lease_lost();
             self.life().over.cancel();
             while let Err(error) = self.enter().await {
                 tracing::warn!(%error, "joining again failed");

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{
     Connection, ErrorCode, ToSql, ffi,
     types::{ToSqlOutput, ValueRef},
@@ -49,6 +50,8 @@ impl Sqlite {
         let opened = Connection::open(path).and_then(|connection| {
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+            // Otherwise a statement beside a partial index is compiled again for each value it is given.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             connection.execute_batch(settings)?;
             Ok(connection)
         });
@@ -254,5 +257,29 @@ fn statement_error(sql: &str, error: rusqlite::Error) -> Error {
     match kind {
         Some(kind) => Error::Constraint { kind, sql, source },
         None => Error::Statement { sql, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_beside_a_partial_index_is_compiled_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut sqlite = Sqlite::open_writer(&directory.path().join("test.db")).unwrap();
+        let schema = "CREATE TABLE task (id INTEGER, state TEXT);
+            CREATE INDEX task_open ON task (id) WHERE state = 'open';";
+        sqlite.connection.execute_batch(schema).unwrap();
+        let find = "SELECT id FROM task WHERE id = $1 AND state = $2";
+        for id in 0..5 {
+            let values = [Value::Integer(id), Value::Text("open".into())];
+            sqlite.query(find, &values, &mut |_| true).unwrap();
+        }
+        let prepared = sqlite.connection.prepare_cached(&statement::for_sqlite(find)).unwrap();
+        assert_eq!(prepared.get_status(StatementStatus::Run), 5);
+        assert_eq!(prepared.get_status(StatementStatus::RePrepare), 0);
     }
 }

@@ -47,6 +47,13 @@ impl Failure {
         self.problem().is_some_and(|problem| problem.status == 404)
     }
 
+    /// Whether the controller did not answer, or is about to stop: the same call may succeed later.
+    pub(crate) fn is_absence(&self) -> bool {
+        let Self::Run(error) = self else { return false };
+        let Some(error) = error.downcast_ref::<tutti_client::Error>() else { return false };
+        error.is_connection() || error.problem().is_some_and(|problem| problem.status == 503)
+    }
+
     /// What to print after `ERROR `, or nothing.
     pub(crate) fn message(&self) -> Option<String> {
         match self {
@@ -71,6 +78,10 @@ impl Failure {
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        if cause.is_some_and(|error| error.is::<tutti_client::Error>()) {
+            // The pipe that broke is the one to the controller, which is not to be passed over.
+            return Self::Run(error.into());
+        }
         while let Some(at) = cause {
             if at.downcast_ref::<io::Error>().map(io::Error::kind)
                 == Some(io::ErrorKind::BrokenPipe)
@@ -124,5 +135,9 @@ mod tests {
         let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert!(failure.message().is_none());
         assert_eq!(failure.code(), 141);
+        let address = "unix:/s".parse().unwrap();
+        let source = io::ErrorKind::BrokenPipe.into();
+        let failure = Failure::from(tutti_client::Error::Connect { address, source });
+        assert!(failure.is_absence() && failure.code() == 1);
     }
 }

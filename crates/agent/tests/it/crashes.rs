@@ -101,6 +101,21 @@ async fn what_a_vanished_unit_left_is_removed_at_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_controller_does_not_remove_the_units_of_this_one() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new(""), 1);
+    let id = fake.add("app/0", &charm);
+    let agent = fake.agent();
+    fake.until_idle(&id).await;
+    agent.stop().await.unwrap();
+    fake.become_another();
+    let ended = fake.agent().ended().await;
+    let Err(Error::OtherController { controller, .. }) = ended else { panic!("{ended:?}") };
+    assert_eq!(controller, "one");
+    assert!(fake.unit_directory(&id).join("charm").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_that_cannot_be_done_is_shown_and_tried_again() {
     let fake = Fake::start();
     let charm = fake.publish(Charm::new(""), 1);

@@ -39,14 +39,18 @@ struct Inner {
 
 #[derive(Default)]
 struct World {
+    /// UUID of the controller.
+    name: String,
     session: i64,
     generation: i64,
     units: BTreeMap<String, Unit>,
     artifacts: BTreeMap<String, PathBuf>,
     /// So many next steps are taken, but their answers are lost.
     lost_answers: u32,
-    /// Answers nothing but errors.
-    broken: bool,
+    /// The status and code that every call about a unit is answered with.
+    broken: Option<(u16, &'static str)>,
+    /// Calls answered so.
+    refused: u32,
     /// Takes the agent's steps, and none by itself.
     leaves_all_to_the_agent: bool,
     /// Times an artifact was downloaded.
@@ -104,7 +108,8 @@ impl Unit {
 impl Fake {
     pub(crate) fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let state = Arc::new(Inner { world: Mutex::default(), bell: watch::channel(0).0 });
+        let world = World { name: "one".into(), ..World::default() };
+        let state = Arc::new(Inner { world: Mutex::new(world), bell: watch::channel(0).0 });
         let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
         let app = router(Arc::clone(&state));
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -179,13 +184,37 @@ impl Fake {
         self.world().lost_answers = count;
     }
 
+    /// From now on another controller answers, which has no units.
+    pub(crate) fn become_another(&self) {
+        let mut world = self.world();
+        world.name = "another".into();
+        world.units.clear();
+    }
+
     pub(crate) fn leave_all_to_the_agent(&self) {
         self.world().leaves_all_to_the_agent = true;
     }
 
     /// From now on every step and report is answered with an error.
     pub(crate) fn break_down(&self) {
-        self.world().broken = true;
+        self.refuse(503, "broken");
+    }
+
+    /// From now on every call about a unit is answered with this problem; with an empty code by
+    /// something that is no controller.
+    pub(crate) fn refuse(&self, status: u16, code: &'static str) {
+        let mut world = self.world();
+        (world.broken, world.refused) = (Some((status, code)), 0);
+    }
+
+    /// The end of [`Fake::refuse`].
+    pub(crate) fn mend(&self) {
+        self.world().broken = None;
+    }
+
+    /// Calls refused since [`Fake::refuse`].
+    pub(crate) fn refused(&self) -> u32 {
+        self.world().refused
     }
 
     pub(crate) fn downloads(&self) -> u32 {
@@ -290,6 +319,9 @@ type Refusal = (StatusCode, Json<Value>);
 type Answer<T> = Result<Json<T>, Refusal>;
 
 fn problem(status: StatusCode, code: &str) -> Refusal {
+    if code.is_empty() {
+        return (status, Json(json!("nothing here")));
+    }
     (status, Json(json!({ "code": code, "status": status.as_u16(), "detail": code })))
 }
 
@@ -304,8 +336,9 @@ impl World {
 
     fn unit(&mut self, parameters: &Parameters, id: &str) -> Result<&mut Unit, Refusal> {
         self.check(parameters)?;
-        if self.broken {
-            return Err(problem(StatusCode::SERVICE_UNAVAILABLE, "broken"));
+        if let Some((status, code)) = self.broken {
+            self.refused += 1;
+            return Err(problem(StatusCode::from_u16(status).unwrap(), code));
         }
         let unit = self.units.get_mut(id).filter(|unit| !unit.gone);
         unit.ok_or_else(|| problem(StatusCode::NOT_FOUND, "unit-not-found"))
@@ -334,7 +367,8 @@ async fn open(State(state): State<Shared>, Json(_): Json<SessionRequest>) -> Jso
     let present = world.units.values().filter(|unit| !unit.gone);
     let units = present.map(change).collect();
     state.bell.send_modify(|_| ());
-    Json(Session { session: world.session, units, after: world.generation })
+    let controller = world.name.clone();
+    Json(Session { session: world.session, controller, units, after: world.generation })
 }
 
 async fn changes(State(state): State<Shared>, parameters: Parameters) -> Answer<UnitChanges> {

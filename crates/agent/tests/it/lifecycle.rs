@@ -289,6 +289,30 @@ async fn forced_removal_kills_a_hook_that_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_a_unit_that_is_not_found_is_removed() {
+    let fake = Fake::start();
+    let charm = fake.publish(Charm::new(""), 1);
+    let id = fake.add("app/0", &charm);
+    let agent = fake.agent();
+    fake.until_idle(&id).await;
+    let directory = fake.unit_directory(&id);
+    // A proxy without its controller; a controller that has no such path.
+    for (config, code) in [("c2", ""), ("c3", "not-found")] {
+        fake.refuse(404, code);
+        fake.change(&id, |unit| unit.snapshot.config_hash = config.into());
+        soon("the agent has tried again", || fake.refused() > 2).await;
+        assert!(directory.join("charm").exists(), "{code:?}");
+        fake.mend();
+        fake.until_idle(&id).await;
+        assert_eq!(fake.log(&id).pop().as_deref(), Some("config-changed"), "{code:?}");
+    }
+    fake.refuse(404, "unit-not-found");
+    fake.change(&id, |unit| unit.snapshot.config_hash = "c4".into());
+    soon("its directory goes", || !directory.exists()).await;
+    agent.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dying_units_hook_does_not_hold_up_its_removal() {
     let fake = Fake::start();
     let charm = fake.publish(Charm::new("[ $event != stop ] || sleep 60"), 1);

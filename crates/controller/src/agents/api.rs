@@ -49,7 +49,8 @@ async fn open(
     Segments(machine): Segments<String>,
     Body(request): Body<SessionRequest>,
 ) -> Result<Json<Session>, Error> {
-    Ok(Json(state.write(move |tx| session::open(tx, &machine, &request)).await?))
+    let session = state.write(move |tx| session::open(tx, &machine, &request)).await?;
+    Ok(Json(Session { controller: state.uuid.clone(), ..session }))
 }
 
 async fn changes(

@@ -58,6 +58,7 @@ impl Reasons {
                 refusal @ (Error::Invalid(_)
                 | Error::NotFound(_)
                 | Error::Conflict(_)
+                | Error::Deleting(_)
                 | Error::Forbidden(_)),
             ) => {
                 self.0.push(refusal.to_string());

@@ -19,7 +19,7 @@ pub(super) struct Agent {
     pub(super) session: i64,
 }
 
-/// Opens a session: from now on calls of older ones are refused, and their long polls end.
+/// Opens a session, but for the controller's name: from now on calls of older ones are refused, and their long polls end.
 pub(super) fn open(
     tx: &mut Tx<'_>,
     machine: &str,
@@ -34,7 +34,8 @@ pub(super) fn open(
     tx.ring(UNITS_BELL);
     let units: Vec<sql::Changed> = tx.all(sql::CHANGED, (machine, -1))?;
     let after = tx.one(sql::LAST_GENERATION, ())?;
-    Ok(Session { session, units: units.into_iter().map(|row| change(row, false)).collect(), after })
+    let units = units.into_iter().map(|row| change(row, false)).collect();
+    Ok(Session { session, units, after, ..Session::default() })
 }
 
 /// Refuses an agent whose session was replaced.

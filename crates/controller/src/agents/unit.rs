@@ -83,7 +83,7 @@ pub(super) fn lock(tx: &mut Tx<'_>, agent: &Agent, id: &str) -> Result<Unit, Err
 }
 
 fn gone(id: &str) -> Error {
-    Error::NotFound(format!("unit {id} not found"))
+    Error::UnitNotFound(id.to_owned())
 }
 
 /// The charm an application, by id, runs.

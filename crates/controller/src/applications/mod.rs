@@ -45,7 +45,7 @@ pub(crate) fn find_alive(tx: &mut Tx<'_>, model: &Model, name: &str) -> Result<A
     let application = find(tx, model, name)?;
     match application.life.0 {
         Life::Alive => Ok(application),
-        _ => Err(Error::Conflict(format!("application \"{name}\" is being removed"))),
+        _ => Err(Error::Deleting(format!("application \"{name}\" is being removed"))),
     }
 }
 

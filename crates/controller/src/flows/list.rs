@@ -46,7 +46,7 @@ pub(super) fn routes() -> Router<Arc<State>> {
 #[serde(default, deny_unknown_fields)]
 struct FlowQuery {
     /// What its id begins or ends with; then nothing else is asked.
-    id: String,
+    id: Option<String>,
     parent: Option<Uuid>,
     model: String,
     #[serde(alias = "resource_id")]
@@ -63,7 +63,7 @@ struct FlowQuery {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct TaskQuery {
-    id: String,
+    id: Option<String>,
     model: String,
     #[serde(alias = "resource_id")]
     resource: String,
@@ -150,7 +150,7 @@ async fn of_relation(
 
 async fn flow_page(state: &State, uri: &Uri, query: FlowQuery) -> Result<Response, Error> {
     let limit = limit(query.limit)?;
-    let has_pages = query.id.is_empty();
+    let has_pages = query.id.is_none();
     let wanted = FlowFilter {
         state: states(&query.state, FlowState::ALL, |state| state.as_str(), "flow")?,
         kind: said(&query.kind),
@@ -183,8 +183,8 @@ fn find_flows(
     query: &FlowQuery,
     wanted: &FlowFilter,
 ) -> Result<Vec<FlowRow>, Error> {
-    if !query.id.is_empty() {
-        let ids = find::flows(tx, &query.id, wanted.limit.unwrap_or(PAGE))?.into_iter();
+    if let Some(id) = &query.id {
+        let ids = find::flows(tx, id, wanted.limit.unwrap_or(PAGE))?.into_iter();
         let found = ids.map(|id| query::flow(tx, id)).collect::<Result<Vec<_>, _>>()?;
         return Ok(found.into_iter().flatten().collect());
     }
@@ -205,7 +205,7 @@ async fn tasks(
 ) -> Result<Response, Error> {
     let limit = limit(query.limit)?;
     let since = since(&query.since, clock::now())?;
-    let has_pages = query.id.is_empty();
+    let has_pages = query.id.is_none();
     let wanted = TaskFilter {
         state: show::task_states(&query.state)
             .map_err(|word| unknown("task", &word, &show::task_state_words()))?,
@@ -244,8 +244,8 @@ fn find_tasks(
     query: &TaskQuery,
     wanted: &TaskFilter,
 ) -> Result<Vec<TaskRow>, Error> {
-    if !query.id.is_empty() {
-        let ids = find::tasks(tx, &query.id, wanted.limit.unwrap_or(PAGE))?.into_iter();
+    if let Some(id) = &query.id {
+        let ids = find::tasks(tx, id, wanted.limit.unwrap_or(PAGE))?.into_iter();
         let found = ids.map(|id| query::task(tx, id)).collect::<Result<Vec<_>, _>>()?;
         return Ok(found.into_iter().flatten().collect());
     }
@@ -266,6 +266,11 @@ type Place = (Option<String>, Option<String>);
 
 /// Where to look for what a query names.
 fn places(tx: &mut Tx<'_>, model: &str, resource: &str) -> Result<Vec<Place>, Error> {
+    if !is_resource(resource) {
+        return Err(Error::Invalid(format!(
+            "resource: \"{resource}\" is none: write application/db, unit/db/0, machine/3, relation/2 or model/m"
+        )));
+    }
     let place = |id: String| {
         let resource = said(resource).map(|resource| scoped(&id, &resource));
         (Some(id), resource)
@@ -278,6 +283,14 @@ fn places(tx: &mut Tx<'_>, model: &str, resource: &str) -> Result<Vec<Place>, Er
     }
     // A resource's name is one model's: look in each.
     Ok(models::list(tx)?.into_iter().map(|model| place(model.id)).collect())
+}
+
+/// Whether a resource could be called so, or be one of those that begin so. Others would never be
+/// found, which would look as if nothing happened.
+fn is_resource(name: &str) -> bool {
+    let kinds = ["application", "unit", "machine", "relation", "model"];
+    let kind = name.split_once(['/', '*']).map(|(kind, _)| kind);
+    name.is_empty() || kind.is_some_and(|kind| kinds.contains(&kind))
 }
 
 /// A text that says nothing when empty.
@@ -410,6 +423,16 @@ mod tests {
         assert_eq!(read("FAILED, stuck,").unwrap(), [FlowState::Failed, FlowState::Stuck]);
         let error = read("failed,odd").unwrap_err().to_string();
         assert!(error.contains("\"odd\"") && error.contains("superseded"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_resource_is_told() {
+        for name in ["", "application/db", "unit/db/", "unit/d*", "machine/3", "relation/2"] {
+            assert!(is_resource(name), "{name}");
+        }
+        for name in ["db", "db/0", "app/db", "application", "*"] {
+            assert!(!is_resource(name), "{name}");
+        }
     }
 
     #[test]

@@ -14,15 +14,14 @@ mod graph;
 mod list;
 mod outcome;
 mod show;
-mod sql;
 mod tasks;
 mod verb;
 mod whole;
 
 use std::collections::BTreeSet;
 
-use tutti_flow::query::{FlowFilter, flows};
-use tutti_flow::{Access, FlowState, NewFlow, SyncState};
+use tutti_flow::query::{FlowFilter, flow, flows, places};
+use tutti_flow::{Access, FlowRow, FlowState, NewFlow, SyncState};
 use tutti_model::api::{FlowInfo, Sync};
 use tutti_store::Tx;
 use uuid::Uuid;
@@ -33,7 +32,6 @@ use crate::{Error, models};
 
 pub(crate) use api::routes;
 pub(crate) use outcome::{Outcome, ended, outcome};
-pub(crate) use sql::STATEMENTS;
 pub(crate) use tasks::Tasks;
 pub(crate) use whole::whole;
 
@@ -55,6 +53,9 @@ pub(crate) struct Change {
 /// Kinds of which the newest does the work of all: each waits for every unit of its application.
 const CONVERGING: &[&str] = &["configure", "trust", "deferral", "refresh", "attach-resource"];
 
+/// How the kinds of flows begin that remove something.
+const REMOVALS: &[&str] = &["remove-", "destroy-"];
+
 /// Submits the flow of a mutation, in its transaction.
 pub(crate) fn submit(
     tx: &mut Tx<'_>,
@@ -65,7 +66,7 @@ pub(crate) fn submit(
     let resources: BTreeSet<String> =
         change.resources.iter().map(|resource| scoped(&model.id, resource)).collect();
     let (id, tasks) = change.tasks.finish(&model.id);
-    let flow = NewFlow {
+    let new = NewFlow {
         id,
         kind: change.kind.to_owned(),
         title: change.title,
@@ -76,7 +77,7 @@ pub(crate) fn submit(
         generation: change.generation,
         ..NewFlow::default()
     };
-    let row = tutti_flow::submit(tx, flow, now)?;
+    let row = tutti_flow::submit(tx, new, now)?;
     Ok(show::flow(row, |_| model.name.clone()))
 }
 
@@ -106,6 +107,18 @@ pub(crate) fn unfinished(
     };
     let found = flows(tx, &filter)?.pop();
     Ok(found.map(|row| show::flow(row, |_| model.name.clone())))
+}
+
+/// Refuses a new flow for which there is no room: its resources have at most so many flows in their
+/// queues. There is always room for what removes something.
+pub(crate) fn check_room(tx: &mut Tx<'_>, id: Uuid, queue_max: usize) -> Result<(), Error> {
+    let full = |(_, place): &(String, u32)| *place as usize > queue_max;
+    let Some((resource, _)) = places(tx, id)?.into_iter().find(full) else { return Ok(()) };
+    let is_removal = |row: FlowRow| REMOVALS.iter().any(|removal| row.kind.starts_with(removal));
+    if flow(tx, id)?.is_some_and(is_removal) {
+        return Ok(());
+    }
+    Err(Error::QueueFull { resource: unscoped(&resource).to_owned(), max: queue_max })
 }
 
 /// Cancels what is under way for a resource that is going: nobody waits for it any more.

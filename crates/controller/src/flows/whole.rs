@@ -8,7 +8,7 @@ use tutti_model::api::{ChildFlow, FlowInfo, FlowLogLine};
 use tutti_store::Tx;
 use uuid::Uuid;
 
-use super::{show, sql, unscoped, verb};
+use super::{show, unscoped, verb};
 use crate::time::rfc3339_milliseconds;
 use crate::{Error, models};
 
@@ -25,7 +25,7 @@ pub(crate) fn whole(tx: &mut Tx<'_>, id: Uuid) -> Result<FlowInfo, Error> {
     flow.verbs = verbs.into_iter().map(|verb| verb.as_str().to_owned()).collect();
     flow.children = children(tx, id)?;
     if !flow.waiting_for.is_empty() {
-        let places: Vec<(String, u32)> = tx.all(sql::PLACES, (id,))?;
+        let places = query::places(tx, id)?;
         for ahead in &mut flow.waiting_for {
             let mine = places.iter().find(|(name, _)| unscoped(name) == ahead.resource);
             ahead.position = mine.map(|(_, place)| *place);
@@ -41,9 +41,7 @@ pub(crate) fn whole(tx: &mut Tx<'_>, id: Uuid) -> Result<FlowInfo, Error> {
 
 /// Every task of a flow, in its order, and the positions of those it needs.
 pub(super) fn with_needs(tx: &mut Tx<'_>, flow: Uuid) -> Result<Vec<(TaskRow, Vec<usize>)>, Error> {
-    let needs: Vec<sql::Needs> = tx.all(sql::NEEDS, (flow,))?;
-    let mut needs: HashMap<i64, Vec<usize>> =
-        needs.into_iter().map(|one| (one.number, one.needs.0)).collect();
+    let mut needs = query::needs(tx, flow)?;
     let with_needs = |row: TaskRow| {
         let needs = needs.remove(&row.number).unwrap_or_default();
         (row, needs)

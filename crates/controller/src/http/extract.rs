@@ -54,7 +54,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Query<T
         axum::extract::Query::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Query(value)| Self(value))
-            .map_err(|refused| Error::Invalid(refused.body_text()))
+            .map_err(|refused| unfit("query", &refused.body_text()))
     }
 }
 
@@ -65,8 +65,15 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment
         Path::from_request_parts(parts, state)
             .await
             .map(|Path(value)| Self(value))
-            .map_err(|refused| Error::Invalid(refused.body_text()))
+            .map_err(|refused| unfit("path", &refused.body_text()))
     }
+}
+
+/// What axum says of a part of the request, without how it calls reading it.
+fn unfit(part: &str, text: &str) -> Error {
+    let beginnings = ["Failed to deserialize query string: ", "Invalid URL: "];
+    let text = beginnings.iter().find_map(|one| text.strip_prefix(one)).unwrap_or(text);
+    Error::Invalid(format!("the request's {part} does not fit: {text}"))
 }
 
 /// Reads a body that may hold [`BODY`] bytes.

@@ -37,11 +37,9 @@ pub(crate) struct Listeners {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// Binds the unix socket, readable by its owner only, and the loopback address.
+/// Binds the loopback address, then the unix socket, readable by its owner only: commands that wait
+/// for a controller look for the socket, which must not be there before a start that fails.
 pub(crate) async fn bind(options: &Options) -> Result<Bound, Error> {
-    let socket = options.socket();
-    let what = format!("listen on {}", socket.display());
-    let unix = bind_unix(&socket).await.map_err(|source| Error::Start { what, source })?;
     let tcp = match options.listen {
         None => None,
         Some(address) => {
@@ -53,6 +51,9 @@ pub(crate) async fn bind(options: &Options) -> Result<Bound, Error> {
             Some(TcpListener::bind(address).await.map_err(failed)?)
         }
     };
+    let socket = options.socket();
+    let what = format!("listen on {}", socket.display());
+    let unix = bind_unix(&socket).await.map_err(|source| Error::Start { what, source })?;
     Ok(Bound { socket, unix, tcp })
 }
 

@@ -16,12 +16,12 @@ use tutti_store::Tx;
 
 use super::body_note::{BodyNote, Seen};
 use super::call::Call;
-use super::reply::Reply;
+use super::reply::{Reply, Untagged};
 use super::resource::Resource;
 use super::wait;
 use crate::idempotency::{self, Key};
 use crate::state::State;
-use crate::{Error, clock, models};
+use crate::{Error, clock, flows, models};
 
 /// A request for a change, and what it takes to carry it out.
 pub(crate) struct Mutation {
@@ -40,6 +40,21 @@ impl FromRequestParts<Arc<State>> for Mutation {
         let body = BodyNote::new(call.key.is_some());
         parts.extensions.insert(body.clone());
         Ok(Self { state: Arc::clone(state), call, body, has_deadline: false })
+    }
+}
+
+/// What a change is made within.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Processors of the machine.
+    cores: u32,
+    /// Flows in the queue of one resource.
+    queue_max: usize,
+}
+
+impl Limits {
+    fn of(state: &State) -> Self {
+        Self { cores: state.around.host.cores, queue_max: state.options.queue_max }
     }
 }
 
@@ -91,8 +106,8 @@ impl Mutation {
         let Self { state, mut call, body, has_deadline } = self;
         let seen = body.seen();
         call.expect_generation = call.expect_generation.or(seen.expect_generation);
-        let (asked, cores) = (call.clone(), state.around.host.cores);
-        let write = state.write(move |tx| once(tx, &asked, &seen.digest, cores, &change));
+        let (asked, limits) = (call.clone(), Limits::of(&state));
+        let write = state.write(move |tx| once(tx, &asked, &seen.digest, limits, &change));
         let (reply, replayed) = match write.await? {
             Done::Now(reply) => (reply, false),
             Done::Before(reply) => (reply, true),
@@ -100,6 +115,7 @@ impl Mutation {
         if has_deadline && !replayed {
             state.deadlines.notify_one();
         }
+        let reply = tagged(&state, reply).await;
         let mut response = match call.wait {
             None => reply.into_response(),
             Some(wait) => wait::finished(&state, &call, reply, wait).await,
@@ -117,10 +133,10 @@ fn once(
     tx: &mut Tx<'_>,
     call: &Call,
     body: &str,
-    cores: u32,
+    limits: Limits,
     change: &impl Fn(&mut Tx<'_>) -> Result<Reply, Error>,
 ) -> Result<Done, Error> {
-    let Some(key) = &call.key else { return Ok(Done::Now(made(tx, call, cores, change)?)) };
+    let Some(key) = &call.key else { return Ok(Done::Now(made(tx, call, limits, change)?)) };
     let (model, fingerprint) = (scope(tx, call)?, call.fingerprint(body));
     let key = Key { model: &model, key, fingerprint: &fingerprint };
     let now = clock::now();
@@ -128,7 +144,7 @@ fn once(
     if let Some(answer) = idempotency::find(tx, &key, now)? {
         return Ok(Done::Before(serde_json::from_str(&answer).map_err(stored)?));
     }
-    let reply = made(tx, call, cores, change)?;
+    let reply = made(tx, call, limits, change)?;
     let answer = serde_json::to_string(&reply).map_err(stored)?;
     idempotency::keep(tx, &key, &answer, now)?;
     Ok(Done::Now(reply))
@@ -148,23 +164,57 @@ fn scope(tx: &mut Tx<'_>, call: &Call) -> Result<String, Error> {
 fn made(
     tx: &mut Tx<'_>,
     call: &Call,
-    cores: u32,
+    limits: Limits,
     change: &impl Fn(&mut Tx<'_>) -> Result<Reply, Error>,
 ) -> Result<Reply, Error> {
+    let Limits { cores, queue_max } = limits;
     check(tx, call, cores)?;
     let mut reply = change(tx)?;
+    if let Some(flow) = reply.flow {
+        flows::check_room(tx, flow, queue_max)?;
+    }
     // What was posted to a collection is about the new resource, all else about its own path.
     let own = call.resource.clone();
     let named = reply.resource.take();
     let location = named.clone().or_else(|| own.clone());
-    let tagged = if call.method == Method::POST { location.clone() } else { own.or(named) };
+    let subject = if call.method == Method::POST { location.clone() } else { own.or(named) };
     reply.location = location.map(|resource| resource.address());
-    reply.etag = match tagged.map(|resource| resource.tag(tx, cores)) {
-        // It may be gone at once.
-        None | Some(Err(Error::NotFound(_) | Error::Flow(_))) => None,
-        Some(tag) => Some(tag?),
-    };
+    let Some(resource) = subject else { return Ok(reply) };
+    // An answer that is kept for its key must be complete.
+    if call.key.is_none() && resource.is_large() {
+        let generation = if_there(resource.generation(tx))?.flatten();
+        reply.untagged = Some(Untagged { resource, generation });
+    } else {
+        reply.etag = if_there(resource.tag(tx, cores))?;
+    }
     Ok(reply)
+}
+
+/// What was read of a resource, which may have gone with the change itself.
+fn if_there<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
+    match read {
+        Err(Error::NotFound(_) | Error::Flow(_)) => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// The answer with the entity tag that would have kept others from writing. It has none if somebody
+/// else has changed the resource since: a client that has not seen that must not be able to say so.
+async fn tagged(state: &State, mut reply: Reply) -> Reply {
+    let Some(Untagged { resource, generation }) = reply.untagged.take() else { return reply };
+    let cores = state.around.host.cores;
+    let tag = state.read(move |tx| {
+        let etag = if_there(resource.tag(tx, cores))?;
+        // After the tag: what is read later is newer, also where a transaction sees what others commit.
+        let now = if_there(resource.generation(tx))?.flatten();
+        Ok(etag.filter(|_| now == generation))
+    });
+    match tag.await {
+        Ok(etag) => reply.etag = etag,
+        // What was accepted stays accepted.
+        Err(error) => tracing::warn!(error = %super::sentence(&error), "entity tag not read"),
+    }
+    reply
 }
 
 /// Compares what the client has seen with what is.
@@ -176,19 +226,21 @@ fn check(tx: &mut Tx<'_>, call: &Call, cores: u32) -> Result<(), Error> {
         let text = "nothing at this path has an entity tag or a generation to compare with";
         return Err(Error::Invalid(text.to_owned()));
     };
-    let etag = resource.tag(tx, cores)?;
-    if let Some(wanted) = call.if_match.as_ref().filter(|tags| !tags.match_strongly(&etag)) {
-        let address = resource.address();
-        tracing::debug!(?wanted, etag, "precondition failed");
-        let text = format!("{address} has changed since: its entity tag is {etag} now");
-        return Err(Error::Precondition { text, etag });
+    let address = resource.address();
+    if let Some(wanted) = &call.if_match {
+        let etag = resource.tag(tx, cores)?;
+        if !wanted.match_strongly(&etag) {
+            tracing::debug!(?wanted, etag, "precondition failed");
+            let text = format!("{address} has changed since: its entity tag is {etag} now");
+            return Err(Error::Precondition { text, etag });
+        }
     }
     if let Some(expected) = call.expect_generation {
-        let generation = resource.generation(tx)?;
+        let none = || Error::Invalid(format!("expect_generation: {address} has no generation"));
+        let generation = resource.generation(tx)?.ok_or_else(none)?;
         if generation != expected {
-            let address = resource.address();
             let text = format!("{address} is at generation {generation}, not {expected}");
-            return Err(Error::Precondition { text, etag });
+            return Err(Error::Precondition { text, etag: resource.tag(tx, cores)? });
         }
     }
     Ok(())

@@ -7,13 +7,19 @@ use tutti_model::api::Problem;
 
 use crate::Error;
 
+/// When who was refused for a full queue may try again.
+const RETRY_SECONDS: u32 = 5;
+
 impl Error {
     /// Status and machine word of the problem document.
     fn kind(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not-found"),
+            Self::UnitNotFound(_) => (StatusCode::NOT_FOUND, "unit-not-found"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            Self::Deleting(_) => (StatusCode::CONFLICT, "resource-deleting"),
+            Self::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "queue-full"),
             Self::Refused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
             Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "key-reused"),
             Self::Precondition { .. } => (StatusCode::PRECONDITION_FAILED, "precondition"),
@@ -89,6 +95,9 @@ impl IntoResponse for Error {
             && let Ok(etag) = HeaderValue::try_from(etag)
         {
             response.headers_mut().insert(header::ETAG, etag);
+        }
+        if let Self::QueueFull { .. } = &self {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
         }
         response
     }

@@ -21,9 +21,20 @@ pub(crate) struct Reply {
     pub(super) location: Option<String>,
     /// Its entity tag when the mutation was committed.
     pub(super) etag: Option<String>,
+    /// What the entity tag is still to be read of, once the transaction is over.
+    #[serde(skip)]
+    pub(super) untagged: Option<Untagged>,
     /// What `location` names, as long as the transaction lasts.
     #[serde(skip)]
     pub(super) resource: Option<Resource>,
+}
+
+/// A resource whose entity tag takes long to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Untagged {
+    pub(super) resource: Resource,
+    /// Its generation when the mutation was committed.
+    pub(super) generation: Option<i64>,
 }
 
 impl Reply {

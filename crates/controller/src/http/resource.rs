@@ -4,6 +4,10 @@
 //! An entity tag is the digest of what `GET` answers. No counter of a row would do: how far an
 //! application is follows from its units and flows as well.
 
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::Value;
 use tutti_store::Tx;
@@ -12,6 +16,10 @@ use uuid::Uuid;
 use super::call::digest;
 use crate::models::{self, Model};
 use crate::{Error, applications, flows, machines, operations, relations, secrets, units};
+
+/// What cannot stand in a path as it is; the slash in a unit's name stays one.
+const RESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':');
 
 /// A resource with an address of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,20 +188,23 @@ impl Resource {
         Ok(tag(&self.read(tx, cores)?))
     }
 
-    /// The generation of its desired state; of what is no application or model, there is none.
-    pub(super) fn generation(&self, tx: &mut Tx<'_>) -> Result<i64, Error> {
+    /// The generation of its desired state; only applications and models have one.
+    pub(super) fn generation(&self, tx: &mut Tx<'_>) -> Result<Option<i64>, Error> {
         let find = |tx: &mut Tx<'_>| -> Result<Model, Error> { models::find(tx, &self.model) };
         match self.kind {
-            Kind::Model => Ok(find(tx)?.generation),
+            Kind::Model => Ok(Some(find(tx)?.generation)),
             Kind::Application => {
                 let model = find(tx)?;
-                Ok(applications::find(tx, &model, &self.name)?.generation)
+                Ok(Some(applications::find(tx, &model, &self.name)?.generation))
             }
-            _ => {
-                let address = self.address();
-                Err(Error::Invalid(format!("expect_generation: {address} has no generation")))
-            }
+            _ => Ok(None),
         }
+    }
+
+    /// Whether what `GET` answers grows with what is in it: units, tasks.
+    pub(super) fn is_large(&self) -> bool {
+        let kinds = [Kind::Model, Kind::Application, Kind::Operation, Kind::Flow];
+        self.part == Part::Whole && kinds.contains(&self.kind)
     }
 }
 
@@ -213,31 +224,13 @@ fn not_found(name: &str) -> Error {
 
 /// A segment of a path without its percent signs; one that makes no sense stays as it is.
 fn decoded(segment: &str) -> String {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let [first, after @ ..] = rest {
-        let code = after.get(..2).and_then(|code| std::str::from_utf8(code).ok());
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(byte) if *first == b'%' => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| segment.to_owned())
+    let decoded = percent_decode_str(segment).decode_utf8();
+    decoded.map_or_else(|_| segment.to_owned(), Cow::into_owned)
 }
 
-/// A name as it stands in a path; the slash in a unit's name stays one.
-fn encoded(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte);
-    let letter = |byte: u8| {
-        if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
-    };
-    name.bytes().map(letter).collect()
+/// A name as it stands in a path.
+fn encoded(name: &str) -> impl Display {
+    utf8_percent_encode(name, RESERVED)
 }
 
 #[cfg(test)]
@@ -261,6 +254,7 @@ mod tests {
             ("/v1/models/m/machines/3", "/v1/models/m/machines/3"),
             ("/v1/models/m/secrets/secret%3Aabc/grant", "/v1/models/m/secrets/secret:abc"),
             ("/v1/models/%C3%BC%/secrets/a%zz", "/v1/models/%C3%BC%25/secrets/a%25zz"),
+            ("/v1/models/m/secrets/a%+1%ff", "/v1/models/m/secrets/a%25%2B1%25ff"),
             ("/v1/flows/1/cancel", "/v1/flows/1"),
         ] {
             assert_eq!(Resource::of_path(path).unwrap().address(), address, "{path}");

@@ -1,6 +1,5 @@
 //! The route, and what is read for it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -8,10 +7,10 @@ use axum::extract::State as Extract;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tutti_flow::{FlowState, TaskState};
+use tutti_flow::query::{self, OpenFlows};
+use tutti_flow::{Counts, FlowState, TaskState};
 use tutti_store::Backend;
 
-use super::sql;
 use super::text::Text;
 use crate::state::{Shared, State};
 use crate::{Error, clock};
@@ -24,12 +23,13 @@ pub(crate) fn routes() -> Router<Arc<State>> {
 }
 
 async fn metrics(Extract(state): Shared) -> Result<Response, Error> {
-    let (flows, tasks): (Vec<sql::Flows>, Vec<(String, i64)>) =
-        state.read(|tx| Ok((tx.all(sql::FLOWS, ())?, tx.all(sql::TASKS, ())?))).await?;
+    let (flows, tasks) =
+        state.read(|tx| Ok((query::open_flows(tx)?, query::open_tasks(tx)?))).await?;
     let mut text = Text::default();
     about(&state, &mut text);
-    by_state(&mut text, &flows, tasks.into_iter().collect());
+    by_state(&mut text, &flows, &tasks);
     state.counts.write(&mut text);
+    worked(&mut text, &state.worked.read());
     let waiting = state.waiting.count();
     text.single("tutti_requests_waiting", "gauge", "Requests that wait for news.", waiting);
     let most = state.options.waiting_max;
@@ -57,10 +57,10 @@ fn about(state: &State, text: &mut Text) {
 
 /// Every state has its line, also when nothing is in it: a line that comes and goes cannot be
 /// watched.
-fn by_state(text: &mut Text, flows: &[sql::Flows], tasks: BTreeMap<String, i64>) {
+fn by_state(text: &mut Text, flows: &[OpenFlows], tasks: &[(TaskState, i64)]) {
     text.metric("tutti_flows", "gauge", "Flows that have not ended, by state.");
     for state in FlowState::ALL.iter().filter(|state| !state.is_ended()) {
-        let found = flows.iter().find(|row| row.state == state.as_str());
+        let found = flows.iter().find(|row| row.state == *state);
         let count = found.map_or(0, |row| row.count);
         text.value("tutti_flows", &[("state", state.as_str())], count);
     }
@@ -71,8 +71,35 @@ fn by_state(text: &mut Text, flows: &[sql::Flows], tasks: BTreeMap<String, i64>)
     text.single(name, "gauge", help, waited);
     text.metric("tutti_tasks", "gauge", "Tasks of flows that have not ended, by state.");
     for state in TaskState::ALL {
-        let count = tasks.get(state.as_str()).copied().unwrap_or_default();
+        let found = tasks.iter().find(|(found, _)| found == state);
+        let count = found.map_or(0, |(_, count)| *count);
         text.value("tutti_tasks", &[("state", state.as_str())], count);
+    }
+}
+
+/// What the engine's worker in this process has done.
+fn worked(text: &mut Text, counts: &Counts) {
+    let name = "tutti_task_attempts_total";
+    text.metric(name, "counter", "Attempts at tasks that ended, undoing included.");
+    for (outcome, count) in
+        [("succeeded", counts.succeeded), ("failed", counts.failed), ("panicked", counts.panicked)]
+    {
+        text.value(name, &[("outcome", outcome)], count);
+    }
+    for (name, help, count) in [
+        ("tutti_flow_takes_total", "Flows taken to be worked on, again included.", counts.takes),
+        (
+            "tutti_flow_lease_losses_total",
+            "Times the worker was taken for dead and dropped its flows.",
+            counts.lease_losses,
+        ),
+        (
+            "tutti_flow_fenced_total",
+            "Results dropped because their flow had been taken away.",
+            counts.fenced,
+        ),
+    ] {
+        text.single(name, "counter", help, count);
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tutti_store::{Json, OUTBOX, OutboxEvent};
+use tutti_flow::query;
+use tutti_store::{OUTBOX, OutboxEvent};
 use uuid::Uuid;
 
-use super::sql;
 use crate::Error;
 use crate::http::sentence;
 use crate::state::State;
@@ -78,8 +78,7 @@ async fn count(
     let ended: Vec<(Ended, i64)> = events.iter().filter_map(read).collect();
     if !ended.is_empty() {
         let flows: Vec<Uuid> = ended.iter().map(|(ended, _)| ended.flow).collect();
-        let tasks: Vec<sql::Ended> =
-            state.read(move |tx| Ok(tx.all(sql::ENDED, (Json(&flows),))?)).await?;
+        let tasks = state.read(move |tx| Ok(query::ended_tasks(tx, &flows)?)).await?;
         for task in tasks {
             let is_new = before.get(&task.flow).is_none_or(|at| task.finished > *at);
             let took = u64::try_from(task.finished - task.started).unwrap_or(0);

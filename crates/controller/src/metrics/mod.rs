@@ -8,10 +8,8 @@
 mod api;
 mod count;
 mod follow;
-mod sql;
 mod text;
 
 pub(crate) use api::routes;
 pub(crate) use count::{Counts, count_requests};
 pub(crate) use follow::follow;
-pub(crate) use sql::STATEMENTS;

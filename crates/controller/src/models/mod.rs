@@ -44,7 +44,7 @@ pub(crate) fn lock_alive(tx: &mut Tx<'_>, model: &str) -> Result<Model, Error> {
     let model = lock(tx, model)?;
     match model.life.0 {
         Life::Alive => Ok(model),
-        _ => Err(Error::Conflict(format!("model \"{}\" is being destroyed", model.name))),
+        _ => Err(Error::Deleting(format!("model \"{}\" is being destroyed", model.name))),
     }
 }
 

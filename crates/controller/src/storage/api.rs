@@ -53,7 +53,7 @@ fn add_to(
     let now = clock::now();
     let unit = units::find(tx, model, unit)?;
     if unit.life.0 != Life::Alive {
-        return Err(Error::Conflict(format!("unit \"{}\" is being removed", unit.name)));
+        return Err(Error::Deleting(format!("unit \"{}\" is being removed", unit.name)));
     }
     let application = applications::by_id(tx, &unit.application)?
         .ok_or_else(|| Error::NotFound("the application is gone".to_owned()))?;

@@ -161,7 +161,19 @@ async fn a_gone_unit_is_told_once() {
         assert!(agent.changes(changes.after, 0).await.units.iter().all(|unit| !unit.gone));
         assert_eq!(world.ended(&accepted).await.state, "succeeded");
         let path = agent.path(&format!("units/{}?", gone[0].id));
-        assert_eq!(refusal(world.client.get::<Snapshot>(&path).await).status, 404);
+        let reports = agent.path(&format!("units/{}/reports?", gone[0].id));
+        for refused in [
+            refusal(world.client.get::<Snapshot>(&path).await),
+            refusal(agent.send(&gone[0].id, &Step::default()).await),
+            refusal(world.client.post::<_, ()>(&reports, &[] as &[Report]).await),
+        ] {
+            assert_eq!((refused.status, refused.code.as_str()), (404, "unit-not-found"));
+        }
+        // What an agent asks for in vain must not look like that.
+        for path in [format!("/v1/agents/0/unit/{}", gone[0].id), path.replace("/v1", "")] {
+            let refused = refusal(world.client.get::<Snapshot>(&path).await);
+            assert_eq!((refused.status, refused.code.as_str()), (404, "not-found"), "{path}");
+        }
         world.end().await;
     }
 }

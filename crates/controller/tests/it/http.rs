@@ -50,6 +50,91 @@ async fn a_change_names_its_resource_and_its_flow() {
 }
 
 #[tokio::test]
+async fn the_tag_of_what_is_large_is_read_after_the_change() {
+    for world in World::all().await {
+        prepared(&world).await;
+        let _agent = world.agent().await;
+        let path = "/v1/models/m/applications/db";
+        let (on, wait) = (json!({"on": true}), [("Prefer", "wait=30")]);
+        let exposed = format!("{path}/exposed");
+        assert_eq!(world.send("PUT", &exposed, &wait, &on).await.status, 200);
+        let shown = world.send("GET", path, &[], &Value::Null).await;
+        let etag = shown.header("etag");
+        for headers in [&[][..], &[("If-Match", etag)], &[("Idempotency-Key", "k")]] {
+            let unchanged = world.send("PUT", &exposed, headers, &on).await;
+            assert_eq!((unchanged.status, unchanged.header("etag")), (200, etag), "{headers:?}");
+        }
+        let changed = world.send("PUT", &exposed, &[], &json!({"on": false})).await;
+        assert_eq!(changed.status, 202);
+        assert!(!["", etag].contains(&changed.header("etag")));
+        let gone = world.send("DELETE", path, &wait, &Value::Null).await;
+        assert_eq!((gone.status, gone.header("etag")), (204, ""));
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_tag_never_stands_for_a_change_its_client_has_not_seen() {
+    for mut world in World::all().await {
+        world.options.queue_max = 10_000;
+        world.restart().await;
+        // Without an agent nobody but the clients changes anything.
+        prepared(&world).await;
+        let path = "/v1/models/m/applications/db/exposed";
+        let generation = |answer: &Answer| answer.json::<Value>()["flow"]["generation"].as_i64();
+        let client = async |on: bool| {
+            let mut built_upon = 0;
+            for _ in 0..30 {
+                let first = world.send("PUT", path, &[], &json!({"on": on})).await;
+                let (Some(seen), tag) = (generation(&first), first.header("etag")) else {
+                    continue;
+                };
+                if tag.is_empty() {
+                    continue;
+                }
+                let tag = [("If-Match", tag)];
+                let second = world.send("PUT", path, &tag, &json!({"on": !on})).await;
+                if second.status != 412 {
+                    assert_eq!(generation(&second), Some(seen + 1), "{}", second.body);
+                    built_upon += 1;
+                }
+            }
+            built_upon
+        };
+        let clients = (0..6).map(|number| client(number % 2 == 0));
+        let built_upon: i32 = futures_util::future::join_all(clients).await.iter().sum();
+        assert!(built_upon > 0, "most find that somebody was faster, but not all");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn so_many_changes_may_wait_for_a_resource_and_no_more() {
+    for mut world in World::all().await {
+        world.options.queue_max = 2;
+        world.restart().await;
+        // Without an agent the deployment keeps the application.
+        prepared(&world).await;
+        let path = "/v1/models/m/applications/db";
+        let exposed = format!("{path}/exposed");
+        let (on, off) = (json!({"on": true}), json!({"on": false}));
+        assert_eq!(world.send("PUT", &exposed, &[], &on).await.status, 202);
+        let before = generation(&world).await;
+        let refused = world.send("PUT", &exposed, &[], &off).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (429, "5"));
+        let problem: Problem = refused.json();
+        assert_eq!(problem.code, "queue-full");
+        assert!(problem.detail.starts_with("application/db has 2 changes waiting already"));
+        assert_eq!(generation(&world).await, before, "nothing has changed");
+        let elsewhere = world.send("POST", "/v1/models/m/machines", &[], &json!({})).await;
+        assert_eq!(elsewhere.status, 202);
+        // What removes is never refused.
+        assert_eq!(world.send("DELETE", path, &[], &Value::Null).await.status, 202);
+        world.end().await;
+    }
+}
+
+#[tokio::test]
 async fn a_reader_who_has_it_already_is_told_so() {
     for world in World::all().await {
         prepared(&world).await;

@@ -46,6 +46,19 @@ async fn flows_tasks_and_requests_are_counted() {
             "method=\"PATCH\",route=\"/v1/models/{model}/applications/{application}/config\"";
         assert_eq!(now[&format!("tutti_http_requests_total{{{route},status=\"202\"}}")], 1.0);
         assert_eq!(now[&format!("tutti_http_request_duration_seconds_count{{{route}}}")], 1.0);
+        assert!(now["tutti_flow_takes_total"] >= 1.0);
+        assert_eq!(
+            now["tutti_task_attempts_total{outcome=\"succeeded\"}"], 1.0,
+            "the charm's check"
+        );
+        for never in [
+            "tutti_task_attempts_total{outcome=\"failed\"}",
+            "tutti_task_attempts_total{outcome=\"panicked\"}",
+            "tutti_flow_lease_losses_total",
+            "tutti_flow_fenced_total",
+        ] {
+            assert_eq!(now[never], 0.0, "{never}");
+        }
         let _agent = world.agent().await;
         assert_eq!(world.ended(&deployed).await.state, "succeeded");
         assert_eq!(world.ended(&configured).await.state, "succeeded");

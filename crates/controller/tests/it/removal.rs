@@ -179,6 +179,14 @@ async fn a_dying_application_takes_no_more_wishes() {
         let path = "/v1/models/m/applications/db/units";
         let problem = refusal(world.client.post::<_, Accepted>(path, &json!({"count": 1})).await);
         assert_eq!(problem.detail, "application \"db\" is being removed");
+        assert_eq!((problem.status, problem.code.as_str()), (409, "resource-deleting"));
+        // To ask for it again is not to change it.
+        world.delete("/v1/models/m/applications/db").await;
+        world.delete("/v1/models/m").await;
+        let path = "/v1/models/m/machines";
+        let problem = refusal(world.client.post::<_, Accepted>(path, &json!({})).await);
+        assert_eq!(problem.detail, "model \"m\" is being destroyed");
+        assert_eq!((problem.status, problem.code.as_str()), (409, "resource-deleting"));
         world.end().await;
     }
 }

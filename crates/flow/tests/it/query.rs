@@ -95,6 +95,46 @@ async fn filters_and_pages() {
 }
 
 #[tokio::test]
+async fn a_part_of_an_id_finds_what_begins_or_ends_so() {
+    for place in Place::all() {
+        let store = place.open().await;
+        let id = |text: &str| Uuid::parse_str(text).unwrap();
+        let one = id("0192abcd-0000-7000-8000-00000000aaaa");
+        let two = id("0192ffff-0000-7000-8000-00000192abcd");
+        for id in [one, two] {
+            let plan = vec![step(named("a"), &[]), step(named("b"), &[])];
+            submit(&store, NewFlow { id, ..flow(&["x"], plan) }).await;
+        }
+        for (part, limit, expected) in [
+            ("0192", 9, vec![two, one]),
+            ("0192", 1, vec![two]),
+            ("0192abcd", 9, vec![two, one]),
+            ("0192abcd-0", 9, vec![one]),
+            ("192abcd", 9, vec![two]),
+            ("00000000aaaa", 9, vec![one]),
+            ("8000-00000000aaaa", 9, vec![one]),
+            ("0192abcd-0000-7000-8000-00000000aaaa", 9, vec![one]),
+            ("0192ab-cd", 9, vec![]),
+            ("01930000", 9, vec![]),
+            ("0192%", 9, vec![]),
+            ("0192ABCD", 9, vec![]),
+        ] {
+            let found = store.read(move |tx| query::flows_like(tx, part, limit)).await.unwrap();
+            assert_eq!(found, expected, "{part} {limit}");
+        }
+        for (part, expected) in
+            [("00000000aaac", vec![(one, 1)]), ("0192abcd-", vec![(one, 1), (one, 0)])]
+        {
+            let found = store.read(move |tx| query::tasks_like(tx, part, 9)).await.unwrap();
+            let expected: Vec<_> =
+                expected.into_iter().map(|(flow, at)| tutti_flow::task_id(flow, at)).collect();
+            assert_eq!(found, expected, "{part}");
+        }
+        store.close().await;
+    }
+}
+
+#[tokio::test]
 async fn old_flows_are_forgotten_but_not_what_explains_a_failure() {
     for place in Place::all() {
         let (store, log) = (place.open().await, Log::default());

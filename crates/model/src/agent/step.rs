@@ -10,9 +10,10 @@
 //! | `GET /v1/artifacts/{sha256}` → bytes | charms and resources |
 //!
 //! Refusals are problem documents ([`crate::api::Problem`]): 409 `stale-session` when a newer agent
-//! serves the machine; 404 when the unit is gone; 422 `refused` when a hook's changes cannot be
-//! applied (`cannot apply changes: …`; nothing of the step was done); 409 `stale-journal` when the
-//! journal moved on, and then the document has the fields of the current [`Snapshot`] too.
+//! serves the machine; 404 `unit-not-found` when the unit is gone, so that its agent removes its
+//! directory, as no other refusal makes it; 422 `refused` when a hook's changes cannot be applied
+//! (`cannot apply changes: …`; nothing of the step was done); 409 `stale-journal` when the journal
+//! moved on, and then the document has the fields of the current [`Snapshot`] too.
 
 use std::collections::BTreeSet;
 
@@ -40,6 +41,8 @@ pub struct SessionRequest {
 pub struct Session {
     /// Number to give with every call.
     pub session: i64,
+    /// UUID of the controller: another one knows nothing of the units the machine has.
+    pub controller: String,
     /// Every unit of the machine.
     pub units: Vec<UnitChange>,
     /// Where to continue with `changes`.

@@ -1,7 +1,7 @@
 //! What commands do with the controller's answers: report, confirm, wait.
 
 use std::io::{self, BufRead as _, Write as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tutti_model::api::Accepted;
@@ -9,6 +9,9 @@ use tutti_model::api::Accepted;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::output;
+
+/// How long a controller that went away is waited for.
+const AWAY: Duration = Duration::from_secs(30);
 
 /// Reports a change on stderr.
 pub(super) fn report(context: &Context, accepted: &Accepted) {
@@ -71,6 +74,31 @@ impl Pauses {
     pub(super) async fn pause(&mut self) {
         tokio::time::sleep(self.next).await;
         self.next = (self.next * 3 / 2).min(Duration::from_millis(250));
+    }
+}
+
+/// A controller that goes away while a command follows something, and is expected back: it may only
+/// have been started anew.
+#[derive(Debug, Default)]
+pub(super) struct Away {
+    since: Option<Instant>,
+}
+
+impl Away {
+    /// Whether to ask again after this failure.
+    pub(super) fn is_endured(&mut self, failure: &Failure) -> bool {
+        if !failure.is_absence() {
+            return false;
+        }
+        if self.since.is_none() {
+            output::tell("the controller has gone away; waiting for it to come back");
+        }
+        self.since.get_or_insert_with(Instant::now).elapsed() < AWAY
+    }
+
+    /// It has answered.
+    pub(super) fn is_over(&mut self) {
+        self.since = None;
     }
 }
 

@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde_json::Value;
 use tutti_client::{Client, Event};
 
-use super::answer::Pauses;
+use super::answer::{Away, Pauses};
 use super::flow::open;
 use crate::arguments::{ModelArgument, OutputArguments};
 use crate::context::{Context, query};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::output::{self, Format, json, style, unknown_form};
 
 #[derive(Args, Debug)]
@@ -50,38 +50,57 @@ impl Events {
             form => return Err(unknown_form(form)),
         }
         let (client, model) = open(context, &self.model, self.all_models).await?;
-        let mut after = self.after;
-        let mut pauses = Pauses::new();
+        tokio::select! {
+            ended = self.print(&client, &model) => ended,
+            () = output::reader_gone() => Err(Failure::BrokenPipe),
+        }
+    }
+
+    /// Prints events, with `--follow` for ever.
+    async fn print(&self, client: &Client, model: &str) -> Outcome {
+        let (mut after, mut pauses) = (self.after, Pauses::new());
+        let (mut away, mut has_answered) = (Away::default(), false);
         loop {
-            let seen = self.read(&client, &model, after).await?;
-            if !self.follow {
-                return Ok(());
-            }
+            let query = self.query(model, after);
             // The controller ends streams when it stops; another one goes on from here.
-            after = seen.or(after);
+            let read = match client.events(&format!("/v1/events{query}")).await {
+                Ok(mut events) => {
+                    has_answered = true;
+                    away.is_over();
+                    self.read(&mut events, &mut after).await
+                }
+                Err(error) => Err(error.into()),
+            };
+            match read {
+                Ok(()) if !self.follow => return Ok(()),
+                Ok(()) => {}
+                Err(failure) if self.follow && has_answered && away.is_endured(&failure) => {}
+                Err(failure) => return Err(failure),
+            }
             pauses.pause().await;
         }
     }
 
-    /// Prints events until the stream ends; answers the number of the last.
-    async fn read(&self, client: &Client, model: &str, after: Option<i64>) -> Outcome<Option<i64>> {
-        let query = query([
+    fn query(&self, model: &str, after: Option<i64>) -> String {
+        query([
             ("after", after.map(|after| after.to_string()).unwrap_or_default()),
             ("follow", self.follow.to_string()),
             ("model", model.to_owned()),
             ("topic", self.topic.clone()),
-        ]);
-        let mut events = client.events(&format!("/v1/events{query}")).await?;
-        let mut last = None;
+        ])
+    }
+
+    /// Prints events until the stream ends; `after` is the number of the last.
+    async fn read(&self, events: &mut tutti_client::Events, after: &mut Option<i64>) -> Outcome {
         while let Some(event) = events.next().await? {
             let event = Printed::read(event);
-            last = Some(event.number);
+            *after = Some(event.number);
             match self.output.form(Format::Tabular) {
                 Format::Json => output::write(&json::line(&event)?)?,
                 _ => output::write(&event.line())?,
             }
         }
-        Ok(last)
+        Ok(())
     }
 }
 

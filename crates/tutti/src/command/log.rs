@@ -98,10 +98,18 @@ impl DebugLog {
             None => self.lines,
         };
         let model = context.model(&self.model).await?;
-        let mut after = self.present(&model, level, &filter, wanted as usize).await?;
+        let after = self.present(&model, level, &filter, wanted as usize).await?;
         if !follow {
             return Ok(());
         }
+        tokio::select! {
+            ended = self.follow(&model, level, &filter, after) => ended,
+            () = output::reader_gone() => Err(Failure::BrokenPipe),
+        }
+    }
+
+    /// Shows what comes, until it cannot.
+    async fn follow(&self, model: &Model, level: &str, filter: &Filter, mut after: i64) -> Outcome {
         loop {
             let next = query([
                 ("limit", "1000".into()),

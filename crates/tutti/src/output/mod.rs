@@ -12,12 +12,17 @@ pub(crate) mod table;
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::time::Duration;
 
 use clap::ValueEnum;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use crate::arguments::OutputArguments;
 use crate::failure::{Attempt as _, Failure, Outcome};
+
+/// How often it is looked whether anybody still reads stdout.
+const READER_LOOK: Duration = Duration::from_millis(200);
 
 /// The forms an answer can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -83,6 +88,20 @@ pub(crate) fn write(text: &str) -> Outcome {
     stdout.write_all(text.as_bytes())?;
     stdout.flush()?;
     Ok(())
+}
+
+/// Ends when whoever read stdout has gone. For commands that may have nothing to say for long: others
+/// find out when they write. Never ends where nobody can go, as with a file.
+pub(crate) async fn reader_gone() {
+    let stdout = io::stdout();
+    loop {
+        tokio::time::sleep(READER_LOOK).await;
+        let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+        let looked = poll(&mut polled, Some(&Timespec::default()));
+        if looked.is_ok() && polled[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
+            return;
+        }
+    }
 }
 
 /// Writes bytes to stdout as they are.

@@ -65,7 +65,9 @@ async fn a_worker_declared_dead_writes_nothing() {
         log.add("go on");
         other.has("+a").await;
         // The first stops without having written anything.
+        let counters = first.counters();
         first.stop().await;
+        assert_eq!(counters.read().fenced, 1);
         assert_eq!(tasks(&store, id).await[0].state, TaskState::Running);
         other.add("go on");
         assert_eq!(ended(&store, id).await.state, FlowState::Succeeded);

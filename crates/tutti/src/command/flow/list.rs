@@ -4,7 +4,7 @@ use clap::Args;
 use tutti_client::Client;
 use tutti_model::api::{FlowPage, TaskInfo, TaskPage};
 
-use super::id::short;
+use super::id::{flow_id, short};
 use crate::arguments::{ModelArgument, OutputArguments};
 use crate::context::{Context, query};
 use crate::failure::Outcome;
@@ -36,13 +36,13 @@ struct Selection {
 }
 
 impl Selection {
-    /// The controller and the query; of all models when none is chosen.
-    async fn open<const N: usize>(
-        &self,
-        context: &Context,
-        more: [(&str, String); N],
-    ) -> Outcome<(Client, String)> {
-        let (client, model) = open(context, &self.model, self.all_models).await?;
+    /// The controller and the chosen model; empty for all.
+    async fn open(&self, context: &Context) -> Outcome<(Client, String)> {
+        open(context, &self.model, self.all_models).await
+    }
+
+    /// The query.
+    fn query<const N: usize>(&self, model: String, more: [(&str, String); N]) -> String {
         let pairs = [
             ("model", model),
             ("resource", self.resource.clone()),
@@ -50,7 +50,7 @@ impl Selection {
             ("since", self.since.clone()),
             ("limit", self.limit.to_string()),
         ];
-        Ok((client, query(pairs.into_iter().chain(more))))
+        query(pairs.into_iter().chain(more))
     }
 }
 
@@ -72,9 +72,9 @@ pub(crate) async fn open(
 
 #[derive(Args, Debug)]
 pub(crate) struct Tasks {
-    /// Of this flow
-    #[arg(long, value_name = "FLOW", default_value = "", hide_default_value = true)]
-    flow: String,
+    /// Of this flow: its id, or six or more characters of its beginning or end
+    #[arg(long, value_name = "FLOW")]
+    flow: Option<String>,
     /// With this name: unit.converge, …
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     name: String,
@@ -84,10 +84,23 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     pub(super) async fn run(self, context: &Context) -> Outcome {
-        let more = [("flow", self.flow), ("name", self.name)];
-        let (client, query) = self.selection.open(context, more).await?;
-        let TaskPage { tasks, .. } = client.get(&format!("/v1/tasks{query}")).await?;
+        let (client, model) = self.selection.open(context).await?;
+        let (model, flow) = match self.flow {
+            // A flow is in one model, whichever is chosen.
+            Some(part) => (String::new(), flow_id(&client, &part).await?),
+            None => (model, String::new()),
+        };
+        let query = self.selection.query(model, [("flow", flow), ("name", self.name)]);
+        let TaskPage { tasks, next } = client.get(&format!("/v1/tasks{query}")).await?;
+        tell_of_more(context, next.as_deref());
         self.selection.output.print(Format::Tabular, &tasks, || task_table(&tasks).render())
+    }
+}
+
+/// A list that ends early says so.
+fn tell_of_more(context: &Context, next: Option<&str>) {
+    if next.is_some() {
+        context.tell("there may be older ones: --limit shows more");
     }
 }
 
@@ -119,8 +132,10 @@ pub(crate) struct Flows {
 
 impl Flows {
     pub(super) async fn run(self, context: &Context) -> Outcome {
-        let (client, query) = self.selection.open(context, [("kind", self.kind)]).await?;
-        let FlowPage { flows, .. } = client.get(&format!("/v1/flows{query}")).await?;
+        let (client, model) = self.selection.open(context).await?;
+        let query = self.selection.query(model, [("kind", self.kind)]);
+        let FlowPage { flows, next } = client.get(&format!("/v1/flows{query}")).await?;
+        tell_of_more(context, next.as_deref());
         self.selection.output.print(Format::Tabular, &flows, || {
             let mut table = Table::new(["Flow", "Model", "State", "Title", "Created", "Message"]);
             for flow in &flows {

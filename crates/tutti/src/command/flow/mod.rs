@@ -12,7 +12,7 @@ mod watch;
 
 use clap::Subcommand;
 
-use super::answer::Pauses;
+use super::answer::{Away, Pauses};
 use super::events::Events;
 use crate::context::Context;
 use crate::failure::Outcome;

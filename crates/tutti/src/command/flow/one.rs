@@ -99,7 +99,7 @@ impl Flow {
             FlowVerb::Watch(one) => {
                 watch::follow(&client, &flow_id(&client, &one.flow).await?, &one.output).await
             }
-            FlowVerb::Log(one) => one.log(&client).await,
+            FlowVerb::Log(one) => one.log(context, &client).await,
             FlowVerb::Cancel(one) => one.ask(&client, "cancel").await,
             FlowVerb::Suspend(one) => one.ask(&client, "suspend").await,
             FlowVerb::Resume(one) => one.ask(&client, "resume").await,
@@ -127,9 +127,12 @@ impl OneFlow {
         print(&client.post(&path, &json!({})).await?, &self.output)
     }
 
-    async fn log(&self, client: &Client) -> Outcome {
+    async fn log(&self, context: &Context, client: &Client) -> Outcome {
         let id = flow_id(client, &self.flow).await?;
         let lines: Vec<FlowLogLine> = client.get(&format!("/v1/flows/{}/log", encode(&id))).await?;
+        if lines.is_empty() {
+            context.tell("no task of this flow has said anything");
+        }
         self.output.print(Format::Tabular, &lines, || {
             let text = |one: &FlowLogLine| format!("{} {}: {}\n", one.time, one.title, one.line);
             lines.iter().map(text).collect()

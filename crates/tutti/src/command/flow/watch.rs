@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use tutti_client::{Client, encode};
 use tutti_model::api::FlowInfo;
 
-use super::Pauses;
 use super::tree::{percent, took, waits};
+use super::{Away, Pauses};
 use crate::arguments::{GoDuration, OutputArguments};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, Format, style};
@@ -20,14 +20,29 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Follows a flow until it ends, and the one that takes its place. Fails if it did not succeed.
 pub(super) async fn follow(client: &Client, id: &str, output: &OutputArguments) -> Outcome {
+    tokio::select! {
+        ended = until_it_ends(client, id, output) => ended,
+        () = output::reader_gone() => Err(Failure::BrokenPipe),
+    }
+}
+
+async fn until_it_ends(client: &Client, id: &str, output: &OutputArguments) -> Outcome {
     let mut id = id.to_owned();
     let is_told = output.form(Format::Tabular) == Format::Tabular;
     let mut seen = Seen::default();
     let mut pauses = Pauses::new();
     let mut patience = Duration::ZERO;
+    let (mut away, mut has_answered) = (Away::default(), false);
     loop {
-        let flow = look(client, &id, patience).await?;
-        patience = LOOK;
+        let flow = match look(client, &id, patience).await {
+            Err(failure) if has_answered && away.is_endured(&failure) => {
+                pauses.pause().await;
+                continue;
+            }
+            looked => looked?,
+        };
+        away.is_over();
+        (has_answered, patience) = (true, LOOK);
         if is_told {
             output::write(&seen.news(&flow, Timestamp::now()))?;
         }

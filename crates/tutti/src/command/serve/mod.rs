@@ -85,6 +85,9 @@ pub(crate) struct Serve {
     /// Cloud of models that name none: localhost or local-k8s
     #[arg(long, value_name = "CLOUD", env = "TUTTI_DEFAULT_CLOUD", default_value = "localhost")]
     default_cloud: String,
+    /// Changes that may wait for one resource; more are refused
+    #[arg(long, value_name = "NUMBER", default_value_t = 256)]
+    queue_max: usize,
     /// Only the controller; agents are started with 'tutti agent'
     #[arg(long)]
     no_agent: bool,
@@ -167,6 +170,7 @@ impl Serve {
         options.listen = Some(self.address()?);
         options.name.clone_from(&self.name);
         options.default_cloud.clone_from(&self.default_cloud);
+        options.queue_max = self.queue_max;
         Ok(options)
     }
 
