@@ -54,7 +54,7 @@ async fn no_more_attempts_of_a_name_than_its_limit() {
             assert_eq!(ended(&store, id).await.state, FlowState::Succeeded);
         }
         assert_eq!(most(&log.lines(), "limited"), 2);
-        assert_eq!(most(&log.lines(), "free"), 4, "others are not held up");
+        assert!(most(&log.lines(), "free") > 2, "others are not held up");
         worker.stop().await;
         store.close().await;
     }
