@@ -49,6 +49,7 @@ mod secrets;
 mod status;
 mod storage;
 mod units;
+mod workers;
 
 pub use controller::{Controller, Options, create_data_directory};
 pub use error::Error;

@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
+use tutti_store::Backend;
 
 use crate::Error;
 use crate::state::State;
 
 /// The longest a caller may wait, so that dead connections are noticed.
-const LONGEST: Duration = Duration::from_mins(5);
+pub(crate) const LONGEST: Duration = Duration::from_mins(5);
+
+/// The longest pause between looks where other controllers change things, too: what a lost notification costs.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How many requests may wait at a time: long polls and event streams. Each holds a connection, and
 /// looks again whenever its bell rings.
@@ -51,6 +55,7 @@ where
     let mut bell = state.store.bell(topic);
     let mut place = None;
     let deadline = Instant::now() + wait.min(LONGEST);
+    let is_alone = state.store.backend() == Backend::Sqlite;
     loop {
         if let Some(found) = look().await? {
             return Ok(Some(found));
@@ -63,6 +68,7 @@ where
         }
         tokio::select! {
             () = bell.wait() => {}
+            () = sleep(LOOK), if !is_alone => {}
             () = sleep_until(deadline) => return Ok(None),
             () = state.stopping.cancelled() => return Ok(None),
         }

@@ -10,58 +10,103 @@ use crate::{
     Action, Failure, Point, TaskContext, Timeouts,
     graph::{Graph, Left, Start},
     policy::Trouble,
-    task::Handler,
+    task::{Handler, Kind},
     task_id,
+    tx_task::InTx,
     worker::Worker,
 };
 
+/// What an attempt is made with.
+pub(crate) struct Attempt {
+    pub(crate) name: String,
+    pub(crate) context: TaskContext,
+    /// Or why it cannot be put together.
+    pub(crate) input: Result<String, String>,
+    /// What the task left, if it shall be undone.
+    pub(crate) left: Option<Left>,
+    pub(crate) timeouts: Timeouts,
+}
+
 impl Worker {
-    /// Makes an attempt; answers the task's number with what it came to.
+    /// Makes an attempt of a flow; answers the task's number with what it came to.
     pub(crate) fn attempt(
         &self,
         graph: &Graph,
         start: Start,
         cancelled: &CancellationToken,
     ) -> impl Future<Output = (usize, Result<String, Trouble>)> + Send + 'static {
-        let node = &graph.nodes[start.number];
-        let task = task_id(graph.id, start.number);
+        let number = start.number;
         let reverting = start.revert.is_some();
         let context = TaskContext {
             flow: graph.id,
-            task,
+            task: task_id(graph.id, number),
             attempt: start.attempt,
             epoch: graph.epoch,
-            number: start.number,
+            number,
             reverting,
             // Undoing is not cancelled with the flow.
             cancelled: if reverting { CancellationToken::new() } else { cancelled.clone() },
-            alive: std::sync::Arc::default(),
+            alive: Arc::default(),
             store: self.store().clone(),
+            claim: None,
         };
+        let attempt = Attempt {
+            name: graph.nodes[number].name.clone(),
+            context,
+            input: graph.input(number),
+            timeouts: graph.timeouts(&start),
+            left: start.revert,
+        };
+        let made = self.clone().make(attempt);
+        async move { (number, made.await) }
+    }
+
+    /// Runs the handler when its turn has come.
+    pub(crate) fn make(
+        self,
+        attempt: Attempt,
+    ) -> impl Future<Output = Result<String, Trouble>> + Send + 'static {
+        let Attempt { name, context, input, left, timeouts } = attempt;
         let span = tracing::info_span!(
-            "task", flow = %graph.id, %task, name = node.name, attempt = start.attempt, reverting
+            "task", flow = %context.flow, task = %context.task, name, attempt = context.attempt,
+            reverting = context.reverting
         );
-        let timeouts = graph.timeouts(&start);
-        let handler = self.handlers().get(node.name.as_str()).cloned();
-        let (name, input) = (node.name.clone(), graph.input(start.number));
-        let probed = self.probe().map(|_| self.clone());
-        let attempt = async move {
-            let Some(handler) = handler else { return Err(Trouble::NoHandler(name)) };
+        let made = async move {
+            let Some(handler) = self.handlers().get(name.as_str()).cloned() else {
+                return Err(Trouble::NoHandler(name));
+            };
             let input = input.map_err(|message| Trouble::Failed(Failure::Terminal(message)))?;
-            let alive = context.alive.clone();
-            let run = match (probed, start.revert) {
+            let _turn = self.turn(&name, &context).await.map_err(Trouble::Failed)?;
+            let handler = match handler {
+                Kind::Call(handler) => handler,
+                Kind::InTx(handler) => {
+                    return self.in_tx(InTx { handler, name, context, input, left }).await;
+                }
+            };
+            let alive = Arc::clone(&context.alive);
+            let run = match (self.probe(), left) {
                 (None, None) => handler.execute(context, input),
                 (None, Some(left)) => handler.revert(context, input, left),
-                (Some(worker), left) => Box::pin(worker.probed(handler, context, input, left)),
+                (Some(_), left) => Box::pin(self.probed(handler.clone(), context, input, left)),
             };
-            within(timeouts, &alive, AssertUnwindSafe(run).catch_unwind()).await
+            let output = within(timeouts, &alive, AssertUnwindSafe(run).catch_unwind()).await?;
+            self.check_size(&name, output)
         };
-        async move { (start.number, attempt.instrument(span).await) }
+        made.instrument(span)
+    }
+
+    /// Refuses a result that is too large to be kept.
+    fn check_size(&self, name: &str, output: String) -> Result<String, Trouble> {
+        let (size, max) = (output.len(), self.output_max());
+        if size <= max {
+            return Ok(output);
+        }
+        Err(Trouble::Failed(Failure::Terminal(crate::task::too_large(name, size, max))))
     }
 
     /// Runs a handler with what a test wants to happen around it.
     async fn probed(
-        self,
+        &self,
         handler: Arc<dyn Handler>,
         context: TaskContext,
         input: String,

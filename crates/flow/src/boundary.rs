@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::{
     Child, ENDED, Fate, FlowState, NewFlow, Result, TaskState, Work, change,
-    graph::{Effect, Event, Graph, Head, Label, Node, Settled},
-    queue, sql, submit, task_id,
+    graph::{Effect, Event, Graph, Head, Label, Node, Offer, Settled},
+    offer, queue, sql, submit, task_id,
 };
 
 /// What one change of one flow writes.
@@ -36,6 +36,10 @@ pub(crate) struct Boundary {
     waits: bool,
     /// Flows of its tasks whose results nobody wants any more.
     cancels: Vec<Uuid>,
+    /// Attempts for others to make.
+    offers: Vec<Offer>,
+    /// Those nobody shall begin any more, and whether whoever has shall stop.
+    withdrawals: Vec<(usize, bool)>,
     /// Flows of its tasks that are suspended with it, or go on with it.
     suspends: Vec<(Uuid, bool)>,
     parent: Option<(Uuid, i64, Fate)>,
@@ -71,6 +75,7 @@ struct Changed {
     next_at: Option<i64>,
     started: Option<i64>,
     finished: Option<i64>,
+    offered: bool,
 }
 
 #[derive(Debug)]
@@ -149,6 +154,8 @@ impl Boundary {
             children: Vec::new(),
             waits: false,
             cancels: Vec::new(),
+            offers: Vec::new(),
+            withdrawals: Vec::new(),
             suspends: Vec::new(),
             parent: graph.parent,
             output: None,
@@ -187,6 +194,8 @@ impl Boundary {
                 Effect::Cancel { number } => {
                     boundary.cancels.push(crate::child_id(task_id(graph.id, *number)));
                 }
+                Effect::Offer(offer) => boundary.offers.push(offer.clone()),
+                Effect::Withdraw { number, stop } => boundary.withdrawals.push((*number, *stop)),
                 Effect::Suspend { number, suspended } => {
                     let child = crate::child_id(task_id(graph.id, *number));
                     boundary.suspends.push((child, *suspended));
@@ -231,6 +240,7 @@ fn changed(graph: &Graph, number: usize) -> Changed {
         next_at: node.next_at,
         started: node.started,
         finished: node.finished,
+        offered: node.offered,
     }
 }
 
@@ -256,6 +266,7 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
         if !before {
             add_tasks(tx, boundary)?;
             announce_failures(tx, boundary)?;
+            offer::add(tx, (boundary.flow, boundary.epoch), &boundary.offers, now)?;
         }
         done.push(*boundary);
     }
@@ -271,6 +282,9 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
         }
     }
     end(tx, &done, now)?;
+    for boundary in &done {
+        offer::withdraw(tx, boundary.flow, &boundary.withdrawals, now)?;
+    }
     Ok(written)
 }
 
@@ -359,7 +373,6 @@ fn write_heads(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written
                 head.wake_at.to_value(),
                 head.started.to_value(),
                 head.finished.to_value(),
-                head.lacks.to_value(),
                 boundary.owner.to_value(),
             ])
         })
@@ -409,6 +422,7 @@ fn write_tasks(tx: &mut Tx<'_>, done: &[&Boundary]) -> Result<()> {
             changed.next_at,
             changed.started,
             changed.finished,
+            changed.offered,
         )
     });
     tx.send_many(sql::TASK_WRITE, rows)?;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     Error, Failure, Fate, FlowState, Result, TOPIC, TaskState,
     boundary::{self, Boundary, Written},
-    graph::{Event, Graph, Hands, Head, Row},
+    graph::{Event, Graph, Hands, Head, Return, Row},
     policy::Trouble,
     sql::{self, Flow},
 };
@@ -22,6 +22,7 @@ pub(crate) enum News {
     Troubled(usize, Option<String>),
     Cancel,
     Suspend(bool),
+    Returned(usize, u32, Return),
 }
 
 impl From<News> for Event {
@@ -32,6 +33,7 @@ impl From<News> for Event {
             News::Troubled(number, message) => Self::Troubled(number, message),
             News::Cancel => Self::Cancel,
             News::Suspend(suspended) => Self::Suspend(suspended),
+            News::Returned(number, attempt, what) => Self::Returned(number, attempt, what),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     Error, Fate, FlowState, Result, TOPIC, TaskState, boundary, change,
     change::News,
     graph::Head,
-    queue,
+    offer, queue,
     sql::{self, Flow},
 };
 
@@ -184,6 +184,7 @@ pub fn abandon(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     tx.exec(sql::TASKS_LEFT, (id, TaskState::Skipped, now))?;
     tx.exec(sql::FLOW_ABANDON, (id, now))?;
     tx.exec(sql::WAITS_END, (id,))?;
+    offer::forget(tx, id)?;
     let (whose, head) = flow.parts();
     boundary::announce_end(tx, id, &whose.label, FlowState::Abandoned, head.error.as_deref())?;
     change::cancel_children(tx, id, now)?;

@@ -1,13 +1,14 @@
-//! Waiting for flows.
+//! Waiting for flows: by bell, and by a look now and then, as another process's bell may not be heard here.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tutti_store::{Store, sql};
+use tutti_store::{Bell, Store, sql};
 use uuid::Uuid;
 
 use crate::{ENDED, Error, FlowRow, FlowState, Result, query};
@@ -15,6 +16,14 @@ use crate::{ENDED, Error, FlowRow, FlowState, Result, query};
 sql! {
     pub(crate) ENDED_OF = "SELECT id, state FROM flow {rows} WHERE id = $1 AND finished IS NOT NULL";
     pub(crate) STATE = "SELECT state, finished IS NOT NULL FROM flow WHERE id = $1";
+}
+
+/// The longest pause between looks: what a lost wake-up costs.
+const POLL: Duration = Duration::from_secs(2);
+
+async fn rung(bell: &mut Bell) {
+    // Time that is over is as good as a bell.
+    let _ = tokio::time::timeout(POLL, bell.wait()).await;
 }
 
 /// Returns the flow once it has ended; combine it with a timeout. Cancel safe. Whoever waits for many flows uses
@@ -30,7 +39,7 @@ pub async fn ended(store: &Store, id: Uuid) -> Result<FlowRow> {
         if flow.state.is_ended() {
             return Ok(flow);
         }
-        bell.wait().await;
+        rung(&mut bell).await;
     }
 }
 
@@ -56,7 +65,7 @@ impl Watch {
     async fn run(&self, store: &Store) {
         let mut bell = store.bell(ENDED);
         loop {
-            bell.wait().await;
+            rung(&mut bell).await;
             if let Err(error) = self.look(store).await {
                 tracing::warn!(%error, "looking for flows that ended failed");
             }

@@ -5,7 +5,11 @@
 //! chain of tasks costs one commit each, shared with all flows that are at theirs. A second loop renews the lease; if that
 //! fails for too long, or others have declared this worker dead, every flow is dropped and the worker starts over under a new id.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -13,9 +17,10 @@ use tutti_store::Store;
 use uuid::Uuid;
 
 use crate::{
-    Action, Clock, Counters, FlowState, Moment, Result, Task,
+    Action, Clock, Counters, FlowState, Moment, Result, Task, TxTask,
     ended::Watch,
-    task::{Handlers, Typed},
+    task::{Handlers, Kind, OUTPUT_MAX, Typed},
+    tx_task::TypedTx,
     worker::{Settings, Worker},
 };
 
@@ -56,6 +61,9 @@ impl Engine {
             grace: GRACE,
             clock: Clock::new(),
             probe: None,
+            labels: BTreeSet::new(),
+            limits: HashMap::new(),
+            output_max: OUTPUT_MAX,
         };
         Builder { store, handlers: Handlers::new(), settings }
     }
@@ -93,10 +101,18 @@ impl Drop for Engine {
 }
 
 impl Builder {
-    /// Adds a handler. Tasks of a name without one park their flow.
+    /// Adds a handler. A task this worker has none for is offered to others; one that no worker has a handler for parks its flow,
+    /// unless it names [labels](crate::NewTask::labels).
     #[must_use]
     pub fn task<T: Task>(mut self, task: T) -> Self {
-        self.handlers.insert(T::NAME.to_owned(), Arc::new(Typed(task)));
+        self.handlers.insert(T::NAME.to_owned(), Kind::Call(Arc::new(Typed(task))));
+        self
+    }
+
+    /// Adds a handler whose work is done in the transaction that records it: exactly once.
+    #[must_use]
+    pub fn tx_task<T: TxTask>(mut self, task: T) -> Self {
+        self.handlers.insert(T::NAME.to_owned(), Kind::InTx(Arc::new(TypedTx(task))));
         self
     }
 
@@ -111,6 +127,27 @@ impl Builder {
     #[must_use]
     pub fn flows_max(mut self, flows_max: usize) -> Self {
         self.settings.flows_max = flows_max.max(1);
+        self
+    }
+
+    /// Says that this worker has what tasks may need beside a handler, such as `gpu` or `zone=a`.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.settings.labels.insert(label.into());
+        self
+    }
+
+    /// How many attempts at tasks of this name may run at the same time at this worker; without limit by default.
+    #[must_use]
+    pub fn limit(mut self, name: impl Into<String>, max: usize) -> Self {
+        self.settings.limits.insert(name.into(), max.max(1));
+        self
+    }
+
+    /// How many bytes of JSON a task may answer; 1 MiB by default. More is a terminal failure.
+    #[must_use]
+    pub fn output_max(mut self, bytes: usize) -> Self {
+        self.settings.output_max = bytes;
         self
     }
 

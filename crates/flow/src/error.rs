@@ -72,6 +72,12 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The claim has ended: its lease ran out, or it was finished. The task is another's, or done.
+    #[error("claim {claim} has ended: the task is another's, or done")]
+    ClaimLost {
+        /// The claim.
+        claim: Uuid,
+    },
     /// A task that does not wait for its completion from outside was completed.
     #[error("task {id} is not waiting")]
     NotWaiting {

@@ -6,8 +6,9 @@
 //!
 //! - [`submit`] queues a [`NewFlow`] of [`NewTask`]s; [`cancel`] and [`retry`] change its course.
 //! - [`pattern`] puts a flow together from typed tasks; [`draw`](draw()) makes a picture of it.
-//! - [`Engine`] runs tasks by their handlers, which implement [`Task`].
+//! - [`Engine`] runs tasks by their handlers, which implement [`Task`], or [`TxTask`] if all they do is write to this database.
 //! - [`signal`], [`signal_gone`], [`trouble`] and [`complete`] bring news from outside to tasks that [`Wait`].
+//! - [`claim`] gives tasks to workers that have no flows, such as those behind HTTP.
 //! - [`query`] lists flows and tasks; [`sync_state`] sums up a resource; [`ended`] waits for a flow.
 //! - [`Engine::counters`] tells what a worker has done, for those who watch over it.
 //! - [`Builder::probe`] injects crashes at named points and [`Builder::clock`] moves time, in tests.
@@ -19,6 +20,8 @@
 mod attempt;
 mod boundary;
 mod change;
+pub mod claim;
+mod claimant;
 mod clock;
 mod control;
 mod counters;
@@ -27,6 +30,7 @@ mod ended;
 mod engine;
 mod error;
 mod graph;
+mod offer;
 pub mod pattern;
 mod plan;
 mod policy;
@@ -42,6 +46,7 @@ mod submit;
 mod sync;
 mod take;
 mod task;
+mod tx_task;
 mod worker;
 
 use tutti_store::Migration;
@@ -58,13 +63,14 @@ pub use plan::{
     Then, Timeouts, Wait, When, Work, child_id, task_id,
 };
 pub use probe::{Action, Moment, Point};
-pub use query::{FlowFilter, FlowRow, LogLine, TaskFilter, TaskRow, WaitingFor};
+pub use query::{FlowFilter, FlowRow, LogLine, OfferRow, TaskFilter, TaskRow, WaitingFor};
 pub use retention::{prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
 pub use state::{Fate, FlowState, TaskState, UnknownState};
 pub use submit::submit;
 pub use sync::{Sync, SyncState, sync_state};
 pub use task::{Outcome, Task, TaskContext};
+pub use tx_task::{TxError, TxTask};
 
 /// The engine's tables; hand them to [`Store::open`](tutti_store::Store::open) with your own.
 pub const MIGRATIONS: &[Migration] = &[
@@ -86,10 +92,19 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "leaf_waits",
         sql: include_str!("../migrations/3_leaf_waits.sql"),
     },
+    Migration {
+        owner: "tutti-flow",
+        number: 4,
+        name: "offers",
+        sql: include_str!("../migrations/4_offers.sql"),
+    },
 ];
 
 /// The topic that rings when there is work for a worker.
 pub const TOPIC: &str = "flow";
+
+/// The topic that rings when there is something to [`claim`], or to be heard about a claim.
+pub const OFFERS: &str = "flow.offers";
 
 /// The topic that rings when a flow ended.
 pub const ENDED: &str = "flow.ended";

@@ -15,7 +15,8 @@ pub(crate) const POISON_MAX: u32 = 3;
 const REVERT_ATTEMPTS_MIN: u32 = 3;
 
 /// How an attempt ended badly.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Trouble {
     /// The handler said so.
     Failed(Failure),
@@ -99,8 +100,8 @@ pub(crate) struct Counts {
     pub(crate) active: usize,
     /// Whether a task could be started and was not.
     pub(crate) startable: bool,
-    /// Whether flows of its own are under way that must end first.
-    pub(crate) children: bool,
+    /// Whether flows of its own, or attempts elsewhere, are under way that must end first.
+    pub(crate) elsewhere: bool,
     /// Whether nothing shall begin for now.
     pub(crate) suspended: bool,
     /// How it shall end, if that is decided.
@@ -124,7 +125,7 @@ pub(crate) fn standing(counts: Counts) -> Standing {
         return Standing::In(FlowState::Running);
     }
     match counts.ending {
-        Some(_) if counts.children => Standing::In(FlowState::Waiting),
+        Some(_) if counts.elsewhere => Standing::In(FlowState::Waiting),
         Some(FlowState::Reverted) => Standing::Revert,
         Some(FlowState::Cancelled) if counts.revertible => Standing::Revert,
         Some(ending) => Standing::In(ending),
@@ -208,7 +209,7 @@ mod tests {
             open: 1,
             active: 0,
             startable: false,
-            children: false,
+            elsewhere: false,
             suspended: false,
             ending: None,
             revertible: false,
@@ -228,7 +229,7 @@ mod tests {
                 Standing::In(FlowState::Suspended),
             ),
             (
-                Counts { children: true, ..ending(FlowState::Failed, false) },
+                Counts { elsewhere: true, ..ending(FlowState::Failed, false) },
                 Standing::In(FlowState::Waiting),
             ),
             (ending(FlowState::Failed, true), Standing::In(FlowState::Failed)),

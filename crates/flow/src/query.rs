@@ -104,6 +104,8 @@ pub struct TaskRow {
     pub output: Option<Value>,
     /// Why the last attempt failed, or what is wrong with what it waits for.
     pub error: Option<String>,
+    /// What it needs of a worker and who has claimed it, if its flow's owner cannot run it.
+    pub offer: Option<OfferRow>,
     /// What it waits for, if it is that kind of task.
     pub wait: Option<Wait>,
     /// How far it is, from 0 to 1, if it ever said so.
@@ -114,6 +116,34 @@ pub struct TaskRow {
     pub started: Option<i64>,
     /// When it ended.
     pub finished: Option<i64>,
+}
+
+/// A task offered to workers that have what its flow's owner lacks. As text, it says what it waits for, or at whom it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferRow {
+    /// The name of the handler a worker must have.
+    pub name: String,
+    /// The labels it must have.
+    pub labels: Vec<String>,
+    /// The worker that has claimed it.
+    pub worker: Option<String>,
+}
+
+impl std::fmt::Display for OfferRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, labels, worker } = self;
+        match (worker, &labels[..]) {
+            (Some(worker), _) => write!(f, "claimed by worker {worker}"),
+            (None, []) => write!(f, "waiting for a worker that knows {name}"),
+            (None, [label]) => {
+                write!(f, "waiting for a worker with label {label} that knows {name}")
+            }
+            (None, labels) => {
+                let labels = labels.join(", ");
+                write!(f, "waiting for a worker with labels {labels} that knows {name}")
+            }
+        }
+    }
 }
 
 /// Which flows to list. The default is all, the newest hundred.
@@ -180,6 +210,7 @@ row! {
         model: Option<String>, state: TaskState, attempt: u32, attempts_max: u32, input: Json<Value>,
         output: Option<Json<Value>>, error: Option<String>, wait_key: Option<String>, wait_at_least: Option<i64>,
         next_at: Option<i64>, started: Option<i64>, finished: Option<i64>, progress: Option<f64>,
+        labels: Option<Json<Vec<String>>>, worker: Option<String>,
     }
 }
 
@@ -207,7 +238,9 @@ macro_rules! task_columns {
     () => {
         "SELECT task.id, task.flow, task.number, task.name, task.title, task.resource, flow.model, task.state, \
          task.attempt, task.attempts_max, task.input, task.output, task.error, task.wait_key, task.wait_at_least, \
-         task.next_at, task.started, task.finished, task.progress FROM flow_task AS task JOIN flow ON flow.id = task.flow WHERE "
+         task.next_at, task.started, task.finished, task.progress, offer.labels, offer.worker \
+         FROM flow_task AS task JOIN flow ON flow.id = task.flow \
+         LEFT JOIN flow_offer AS offer ON task.offered AND offer.flow = task.flow AND offer.number = task.number WHERE "
     };
 }
 
@@ -379,6 +412,10 @@ impl From<RawTask> for TaskRow {
             id: raw.id,
             flow: raw.flow,
             number: raw.number,
+            offer: raw.labels.map(|Json(labels)| {
+                let (name, worker) = (raw.name.clone(), raw.worker);
+                OfferRow { name, labels, worker }
+            }),
             name: raw.name,
             title: raw.title,
             resource: raw.resource,

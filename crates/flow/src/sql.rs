@@ -37,7 +37,6 @@ row! {
         pub(crate) parent: Option<Uuid>,
         pub(crate) parent_task: Option<i64>,
         pub(crate) fate: Option<Fate>,
-        pub(crate) lacks: Option<String>,
         pub(crate) pass: i64,
     }
 
@@ -79,7 +78,6 @@ impl Flow {
             wake_at: self.wake_at,
             started: self.started,
             finished: self.finished,
-            lacks: None,
         }
     }
 }
@@ -87,17 +85,8 @@ impl Flow {
 macro_rules! flow_columns {
     () => {
         "id, epoch, kind, title, model, revertible, passive, state, ending, reverting, suspended, losses, superseded_by, error, \
-         wake_at, started, finished, worker, nudged, ungranted, parent, parent_task, fate, lacks, \
+         wake_at, started, finished, worker, nudged, ungranted, parent, parent_task, fate, \
          pass"
-    };
-}
-
-// Whether this worker knows the handler a flow lacks, or nobody does, so that somebody has to set it aside.
-macro_rules! takeable {
-    ($handlers:literal) => {
-        concat!("lacks IN (SELECT value FROM json_each(", $handlers, "))
-            OR NOT EXISTS (SELECT 1 FROM flow_worker AS other, json_each(other.handlers) AS handler
-                WHERE handler.value = flow.lacks)")
     };
 }
 
@@ -114,15 +103,16 @@ sql! {
 
     pub(crate) FLOW_OWNER = "SELECT epoch, worker FROM flow WHERE id = $1";
 
-    pub(crate) TASK_STANDS = "SELECT state, attempt, revert_attempt, finished FROM flow_task
-        WHERE flow = $1 AND number = $2";
+    /// As its flow sees it: what was offered may have been claimed.
+    pub(crate) TASK_STANDS = "SELECT CASE WHEN offered AND state = 'running' THEN 'offered' ELSE state END,
+        attempt, revert_attempt, finished FROM flow_task WHERE flow = $1 AND number = $2";
 
-    /// What a change makes of a flow: `$7` whether its worker, `$15`, keeps it. A flow somebody wants something of is not let
+    /// What a change makes of a flow: `$7` whether its worker, `$14`, keeps it. A flow somebody wants something of is not let
     /// go before that is heard. One that was let go before is anybody's.
     pub(crate) HEAD_WRITE = "UPDATE flow SET state = $3, ending = $4, reverting = $5, suspended = $6,
         worker = CASE WHEN $7 THEN worker ELSE NULL END, losses = $8, superseded_by = $9, error = $10, wake_at = $11,
-        started = $12, finished = $13, lacks = $14 {rows} WHERE id = $1 AND epoch = $2
-        AND worker IS NOT DISTINCT FROM $15 AND (NOT nudged OR $7 OR CAST($13 AS BIGINT) IS NOT NULL) RETURNING id";
+        started = $12, finished = $13 {rows} WHERE id = $1 AND epoch = $2
+        AND worker IS NOT DISTINCT FROM $14 AND (NOT nudged OR $7 OR CAST($13 AS BIGINT) IS NOT NULL) RETURNING id";
 
     pub(crate) TASKS_GREW = "UPDATE flow SET tasks = $2 WHERE id = $1";
 
@@ -131,7 +121,8 @@ sql! {
 
     /// What a change makes of a task.
     pub(crate) TASK_WRITE = "UPDATE flow_task SET state = $3, attempt = $4, revert_attempt = $5, before_revert = $6,
-        output = $7, error = $8, next_at = $9, started = $10, finished = $11 {rows} WHERE flow = $1 AND number = $2";
+        output = $7, error = $8, next_at = $9, started = $10, finished = $11, offered = $12
+        {rows} WHERE flow = $1 AND number = $2";
 
     pub(crate) FLOW_GRANTED = "UPDATE flow SET ungranted = ungranted - $2,
         state = CASE WHEN ungranted = $2 AND state = 'blocked' AND NOT passive THEN 'ready' ELSE state END {rows}
@@ -164,12 +155,7 @@ sql! {
         WHERE converge AND started IS NULL AND finished IS NULL AND resources = $1 AND kind = $2 ORDER BY ticket DESC");
 
     /// Flows to take, those first whose turn it is.
-    pub(crate) READY = "SELECT id FROM flow WHERE state = 'ready' AND lacks IS NULL
-        ORDER BY priority DESC, pass, ticket LIMIT $1";
-
-    /// Flows that lack a handler this worker knows, or nobody, so that somebody has to set them aside.
-    pub(crate) LACKING = concat!("SELECT id FROM flow WHERE state = 'ready' AND lacks IS NOT NULL AND (", takeable!("$2"), ")
-        ORDER BY lacks LIMIT $1");
+    pub(crate) READY = "SELECT id FROM flow WHERE state = 'ready' ORDER BY priority DESC, pass, ticket LIMIT $1";
 
     /// Takes a ready flow. A worker that was declared dead and does not know yet gets nothing: nobody would take that over
     /// again.
@@ -186,11 +172,9 @@ sql! {
     pub(crate) WAKE_DUE = "UPDATE flow SET state = 'ready', wake_at = NULL WHERE state = 'waiting' AND wake_at <= $1";
 
     /// Whether a worker has anything to do, and when at the latest it will.
-    pub(crate) WORK = concat!("SELECT
-        EXISTS (SELECT 1 FROM flow WHERE state = 'ready' AND lacks IS NULL)
-        OR EXISTS (SELECT 1 FROM flow WHERE state = 'ready' AND lacks IS NOT NULL AND (", takeable!("$2"), ")),
+    pub(crate) WORK = "SELECT EXISTS (SELECT 1 FROM flow WHERE state = 'ready'),
         EXISTS (SELECT 1 FROM flow WHERE worker = $1 AND nudged),
-        (SELECT min(wake_at) FROM flow WHERE wake_at IS NOT NULL)");
+        (SELECT min(wake_at) FROM flow WHERE wake_at IS NOT NULL)";
 
     pub(crate) QUEUE_CONFLICT = "SELECT ticket FROM flow_queue WHERE resource = $1 AND (exclusive OR $2) LIMIT 1";
 
@@ -216,14 +200,14 @@ sql! {
     pub(crate) RESOURCES_TICKET = "UPDATE flow_resource SET ticket = $2 WHERE flow = $1";
 
     pub(crate) TASKS = "SELECT flow, number, name, resource, input, needs, spec, wait_key, wait_at_least, attempts_max, or_revert,
-        state, attempt, revert_attempt, before_revert, output, error, next_at, started, finished
+        state, attempt, revert_attempt, before_revert, output, error, next_at, started, finished, offered
         FROM flow_task {rows} WHERE flow = $1";
 
     pub(crate) TASK_OF_ID = "SELECT flow, number, state, wait_key FROM flow_task WHERE id = $1";
 
     /// What a flow leaves undone when it ends.
     pub(crate) TASKS_LEFT = "UPDATE flow_task SET state = CASE state WHEN 'running' THEN 'maybe_ran' ELSE $2 END,
-        next_at = NULL, finished = $3 WHERE flow = $1 AND finished IS NULL";
+        next_at = NULL, offered = FALSE, finished = $3 WHERE flow = $1 AND finished IS NULL";
 
     /// Puts what has not succeeded back to the start.
     pub(crate) TASKS_AGAIN = "UPDATE flow_task SET state = 'pending', attempt = 0, revert_attempt = 0,
@@ -291,14 +275,15 @@ sql! {
 
     pub(crate) LOG_ADD = "INSERT INTO flow_log (flow, number, id, at, line) VALUES ($1, $2, $3, $4, $5)";
 
-    pub(crate) WORKER_JOIN = "INSERT INTO flow_worker (id, instance, lease_until, started, handlers)
-        VALUES ($1, $2, $3, $4, $5)";
+    pub(crate) WORKER_JOIN = "INSERT INTO flow_worker (id, instance, lease_until, started, handlers, labels)
+        VALUES ($1, $2, $3, $4, $5, $6)";
 
     pub(crate) WORKER_BEAT = "UPDATE flow_worker SET lease_until = $2 WHERE id = $1";
 
     pub(crate) WORKER_LEAVE = "DELETE FROM flow_worker WHERE id = $1";
 
-    pub(crate) WORKERS_DEAD = "SELECT id FROM flow_worker WHERE lease_until < $1 OR instance <> coalesce($2, instance)";
+    pub(crate) WORKERS_DEAD = "SELECT id FROM flow_worker WHERE lease_until < $1
+        OR name IS NULL AND instance <> coalesce($2, instance)";
 
     /// Gives back what a worker has.
     pub(crate) FLOWS_GIVE_BACK = "UPDATE flow SET state = 'ready', worker = NULL, epoch = epoch + 1, losses = losses + $2

@@ -109,6 +109,8 @@ states! {
     TaskState {
         /// It has not begun.
         Pending = "pending",
+        /// It waits for a worker that has its handler and labels; its flow's owner has not.
+        Offered = "offered",
         /// A worker runs it.
         Running = "running",
         /// An attempt failed; the next one comes by itself.

@@ -183,6 +183,13 @@ fn check(flow: &NewFlow) -> Result<()> {
                 "task {at} is guarded by task {guard}, which is no controller"
             ));
         }
+        if let Some(label) = task.labels.first()
+            && task.work != Work::Run
+        {
+            return refused(format!(
+                "task {at} needs a worker with the label `{label}`, but no worker runs it"
+            ));
+        }
         if let Work::Flow(child) = &task.work {
             check_child(flow, at, child)?;
         }

@@ -1,7 +1,5 @@
 //! A worker's transactions: joining, taking flows, leaving, and recovering what dead workers left.
 
-use std::collections::BTreeSet;
-
 use tutti_store::{Json, Tx};
 use uuid::Uuid;
 
@@ -10,6 +8,7 @@ use crate::{
     boundary::{self, Boundary, Written},
     change,
     graph::{Graph, Hands, Known, Settled, Start},
+    offer,
     policy::POISON_MAX,
     sql::{self, Flow},
 };
@@ -49,7 +48,8 @@ pub(crate) fn join(
     known: &Known,
 ) -> Result<()> {
     let now = tx.now()?;
-    tx.exec(sql::WORKER_JOIN, (worker, instance, now + lease, now, Json(&**known)))?;
+    let skills = (Json(&known.handlers), Json(&known.labels));
+    tx.exec(sql::WORKER_JOIN, (worker, instance, now + lease, now, skills.0, skills.1))?;
     Ok(())
 }
 
@@ -68,6 +68,7 @@ pub(crate) fn owned(tx: &mut Tx<'_>, worker: Uuid) -> Result<Vec<(Uuid, i64)>> {
 /// another one are dead for certain. Answers how many there were.
 pub(crate) fn recover(tx: &mut Tx<'_>, alone: Option<Uuid>) -> Result<usize> {
     let clock = tx.now()?;
+    offer::lapse(tx)?;
     let dead: Vec<Uuid> = tx.all(sql::WORKERS_DEAD, (clock, alone))?;
     for worker in &dead {
         give_back(tx, *worker, 1)?;
@@ -85,6 +86,7 @@ fn give_back(tx: &mut Tx<'_>, worker: Uuid, losses: i64) -> Result<()> {
     if flows > 0 && losses > 0 {
         tracing::warn!(%worker, flows, "flows taken from a worker that is gone");
     }
+    offer::give_back(tx, worker, losses > 0)?;
     tx.exec(sql::WORKER_LEAVE, (worker,))?;
     tx.ring(TOPIC);
     Ok(())
@@ -97,15 +99,8 @@ pub(crate) fn disown(tx: &mut Tx<'_>, worker: Uuid, known: &[String]) -> Result<
 }
 
 /// Looks for work without writing, for a worker that has room for so many flows.
-pub(crate) fn outlook(
-    tx: &mut Tx<'_>,
-    worker: Uuid,
-    room: usize,
-    known: &Known,
-    now: i64,
-) -> Result<Outlook> {
-    let (ready, nudged, next_at): (bool, bool, Option<i64>) =
-        tx.one(sql::WORK, (worker, Json(&**known)))?;
+pub(crate) fn outlook(tx: &mut Tx<'_>, worker: Uuid, room: usize, now: i64) -> Result<Outlook> {
+    let (ready, nudged, next_at): (bool, bool, Option<i64>) = tx.one(sql::WORK, (worker,))?;
     let due = next_at.is_some_and(|at| at <= now);
     Ok(Outlook { work: (ready && room > 0) || nudged || due, due, next_at })
 }
@@ -123,11 +118,7 @@ pub(crate) fn work(
         tx.exec(sql::WAKE_DUE, (now,))?;
     }
     let nudged = tx.all(sql::FLOWS_NUDGED, (worker,))?;
-    let mut ids = ready(tx, room)?;
-    if ids.len() < room {
-        let lacking: Vec<Uuid> = tx.all(sql::LACKING, (room - ids.len(), Json(&**known)))?;
-        ids.extend(lacking);
-    }
+    let ids = ready(tx, room)?;
     Ok(Work { nudged, ..these(tx, worker, ids, known, now)? })
 }
 
@@ -166,11 +157,6 @@ fn begin(
     }
     let nudged: Vec<Uuid> = flows.iter().filter(|flow| flow.nudged).map(|flow| flow.id).collect();
     let news = if nudged.is_empty() { Vec::new() } else { change::inbox(tx, &nudged)? };
-    let lacking: BTreeSet<(Uuid, String)> = flows
-        .iter()
-        .filter_map(|flow| Some((flow.id, flow.lacks.clone()?)))
-        .filter(|(_, name)| !known.contains(name))
-        .collect();
     let mut beginning = Vec::with_capacity(flows.len());
     for mut graph in change::load(tx, flows)? {
         graph.taken(known.clone());
@@ -180,9 +166,7 @@ fn begin(
             heard.push(*id);
             graph.tell(one.clone().into(), Hands::Free, now, 0);
         }
-        if let Some((_, name)) = lacking.iter().find(|(flow, _)| *flow == graph.id) {
-            graph.park(&format!("no worker knows the task `{name}`"));
-        } else if graph.head.losses >= i64::from(POISON_MAX) {
+        if graph.head.losses >= i64::from(POISON_MAX) {
             graph.give_up(&format!("its worker died {POISON_MAX} times without progress"));
         }
         graph.begin(Hands::Worker, now);

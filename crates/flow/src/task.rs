@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tutti_store::Store;
 use uuid::Uuid;
 
-use crate::{Failure, Result, graph::Left, sql};
+use crate::{Failure, Result, claim, graph::Left, sql, tx_task::TxHandler};
 
 /// A kind of task. It may run more than once for one task row: after a failure, and when its worker died over it. Make its
 /// effects idempotent, or hand [`TaskContext::idempotency_key`] to whoever carries them out.
@@ -72,14 +72,15 @@ pub struct TaskContext {
     pub(crate) cancelled: CancellationToken,
     pub(crate) alive: Arc<Notify>,
     pub(crate) store: Store,
+    /// The claim under which it is made, if others have the flow.
+    pub(crate) claim: Option<Uuid>,
 }
 
 impl TaskContext {
     /// The same for every attempt of the task in one direction: a backend can tell a repetition by it.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
-        let direction = if self.reverting { "revert" } else { "execute" };
-        format!("{}-{direction}", self.task)
+        idempotency_key(self.task, self.reverting)
     }
 
     /// Resolves when the flow is cancelled or the worker stops. A handler that takes long should watch it and return soon.
@@ -100,6 +101,9 @@ impl TaskContext {
         self.heartbeat();
         let (flow, number, epoch) = (self.flow, self.number, self.epoch);
         let fraction = fraction.clamp(0.0, 1.0);
+        if let Some(claim) = self.claim {
+            return self.store.write(move |tx| claim::progress(tx, claim, fraction)).await;
+        }
         let write = self
             .store
             .write(move |tx| tx.exec(sql::TASK_PROGRESS, (flow, number, epoch, fraction)));
@@ -128,6 +132,22 @@ impl TaskContext {
     }
 }
 
+/// The same for every attempt of a task in one direction.
+pub(crate) fn idempotency_key(task: Uuid, reverting: bool) -> String {
+    let direction = if reverting { "revert" } else { "execute" };
+    format!("{task}-{direction}")
+}
+
+/// Bytes of a task's result, unless its worker says otherwise.
+pub(crate) const OUTPUT_MAX: usize = 1 << 20;
+
+/// Says that a result is not kept.
+pub(crate) fn too_large(name: &str, size: usize, max: usize) -> String {
+    format!(
+        "task `{name}` answered {size} bytes, more than the {max} that are kept: keep it elsewhere and answer where"
+    )
+}
+
 type Answer<'a> = Pin<Box<dyn Future<Output = Result<String, Failure>> + Send + 'a>>;
 
 /// A [`Task`] with its types erased to JSON.
@@ -136,8 +156,17 @@ pub(crate) trait Handler: Send + Sync {
     fn revert(&self, context: TaskContext, input: String, left: Left) -> Answer<'_>;
 }
 
+/// How a handler works.
+#[derive(Clone)]
+pub(crate) enum Kind {
+    /// On its own; what came of it is recorded afterwards.
+    Call(Arc<dyn Handler>),
+    /// In the transaction that records its end.
+    InTx(Arc<dyn TxHandler>),
+}
+
 /// Handlers by name.
-pub(crate) type Handlers = HashMap<String, Arc<dyn Handler>>;
+pub(crate) type Handlers = HashMap<String, Kind>;
 
 pub(crate) struct Typed<T>(pub(crate) T);
 
@@ -163,7 +192,7 @@ impl<T: Task> Handler for Typed<T> {
     }
 }
 
-fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Failure> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Failure> {
     serde_json::from_str(text)
         .map_err(|error| Failure::Terminal(format!("{what} does not fit the task: {error}")))
 }

@@ -1,7 +1,7 @@
 //! One life of a worker: from joining under a new id to leaving, or to the loss of its lease.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tutti_store::{Backend, Batcher, Store, Tx};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use crate::{
     Clock, Counters, Error, Point, Result, TOPIC,
     boundary::{self, Boundary, Written},
     change,
-    graph::Known,
+    graph::{Known, Skills},
     policy::micros,
     probe::Probe,
     take::{self, Work},
@@ -48,6 +48,12 @@ pub(crate) struct Settings {
     pub(crate) grace: Duration,
     pub(crate) clock: Clock,
     pub(crate) probe: Option<Probe>,
+    /// What it has beside handlers.
+    pub(crate) labels: BTreeSet<String>,
+    /// Attempts at the same time, by the name of the task.
+    pub(crate) limits: HashMap<String, usize>,
+    /// Bytes of a task's result.
+    pub(crate) output_max: usize,
 }
 
 /// A worker and everything its flows share.
@@ -65,6 +71,11 @@ struct Shared {
     held: Mutex<HashMap<Uuid, Held>>,
     /// A place for a flow became free.
     freed: Notify,
+    /// Turns of the tasks that have a limit.
+    turns: HashMap<String, Arc<Semaphore>>,
+    /// Claims this worker may have, and the bell of those that became free.
+    claims: Arc<Semaphore>,
+    unclaimed: Notify,
     /// A take was not answered: it may have given flows to this worker that it does not know of.
     unsure: AtomicBool,
     flows: TaskTracker,
@@ -80,6 +91,16 @@ pub(crate) struct Life {
     pub(crate) id: Uuid,
     /// Drops what was taken under this id.
     pub(crate) over: CancellationToken,
+    /// Tells the attempts made for others to stop.
+    pub(crate) claims: CancellationToken,
+}
+
+impl Life {
+    fn new(id: Uuid, killed: &CancellationToken) -> Self {
+        let over = killed.child_token();
+        let claims = over.child_token();
+        Self { id, over, claims }
+    }
 }
 
 /// A flow this worker has.
@@ -101,21 +122,31 @@ impl Worker {
         stopping: CancellationToken,
         killed: CancellationToken,
     ) -> Result<Self> {
-        let life = Mutex::new(Life { id: Uuid::nil(), over: killed.child_token() });
+        let life = Mutex::new(Life::new(Uuid::nil(), &killed));
         let clock = settings.clock.clone();
         let batcher = store.batcher(move |tx, boundaries: &[Boundary]| {
             boundary::write(tx, &boundaries.iter().collect::<Vec<_>>(), clock.now())
         });
-        let known = Arc::new(handlers.keys().cloned().collect());
+        let skills = Skills {
+            handlers: handlers.keys().cloned().collect(),
+            labels: settings.labels.clone(),
+        };
+        let limits = settings.limits.iter();
+        let turns =
+            limits.map(|(name, max)| (name.clone(), Arc::new(Semaphore::new(*max)))).collect();
+        let claims = Arc::new(Semaphore::new(settings.flows_max));
         let worker = Self(Arc::new(Shared {
             store,
             batcher,
             handlers,
-            known,
+            known: Arc::new(skills),
             settings,
             life,
             held: Mutex::default(),
             freed: Notify::new(),
+            turns,
+            claims,
+            unclaimed: Notify::new(),
             unsure: AtomicBool::new(false),
             flows: TaskTracker::new(),
             counters: Arc::default(),
@@ -141,7 +172,7 @@ impl Worker {
             .await?;
         self.life().over.cancel();
         lock(&self.0.held).clear();
-        *lock(&self.0.life) = Life { id, over: self.0.killed.child_token() };
+        *lock(&self.0.life) = Life::new(id, &self.0.killed);
         Ok(())
     }
 
@@ -150,7 +181,7 @@ impl Worker {
         (self.0.store.backend() == Backend::Sqlite).then(|| self.0.store.instance())
     }
 
-    fn life(&self) -> Life {
+    pub(crate) fn life(&self) -> Life {
         lock(&self.0.life).clone()
     }
 
@@ -164,6 +195,35 @@ impl Worker {
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.0.settings.clock
+    }
+
+    pub(crate) fn known(&self) -> &Known {
+        &self.0.known
+    }
+
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.0.stopping
+    }
+
+    pub(crate) fn lease(&self) -> Duration {
+        self.0.settings.lease
+    }
+
+    pub(crate) fn output_max(&self) -> usize {
+        self.0.settings.output_max
+    }
+
+    /// The turns of a task that has a limit.
+    pub(crate) fn turns(&self, name: &str) -> Option<&Arc<Semaphore>> {
+        self.0.turns.get(name)
+    }
+
+    pub(crate) fn claims(&self) -> &Arc<Semaphore> {
+        &self.0.claims
+    }
+
+    pub(crate) fn unclaimed(&self) -> &Notify {
+        &self.0.unclaimed
     }
 
     pub(crate) fn probe(&self) -> Option<&Probe> {
@@ -198,7 +258,7 @@ impl Worker {
 
     async fn serve(&self) {
         let work = async {
-            self.take_work().await;
+            tokio::join!(self.take_work(), self.claim_work());
             self.drain().await;
         };
         tokio::select! {
@@ -218,6 +278,7 @@ impl Worker {
         let grace = shared.settings.grace;
         if tokio::time::timeout(grace / 2, shared.flows.wait()).await.is_err() {
             lock(&shared.held).values().for_each(|held| held.cancelled.cancel());
+            self.life().claims.cancel();
             if tokio::time::timeout(grace / 2, shared.flows.wait()).await.is_err() {
                 tracing::warn!(flows = shared.flows.len(), "tasks dropped that would not stop");
                 self.life().over.cancel();
@@ -258,7 +319,7 @@ impl Worker {
         }
         let now = self.clock().now();
         let life = self.life();
-        let (id, known) = (life.id, self.0.known.clone());
+        let id = life.id;
         let room = self.0.settings.flows_max.saturating_sub(lock(&self.0.held).len());
         if hungry.is_some_and(|looked| looked.elapsed() < LOOK) && room > 0 && !self.is_stopping() {
             if self.take(&life, room, false).await? == room {
@@ -267,7 +328,7 @@ impl Worker {
             *hungry = None;
         }
         let looked = Instant::now();
-        let outlook = self.0.store.read(move |tx| take::outlook(tx, id, room, &known, now)).await?;
+        let outlook = self.0.store.read(move |tx| take::outlook(tx, id, room, now)).await?;
         let due = outlook.due;
         if !outlook.work || self.is_stopping() {
             let poll = now + micros(POLL);

@@ -41,6 +41,8 @@ pub(super) fn flow(row: FlowRow, name: impl Fn(&str) -> String) -> FlowInfo {
 /// A task.
 pub(super) fn task(row: TaskRow, name: impl Fn(&str) -> String) -> TaskInfo {
     let time = |time: Option<i64>| time.map(rfc3339).unwrap_or_default();
+    let waits =
+        row.offer.filter(|_| row.state == TaskState::Offered).map(|offer| offer.to_string());
     TaskInfo {
         id: row.id.to_string(),
         flow: row.flow.to_string(),
@@ -54,7 +56,7 @@ pub(super) fn task(row: TaskRow, name: impl Fn(&str) -> String) -> TaskInfo {
         progress: row.progress,
         recovering: row.state == TaskState::MaybeRan,
         next: time(row.next_at),
-        message: row.error.unwrap_or_default(),
+        message: waits.or(row.error).unwrap_or_default(),
         output: row.output.unwrap_or_default(),
         started: time(row.started),
         finished: time(row.finished),

@@ -81,6 +81,7 @@ pub(crate) fn routes() -> Router<Arc<State>> {
         .merge(crate::status::routes())
         .merge(crate::storage::routes())
         .merge(crate::units::routes())
+        .merge(crate::workers::routes())
 }
 
 /// A page in a browser of this machine reaches the loopback port as well as its user does; without

@@ -51,6 +51,7 @@ impl Error {
                 | tutti_flow::Error::NotFailed { .. }
                 | tutti_flow::Error::NotWaiting { .. },
             ) => (StatusCode::CONFLICT, "conflict"),
+            Self::Flow(tutti_flow::Error::ClaimLost { .. }) => (StatusCode::CONFLICT, "claim-lost"),
             Self::Store(tutti_store::Error::Closed) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "stopping")
             }

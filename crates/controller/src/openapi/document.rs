@@ -90,7 +90,8 @@ impl Route {
 
     /// Whether it changes something under the rules of mutations; bytes are named by what they are.
     fn is_mutation(&self) -> bool {
-        let is_apart = self.path.starts_with("/v1/agents/") || self.path == "/v1/artifacts";
+        let is_apart = ["/v1/agents/", "/v1/workers/"].iter().any(|it| self.path.starts_with(it))
+            || ["/v1/artifacts", "/v1/claims/{id}"].contains(&self.path);
         self.method != HttpMethod::Get && !is_apart
     }
 

@@ -2,12 +2,13 @@
 
 use tutti_model::api::{
     Actions, AddMachines, AddStorage, AddUnits, ApplicationConfig, ApplicationInfo, ArtifactInfo,
-    CharmInfo, ConfigChange, Constraints, ControllerInfo, DeferredInfo, Deploy, FlowGraph,
-    FlowInfo, FlowLogLine, FlowPage, Integrate, LeaderChoice, LogPage, MachineInfo, ModelConfig,
-    ModelCreate, ModelInfo, OperationInfo, OperationTask, Refresh, RelationInfo, RemoveRelation,
-    RemoveUnits, Resolve, ResourceInfo, ResourceUpload, RunOperation, SecretAdd, SecretChange,
-    SecretGrantChange, SecretInfo, Status, StatusLogEntry, StorageInfo, Switch, TaskInfo, TaskPage,
-    UnitInfo,
+    CharmInfo, ClaimBeat, ClaimInfo, ClaimRequest, ClaimResult, ClaimStanding, ConfigChange,
+    Constraints, ControllerInfo, DeferredInfo, Deploy, FlowGraph, FlowInfo, FlowLogLine, FlowPage,
+    Integrate, LeaderChoice, LogPage, MachineInfo, ModelConfig, ModelCreate, ModelInfo,
+    OperationInfo, OperationTask, Refresh, RelationInfo, RemoveRelation, RemoveUnits, Resolve,
+    ResourceInfo, ResourceUpload, RunOperation, SecretAdd, SecretChange, SecretGrantChange,
+    SecretInfo, Status, StatusLogEntry, StorageInfo, Switch, TaskInfo, TaskPage, UnitInfo,
+    WorkerInfo,
 };
 use utoipa::openapi::HttpMethod::{Delete, Get, Patch, Post, Put};
 
@@ -24,6 +25,7 @@ pub(super) fn all() -> impl Iterator<Item = Route> {
         operations(),
         secrets(),
         flows(),
+        workers(),
         agents(),
     ]
     .into_iter()
@@ -247,6 +249,22 @@ fn flows() -> Vec<Route> {
 /// What is asked of a flow or its task; the answer is the flow.
 fn verb(path: &'static str, summary: &'static str) -> Route {
     route(Post, path, summary).answers::<FlowInfo>()
+}
+
+fn workers() -> Vec<Route> {
+    vec![
+        route(Get, "/v1/workers", "Workers that have been heard of").lists::<WorkerInfo>(),
+        route(Post, "/v1/workers/{name}/claims", "Tasks for a worker, under a lease")
+            .takes::<ClaimRequest>()
+            .lists::<ClaimInfo>(),
+        route(Post, "/v1/claims/{id}", "A sign of life, progress and lines")
+            .takes::<ClaimBeat>()
+            .answers::<ClaimStanding>(),
+        route(Delete, "/v1/claims/{id}", "Give a task back unfinished").status("204"),
+        route(Post, "/v1/claims/{id}/result", "What came of a task")
+            .takes::<ClaimResult>()
+            .status("204"),
+    ]
 }
 
 fn agents() -> Vec<Route> {

@@ -30,3 +30,4 @@ mod secrets;
 mod status;
 mod storage;
 mod wishes;
+mod workers;

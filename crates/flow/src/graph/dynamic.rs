@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use tutti_store::ToValue as _;
 
 use super::{Effect, Graph, Node, Row};
-use crate::{Child, Each, Fate, TaskState, Then, plan::Spec};
+use crate::{Child, Each, Fate, TaskState, Then, Work, plan::Spec};
 
 /// Items of one list; more belong into lists of lists.
 const ITEMS_MAX: usize = 100_000;
@@ -72,6 +72,7 @@ impl Graph {
         let number = self.nodes.len();
         let spec = Spec {
             timeouts: each.timeouts,
+            labels: each.labels.clone(),
             within: self.nodes[list].spec().within.clone(),
             item_of: Some((list, position)),
             ..Spec::default()
@@ -98,6 +99,7 @@ impl Graph {
             next_at: None,
             started: None,
             finished: None,
+            offered: false,
         };
         self.nodes.push(Node::new(row, Some(spec)));
         self.note_guard(number);
@@ -124,6 +126,21 @@ impl Graph {
             return;
         }
         self.list_succeeded(list);
+    }
+
+    /// Ends the lists whose last item was recorded by itself, by a worker that died before it knew.
+    pub(super) fn end_lists(&mut self) {
+        let over = |number: &usize| {
+            let node = &self.nodes[*number];
+            let waits = node.state == TaskState::Waiting && node.items_open == 0;
+            waits && matches!(node.work(), Work::Each(_))
+        };
+        if self.head.reverting {
+            return;
+        }
+        for list in (0..self.nodes.len()).filter(over).collect::<Vec<_>>() {
+            self.list_succeeded(list);
+        }
     }
 
     fn list_succeeded(&mut self, list: usize) {

@@ -73,18 +73,15 @@ impl Graph {
     }
 
     fn begin_run(&mut self, number: usize) {
-        if !self.can_start(number) {
+        if !self.can_start() {
             return;
         }
         self.disarm(number);
-        let now = self.now;
         let node = self.change(number);
         node.state = TaskState::Running;
         node.attempt += 1;
-        node.started.get_or_insert(now);
         let attempt = node.attempt;
-        self.active.insert(number);
-        self.starts.push(Start { number, attempt, revert: None });
+        self.start(Start { number, attempt, revert: None });
     }
 
     /// How long an attempt may take: of the time for all attempts, what is left.
@@ -100,18 +97,11 @@ impl Graph {
         timeouts
     }
 
-    /// Whether a worker is here that knows the task's handler; if not, the flow is to be let go for another.
-    pub(super) fn can_start(&mut self, number: usize) -> bool {
-        let name = &self.nodes[number].name;
+    /// Whether a worker is here; if not, one has to take the flow.
+    pub(super) fn can_start(&mut self) -> bool {
         let free = self.hands == Hands::Free;
-        if free || !self.known.contains(name) {
-            self.startable = true;
-            if !free {
-                self.head.lacks = Some(name.clone());
-            }
-            return false;
-        }
-        true
+        self.startable |= free;
+        !free
     }
 
     pub(super) fn begin_waiting(&mut self, number: usize, timeout: Option<Duration>) {

@@ -70,6 +70,8 @@ impl Graph {
             unwinding: BTreeMap::new(),
             children: BTreeSet::new(),
             children_told: BTreeSet::new(),
+            offered: BTreeSet::new(),
+            withdrawn: BTreeMap::new(),
         };
         for (number, needs) in needs.into_iter().enumerate() {
             for need in &needs {
@@ -96,7 +98,9 @@ impl Graph {
             self.count_blockers(number);
             self.note_guard(number);
             let node = &mut self.nodes[number];
-            if node.state == TaskState::Running {
+            if node.offered {
+                self.offered.insert(number);
+            } else if node.state == TaskState::Running {
                 node.state = TaskState::MaybeRan;
                 self.touched.insert(number);
             }

@@ -9,6 +9,7 @@ mod guard;
 mod input;
 mod load;
 mod node;
+mod offer;
 mod revert;
 mod settle;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::{Fate, FlowState, TaskState, policy::Trouble};
 pub(crate) use dynamic::Item;
 pub(crate) use load::{Label, Whose};
 pub(crate) use node::{Node, Row};
+pub(crate) use offer::{Offer, Return, Skills};
 pub(crate) use settle::Settled;
 
 use revert::Unwinding;
@@ -39,8 +41,8 @@ pub(crate) enum Hands {
     Free,
 }
 
-/// The names of the handlers a worker has.
-pub(crate) type Known = Arc<BTreeSet<String>>;
+/// What a worker has, shared by its flows.
+pub(crate) type Known = Arc<Skills>;
 
 /// The flow's own row, as far as it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +59,6 @@ pub(crate) struct Head {
     pub(crate) wake_at: Option<i64>,
     pub(crate) started: Option<i64>,
     pub(crate) finished: Option<i64>,
-    /// The handler its worker does not know.
-    pub(crate) lacks: Option<String>,
 }
 
 impl Head {
@@ -84,7 +84,8 @@ pub(crate) struct Start {
 }
 
 /// What a task to be undone left.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Left {
     Output(String),
     Failure(String),
@@ -96,6 +97,8 @@ pub(crate) enum Left {
 pub(crate) enum Event {
     /// A worker's attempt ended.
     Attempted(usize, Result<String, Trouble>),
+    /// An attempt that was offered came to something.
+    Returned(usize, u32, Return),
     /// What a task waited for has come, with its output.
     Arrived(usize, String),
     /// What a task waited for will not come.
@@ -121,6 +124,10 @@ pub(crate) enum Effect {
     Submit { number: usize },
     /// Cancel the flow a task waits for.
     Cancel { number: usize },
+    /// Let somebody make an attempt who can.
+    Offer(Offer),
+    /// Take an offer back unless it is claimed; whoever has claimed it shall go on, or stop.
+    Withdraw { number: usize, stop: bool },
     /// Suspend the flow a task waits for, or let it go on.
     Suspend { number: usize, suspended: bool },
     /// Tell the world that a task failed for good, or could not be undone.
@@ -139,7 +146,7 @@ pub(crate) struct Graph {
     pub(crate) head: Head,
     pub(crate) nodes: Vec<Node>,
     hands: Hands,
-    /// The handlers of the worker that has it.
+    /// What the worker has that has it.
     known: Known,
     now: i64,
     random: u32,
@@ -164,6 +171,10 @@ pub(crate) struct Graph {
     children: BTreeSet<usize>,
     /// Those whose flows have been told to end.
     children_told: BTreeSet<usize>,
+    /// Tasks whose attempts others make.
+    offered: BTreeSet<usize>,
+    /// Those that are not wanted any more, and whether whoever has claimed them was told to stop.
+    withdrawn: BTreeMap<usize, bool>,
 }
 
 impl Graph {
@@ -172,6 +183,7 @@ impl Graph {
         (self.hands, self.now, self.random) = (hands, now, random);
         match event {
             Event::Attempted(number, outcome) => self.attempted(number, outcome),
+            Event::Returned(number, attempt, what) => self.returned(number, attempt, what),
             Event::Arrived(number, output) => self.arrived(number, output),
             Event::Missed(number, message) => self.missed(number, &message),
             Event::Troubled(number, message) => self.troubled(number, message),
@@ -182,7 +194,7 @@ impl Graph {
         self.advance();
     }
 
-    /// A worker that knows these handlers has it now.
+    /// A worker that has these skills has it now.
     pub(crate) fn taken(&mut self, known: Known) {
         self.known = known;
     }
@@ -193,13 +205,14 @@ impl Graph {
     }
 
     /// Sets it aside as poison.
-    pub(crate) fn park(&mut self, message: &str) {
+    fn park(&mut self, message: &str) {
         self.end_with(FlowState::Parked, message);
     }
 
     /// Begins what can be begun, after a take or for the first time.
     pub(crate) fn begin(&mut self, hands: Hands, now: i64) {
         (self.hands, self.now) = (hands, now);
+        self.end_lists();
         self.due();
         self.look_again();
         self.advance();

@@ -29,6 +29,7 @@ row! {
         pub(crate) next_at: Option<i64>,
         pub(crate) started: Option<i64>,
         pub(crate) finished: Option<i64>,
+        pub(crate) offered: bool,
     }
 }
 
@@ -51,6 +52,8 @@ pub(crate) struct Node {
     pub(crate) next_at: Option<i64>,
     pub(crate) started: Option<i64>,
     pub(crate) finished: Option<i64>,
+    /// Its present attempt is made by whoever claims it.
+    pub(crate) offered: bool,
     pub(super) needs: Vec<usize>,
     pub(super) successors: Vec<usize>,
     /// Needs that have not [passed](Node::is_passed).
@@ -85,6 +88,7 @@ impl Node {
             next_at: row.next_at,
             started: row.started,
             finished: row.finished,
+            offered: row.offered,
             needs: Vec::new(),
             successors: Vec::new(),
             blockers: 0,
@@ -121,6 +125,7 @@ impl Node {
             | TaskState::Failed
             | TaskState::MaybeRan
             | TaskState::Running
+            | TaskState::Offered
             | TaskState::Reverting => true,
             TaskState::RetryWait => self.attempt > 0,
             _ => false,
@@ -138,5 +143,6 @@ impl Node {
         self.next_at = None;
         self.started = None;
         self.finished = None;
+        self.offered = false;
     }
 }

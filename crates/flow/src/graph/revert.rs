@@ -64,17 +64,13 @@ impl Graph {
     }
 
     fn can_unwind(&self, what: Option<usize>) -> bool {
-        let Some(guard) = what else { return !self.active.iter().any(|number| self.runs(*number)) };
+        let under_way = self.active.iter().chain(&self.offered);
+        let mut running = under_way.filter(|number| self.is_running(**number));
+        let Some(guard) = what else { return running.next().is_none() };
         let halted = self.head.reverting || self.head.ending.is_some();
         let outer = self.is_unwinding(guard);
-        let running = self.active.iter().filter(|number| self.runs(**number));
         let mut busy = running.chain(&self.children);
         !halted && !outer && !busy.any(|number| self.is_guarded(*number, guard))
-    }
-
-    /// Whether an attempt under way goes forwards.
-    fn runs(&self, number: usize) -> bool {
-        self.nodes[number].state == TaskState::Running
     }
 
     fn unwind(&mut self, what: Option<usize>) {
@@ -134,7 +130,7 @@ impl Graph {
 
     /// Starts undoing a task; `true` if that is done already, because there is nothing to undo.
     fn start_revert(&mut self, number: usize) -> bool {
-        if self.active.contains(&number) {
+        if self.active.contains(&number) || self.nodes[number].offered {
             return false;
         }
         let node = &self.nodes[number];
@@ -145,7 +141,7 @@ impl Graph {
         if node.state == TaskState::Reverting && node.next_at.is_some_and(|at| at > self.now) {
             return false;
         }
-        if !self.can_start(number) {
+        if !self.can_start() {
             return false;
         }
         self.disarm(number);
@@ -159,8 +155,7 @@ impl Graph {
             (TaskState::Failed | TaskState::RetryWait, _, Some(error)) => Left::Failure(error),
             _ => Left::Unknown,
         };
-        self.active.insert(number);
-        self.starts.push(Start { number, attempt, revert: Some(left) });
+        self.start(Start { number, attempt, revert: Some(left) });
         false
     }
 
@@ -212,7 +207,9 @@ impl Graph {
     /// Nobody shall try again to undo what was being undone.
     pub(super) fn give_up_reverting(&mut self, message: &str) {
         for number in 0..self.nodes.len() {
-            if self.nodes[number].state == TaskState::Reverting {
+            // What others still undo may yet succeed.
+            let node = &self.nodes[number];
+            if node.state == TaskState::Reverting && !node.offered {
                 self.change(number).error = Some(message.to_owned());
                 self.finish_failed(number, TaskState::RevertFailed);
             }

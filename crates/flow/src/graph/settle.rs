@@ -61,13 +61,14 @@ impl Graph {
 
     fn stand(&mut self) -> FlowState {
         self.end_children();
+        self.withdraw_unwanted();
         if !self.head.reverting {
             let untaken = self.hands == Hands::Free && self.head.state == FlowState::Ready;
             let standing = policy::standing(Counts {
                 open: self.open,
                 active: self.active.len(),
                 startable: self.startable || untaken,
-                children: !self.children.is_empty(),
+                elsewhere: !self.children.is_empty() || !self.offered.is_empty(),
                 suspended: self.head.suspended,
                 ending: self.head.ending,
                 revertible: self.revertible,
@@ -79,6 +80,8 @@ impl Graph {
         }
         if !self.active.is_empty() {
             FlowState::Reverting
+        } else if !self.offered.is_empty() {
+            FlowState::Waiting
         } else if self.head.ending == Some(FlowState::Stuck) {
             FlowState::Stuck
         } else if self.is_reverted() {

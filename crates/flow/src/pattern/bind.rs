@@ -49,6 +49,7 @@ impl<'a> Binder<'a> {
                 each.input = input;
                 each.retry = task.retry;
                 each.timeouts = std::mem::take(&mut task.timeouts);
+                each.labels = std::mem::take(&mut task.labels);
                 task.input = self.list(step);
             }
             Work::Retry(_) => task.input = self.list(step),

@@ -68,7 +68,7 @@ use uuid::Uuid;
 
 use crate::{Condition, Controller, Depth, Error, NewFlow};
 
-pub use step::{Step, child, completion, each, sleep, task, until, wait};
+pub use step::{Step, child, completion, each, sleep, task, tx_task, until, wait};
 
 /// Tasks and patterns, and the order among them.
 #[derive(Clone, Debug)]

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::shape::Shape;
 use crate::{
     Child, Condition, Controller, Depth, Each, Fate, NewFlow, NewTask, Retry, Task, Then, Timeouts,
-    Wait, Work,
+    TxTask, Wait, Work,
 };
 
 /// A task in the making. Methods that make no sense for it are reported by [`Pattern::build`](super::Pattern::build).
@@ -50,15 +50,24 @@ pub(crate) enum Source {
 /// A task that a worker runs. The members of its input are bound by name to what earlier tasks provide, and the members of its
 /// output are provided by name.
 pub fn task<T: Task>() -> Step {
+    run::<T::Input, T::Output>(T::NAME, T::OPTIONAL)
+}
+
+/// The same for a [`TxTask`].
+pub fn tx_task<T: TxTask>() -> Step {
+    run::<T::Input, T::Output>(T::NAME, T::OPTIONAL)
+}
+
+fn run<I: DeserializeOwned, O: DeserializeOwned>(name: &str, optional: &[&str]) -> Step {
     Step {
-        takes: Shape::of::<T::Input>(),
-        gives: Shape::of::<T::Output>(),
+        takes: Shape::of::<I>(),
+        gives: Shape::of::<O>(),
         check: |value| {
-            let parsed = serde_json::from_value::<T::Input>(value);
+            let parsed = serde_json::from_value::<I>(value);
             parsed.map(drop).map_err(|error| error.to_string())
         },
-        optional: T::OPTIONAL.iter().map(|&name| name.to_owned()).collect(),
-        ..Step::new(T::NAME, Work::Run)
+        optional: optional.iter().map(|&name| name.to_owned()).collect(),
+        ..Step::new(name, Work::Run)
     }
 }
 
@@ -72,6 +81,7 @@ pub fn each<T: Task>(items: impl Into<String>) -> Step {
         item: String::new(),
         retry: Retry::default(),
         timeouts: Timeouts::default(),
+        labels: Vec::new(),
     };
     let step = task::<T>();
     Step {
@@ -225,6 +235,12 @@ impl Step {
     /// How long it may take.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.task.timeouts = timeouts;
+        self
+    }
+
+    /// What a worker must have to run it, such as `gpu`; several must all be there.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.task.labels.push(label.into());
         self
     }
 

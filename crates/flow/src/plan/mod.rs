@@ -76,6 +76,9 @@ pub struct NewTask {
     pub retry: Retry,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// What a worker must have to run it, such as `gpu` or `zone=a`; see [`Builder::label`](crate::Builder::label). While no
+    /// worker has them all, it waits.
+    pub labels: Vec<String>,
     /// The position of the [`Work::Retry`] that guards it; it needs that task or one that does.
     pub guard: Option<usize>,
     /// The nested flows it is in, outermost first: numbers of the caller's choice.
@@ -130,6 +133,9 @@ pub struct Each {
     pub retry: Retry,
     /// How long one may take.
     pub timeouts: Timeouts,
+    /// What a worker must have to run one.
+    #[serde(default)]
+    pub labels: Vec<String>,
 }
 
 /// A flow submitted by a task of another.

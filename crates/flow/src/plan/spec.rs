@@ -21,6 +21,8 @@ pub(crate) struct Spec {
     /// The task for whose list this is an item, and which.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) item_of: Option<(usize, usize)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) labels: Vec<String>,
 }
 
 impl Spec {
@@ -33,6 +35,7 @@ impl Spec {
         guard: None,
         within: Vec::new(),
         item_of: None,
+        labels: Vec::new(),
     };
 
     pub(crate) fn of(task: &NewTask) -> Self {
@@ -44,6 +47,7 @@ impl Spec {
             guard: task.guard,
             within: task.within.clone(),
             item_of: None,
+            labels: task.labels.clone(),
         }
     }
 

@@ -4,12 +4,16 @@
 
 mod counters;
 mod crash;
+mod deaf;
 mod flows;
+mod limits;
 mod patterns;
 mod query;
 mod queues;
 mod random;
 mod recovery;
 mod signals;
+mod tx_tasks;
 mod upgrade;
+mod workers;
 mod world;

@@ -42,6 +42,28 @@ impl Place {
         std::iter::once(Self::sqlite()).chain(Self::postgres()).collect()
     }
 
+    /// The same database as another process would open it that hears no bell of this one: a schema of views of its tables, as
+    /// bells ring for schemas.
+    pub(crate) async fn deaf(&self, store: &Store) -> (Self, Store) {
+        let url = format!("{}_deaf", self.url);
+        let deaf = Store::open(&url, &[]).await.unwrap();
+        let (_, schema) = self.url.split_once("?schema=").unwrap();
+        let schema = schema.to_owned();
+        store
+            .write(move |tx| {
+                let like = "SELECT tablename FROM pg_tables WHERE schemaname = $1 AND tablename LIKE 'flow%'";
+                let tables: Vec<String> = tx.all(like, (&schema,))?;
+                for table in tables {
+                    let sql = format!("CREATE VIEW {schema}_deaf.{table} AS SELECT * FROM {schema}.{table}");
+                    tx.exec(sql.leak(), ())?;
+                }
+                Ok::<_, tutti_store::Error>(())
+            })
+            .await
+            .unwrap();
+        (Self { url, _directory: None }, deaf)
+    }
+
     pub(crate) async fn open(&self) -> Store {
         Store::open(&self.url, tutti_flow::MIGRATIONS).await.unwrap()
     }

@@ -53,6 +53,8 @@
 //! | `POST /v1/flows/{id}:cancel`, `:suspend`, `:resume`, `:retry`, `:revert`, `:abandon` (or `/` for `:`) | → [`FlowInfo`] |
 //! | `GET /v1/flows/{id}/graph?format=mermaid\|dot\|json` · `GET /v1/flows/{id}/log` | → text or [`FlowGraph`] · → `[FlowLogLine]` |
 //! | `POST /v1/tasks/{id}:skip` | → [`FlowInfo`] |
+//! | `GET /v1/workers` · `POST /v1/workers/{name}/claims` | → `[WorkerInfo]` · [`ClaimRequest`] → `[ClaimInfo]` |
+//! | `POST`, `DELETE /v1/claims/{id}` · `POST /v1/claims/{id}/result` | [`ClaimBeat`] → [`ClaimStanding`] · → 204 · [`ClaimResult`] → 204 |
 //! | `GET /v1/metrics` | → text, as Prometheus reads it |
 //! | `GET /v1/tasks?id=&model=&resource=&state=&flow=&name=&since=&limit=&after=` · `GET /v1/tasks/{id}` | → [`TaskPage`] · → [`TaskInfo`] |
 //! | `GET /v1/events?after=&follow=&topic=&model=` | → server-sent events of the outbox |
@@ -68,6 +70,7 @@ mod relation;
 mod secret;
 mod status;
 mod unit;
+mod worker;
 
 pub use application::*;
 pub use flow::*;
@@ -78,3 +81,4 @@ pub use relation::*;
 pub use secret::*;
 pub use status::*;
 pub use unit::*;
+pub use worker::*;

@@ -124,6 +124,7 @@ async fn a_list_is_added_once_and_a_failure_announced_once() {
             item: "name".into(),
             retry: Retry::never(),
             timeouts: tutti_flow::Timeouts::default(),
+            labels: Vec::new(),
         };
         let list = NewTask {
             name: "list".into(),

@@ -1,0 +1,150 @@
+//! Offers: attempts at tasks whose flow's owner lacks a handler or a label. A row for each, until it came to something.
+
+use std::time::Duration;
+
+use tutti_store::{Json, Tx, sql};
+use uuid::Uuid;
+
+use crate::{
+    Failure, OFFERS, Result,
+    change::{self, News},
+    graph::{Known, Left, Offer, Return},
+    policy::{Trouble, micros},
+};
+
+/// Offers set aside in one transaction.
+const ORPHANS_MAX: usize = 100;
+
+sql! {
+    /// A repetition of what is offered already leaves it as it is.
+    pub(crate) ADD = "INSERT INTO flow_offer (flow, number, attempt, epoch, name, labels, input, undo, time_limit, heartbeat,
+        offered, priority, cancelled)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, priority, FALSE FROM flow WHERE id = $1
+        ON CONFLICT (flow, number) DO NOTHING";
+
+    pub(crate) WITHDRAW = "DELETE FROM flow_offer WHERE flow = $1 AND number = $2 AND claim IS NULL RETURNING attempt";
+
+    pub(crate) CANCEL = "UPDATE flow_offer SET cancelled = TRUE WHERE flow = $1 AND number = $2";
+
+    pub(crate) FORGET = "DELETE FROM flow_offer WHERE flow = $1";
+
+    pub(crate) LAPSED = "DELETE FROM flow_offer WHERE lease_until < $1
+        RETURNING flow, number, attempt, time_limit, coalesce(deadline < $1, FALSE)";
+
+    pub(crate) LEFT_BY = "DELETE FROM flow_offer WHERE worker = $1 RETURNING flow, number, attempt";
+
+    /// Offers that nobody here could ever take: they name no labels, which come and go with machines, and no worker has the
+    /// handler.
+    pub(crate) ORPHANS = "SELECT flow, number, name FROM flow_offer WHERE claim IS NULL AND labels = '[]'
+        AND name NOT IN (SELECT handler.value FROM flow_worker AS worker, json_each(worker.handlers) AS handler)
+        LIMIT $1";
+
+    /// Whether a worker with these handlers and labels finds anything.
+    pub(crate) ANY = "SELECT EXISTS (SELECT 1 FROM flow_offer WHERE claim IS NULL
+        AND name IN (SELECT value FROM json_each($1)) AND NOT EXISTS (
+            SELECT 1 FROM json_each(flow_offer.labels) AS label
+            WHERE label.value NOT IN (SELECT value FROM json_each($2))))";
+}
+
+/// Offers attempts of a flow under an epoch.
+pub(crate) fn add(
+    tx: &mut Tx<'_>,
+    (flow, epoch): (Uuid, i64),
+    offers: &[Offer],
+    now: i64,
+) -> Result<()> {
+    for offer in offers {
+        let (number, attempt) = (offer.number, offer.attempt);
+        let undo: Option<Json<&Left>> = offer.undo.as_ref().map(Json);
+        let timeouts = offer.timeouts;
+        let limit = match (timeouts.attempt, timeouts.total) {
+            (Some(attempt), Some(total)) => Some(attempt.min(total)),
+            (attempt, total) => attempt.or(total),
+        };
+        let (limit, heartbeat) = (limit.map(micros), timeouts.heartbeat.map(micros));
+        let labels = Json(&offer.labels);
+        let what = (&offer.name, labels, &offer.input, undo);
+        tx.exec(
+            ADD,
+            (flow, number, attempt, epoch, what.0, what.1, what.2, what.3, limit, heartbeat, now),
+        )?;
+        tx.ring(OFFERS);
+    }
+    Ok(())
+}
+
+/// Takes back what nobody has claimed; with `true`, whoever has claimed it is told to stop.
+pub(crate) fn withdraw(
+    tx: &mut Tx<'_>,
+    flow: Uuid,
+    tasks: &[(usize, bool)],
+    now: i64,
+) -> Result<()> {
+    let mut news = Vec::new();
+    for (number, stop) in tasks {
+        let attempt: Option<u32> = tx.maybe(WITHDRAW, (flow, number))?;
+        if let Some(attempt) = attempt {
+            news.push(News::Returned(*number, attempt, Return::Withdrawn));
+        } else if *stop {
+            tx.exec(CANCEL, (flow, number))?;
+            tx.ring(OFFERS);
+        }
+    }
+    if news.is_empty() { Ok(()) } else { change::tell(tx, flow, news, now) }
+}
+
+/// Forgets the offers of a flow that was given up: whoever has claimed one finds out.
+pub(crate) fn forget(tx: &mut Tx<'_>, flow: Uuid) -> Result<()> {
+    tx.exec(FORGET, (flow,))?;
+    tx.ring(OFFERS);
+    Ok(())
+}
+
+/// Tells flows what was claimed and not heard of any more.
+pub(crate) fn lapse(tx: &mut Tx<'_>) -> Result<()> {
+    let now = tx.now()?;
+    let lapsed: Vec<(Uuid, usize, u32, Option<i64>, bool)> = tx.all(LAPSED, (now,))?;
+    for (flow, number, attempt, limit, late) in lapsed {
+        let what = if late {
+            let limit = Duration::from_micros(limit.unwrap_or_default().unsigned_abs());
+            let message = format!("it took longer than {limit:?}");
+            Return::Ended(Err(Trouble::Failed(Failure::Retryable(message))))
+        } else {
+            tracing::warn!(%flow, number, attempt, "whoever ran a task is gone");
+            Return::Lapsed
+        };
+        change::tell(tx, flow, vec![News::Returned(number, attempt, what)], now)?;
+    }
+    Ok(())
+}
+
+/// Tells flows what was claimed by a worker that left, or died.
+pub(crate) fn give_back(tx: &mut Tx<'_>, worker: Uuid, died: bool) -> Result<()> {
+    let now = tx.now()?;
+    let left: Vec<(Uuid, usize, u32)> = tx.all(LEFT_BY, (worker.to_string(),))?;
+    for (flow, number, attempt) in left {
+        let what = if died { Return::Lapsed } else { Return::GivenBack };
+        change::tell(tx, flow, vec![News::Returned(number, attempt, what)], now)?;
+    }
+    Ok(())
+}
+
+/// Whether there is something to claim, and whether there is something nobody can.
+pub(crate) fn look(tx: &mut Tx<'_>, known: &Known) -> Result<(bool, bool)> {
+    let any = tx.one(ANY, (Json(&known.handlers), Json(&known.labels)))?;
+    let orphan: Option<(Uuid, usize, String)> = tx.maybe(ORPHANS, (1,))?;
+    Ok((any, orphan.is_some()))
+}
+
+/// Sets aside the flows of which no worker knows the handler of a task.
+pub(crate) fn refuse_orphans(tx: &mut Tx<'_>) -> Result<()> {
+    let now = tx.now()?;
+    let orphans: Vec<(Uuid, usize, String)> = tx.all(ORPHANS, (ORPHANS_MAX,))?;
+    for (flow, number, name) in orphans {
+        let attempt: Option<u32> = tx.maybe(WITHDRAW, (flow, number))?;
+        let what = Return::Ended(Err(Trouble::NoHandler(name)));
+        let news = attempt.map(|attempt| News::Returned(number, attempt, what));
+        change::tell(tx, flow, news.into_iter().collect(), now)?;
+    }
+    Ok(())
+}
