@@ -146,7 +146,7 @@ fn start(unit: &Path, event: &str, env: &[(&str, &str)]) -> Output {
         .unwrap()
 }
 
-/// The programs of this machine without uv.
+/// The programs of this machine without uv, unless its Python has that as a module.
 fn with_pip(scratch: &Scratch) -> Tools {
     let tools = scratch.path("pip-only");
     fs::create_dir_all(&tools).unwrap();
@@ -155,6 +155,13 @@ fn with_pip(scratch: &Scratch) -> Tools {
     let mut path = OsString::from(&tools);
     path.push(":/usr/sbin");
     Tools::on_path(path)
+}
+
+/// What installs where there is no program uv.
+fn installer_beside_python() -> &'static str {
+    let mut uv = Command::new(find("python3").unwrap());
+    let works = uv.args(["-m", "uv", "--version"]).output().unwrap().status.success();
+    if works { "uv" } else { "pip" }
 }
 
 fn find(name: &str) -> Option<PathBuf> {
@@ -178,7 +185,8 @@ fn a_charm_runs_where_it_was_unpacked() {
     let scratch = Scratch::new();
     let tools = with_pip(&scratch);
     let (prepared, reported) = scratch.prepare(&tools, "one").unwrap();
-    assert!(reported.contains(&Progress::Installing { installer: "pip" }), "{reported:?}");
+    let installing = Progress::Installing { installer: installer_beside_python() };
+    assert!(reported.contains(&installing), "{reported:?}");
     assert!(!prepared.cached);
     let charm = &prepared.charm;
     assert_eq!(charm.metadata.display_name.as_deref(), Some("Tiny"));
@@ -247,7 +255,8 @@ fn a_failed_installation_leaves_nothing() {
     let tools = with_pip(&scratch);
     let problem = scratch.problem(&tools);
     assert!(
-        matches!(&problem, Problem::Install { installer: "pip", output } if output.contains("tinydep")),
+        matches!(&problem, Problem::Install { installer, output }
+            if *installer == installer_beside_python() && output.contains("tinydep")),
         "{problem}"
     );
     assert_eq!(fs::read_dir(scratch.path("cache/python")).unwrap().count(), 0);
