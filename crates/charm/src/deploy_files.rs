@@ -26,6 +26,7 @@ use std::io::{self as std_io, ErrorKind};
 use std::os::unix::fs::{MetadataExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::{panic, thread};
 
 use rustix::io::Errno;
 
@@ -81,16 +82,20 @@ fn manifest_path(unit_dir: &Path, digest: Digest) -> PathBuf {
 }
 
 fn unpack_as(archive: &Path, unit_dir: &Path, digest: Digest, revision: u32) -> Result<()> {
-    let found = Digest::of_file(archive)?;
-    if found != digest {
-        let source = Fault::WrongDigest { expected: digest, found };
-        return Err(Error::Archive { archive: archive.to_owned(), source });
-    }
     let charms = unit_dir.join(CHARMS);
     let staging = charms.join(format!("{STAGING}{digest}"));
     remove_tree(&staging)?;
-    let archive = Archive::open(archive)?;
-    archive.unpack(&staging)?;
+    let archive = thread::scope(|scope| {
+        // Whatever bytes are unpacked, nobody uses them before they are found to be the right ones.
+        let found = scope.spawn(|| Digest::of_file(archive));
+        let unpacked = unpack_into(archive, &staging);
+        let found = found.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))?;
+        if found != digest {
+            let source = Fault::WrongDigest { expected: digest, found };
+            return Err(Error::Archive { archive: archive.to_owned(), source });
+        }
+        unpacked
+    })?;
     // No name in an archive has a line break, so a line holds exactly one.
     let mut paths = archive.paths();
     paths.extend([REVISION.to_owned(), MARKER.to_owned()]);
@@ -106,6 +111,12 @@ fn unpack_as(archive: &Path, unit_dir: &Path, digest: Digest, revision: u32) -> 
     // Last: whoever sees the directory may rely on all of it.
     let target = staged(unit_dir, digest);
     fs::rename(&staging, &target).map_err(io("rename", &staging))
+}
+
+fn unpack_into(archive: &Path, directory: &Path) -> Result<Archive> {
+    let archive = Archive::open(archive)?;
+    archive.unpack(directory)?;
+    Ok(archive)
 }
 
 /// Waits until the charm that runs is on the disk, and notes that it is. May take long, and may run while the charm

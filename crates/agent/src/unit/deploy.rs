@@ -1,7 +1,9 @@
 //! Switching a unit to a charm.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tutti_model::agent::CharmReference;
@@ -12,20 +14,29 @@ use super::turns::Turns;
 use crate::error::chain;
 use crate::{Error, Result, charm_directory};
 
+/// What is done sooner need not be announced.
+const NOTICEABLE: Duration = Duration::from_millis(100);
+
 impl Turns<'_> {
     /// Downloads and unpacks a charm, then switches the charm directory to it.
     pub(super) async fn deploy(&mut self, charm: &CharmReference, modified: i64) -> Result<()> {
         let unit = self.unit;
         let previous = unit.steps.snapshot().journal.charm.clone();
         let begin = unit.steps.take(|snapshot| begin_deploy(snapshot, charm, modified));
-        if previous.is_none() {
-            // There is nothing yet that a charm which cannot be had would keep from running.
-            let (staged, begun) = tokio::join!(self.stage(charm), begin);
-            begun?;
-            staged?;
-        } else {
+        if previous.is_some() {
             self.stage(charm).await?;
             begin.await?;
+        } else {
+            // Nothing runs yet that would have to be kept. What takes long is to be seen.
+            let mut staged = pin!(self.stage(charm));
+            tokio::select! {
+                staged = &mut staged => staged?,
+                () = tokio::time::sleep(NOTICEABLE) => {
+                    let (staged, begun) = tokio::join!(staged, begin);
+                    begun?;
+                    staged?;
+                }
+            }
         }
         if let Some(saving) = self.saving.take() {
             // It writes into the directory that is exchanged now. It cannot fail but by a panic.

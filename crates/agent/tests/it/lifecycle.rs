@@ -84,11 +84,11 @@ async fn deploying_is_quick_and_each_hook_takes_one_request() {
     let id = fake.add("app/0", &charm);
     let unit = fake.until_idle(&id).await;
     let deployed = began.elapsed();
-    // Deploy, three hooks, idle.
-    assert_eq!(unit.steps.len(), 2 + 3 * 2 + 1);
+    // Deploy, three hooks, idle. That a deployment begins is only said if it takes long.
+    let announced = unit.steps.len() - (1 + 3 * 2 + 1);
+    assert!(announced <= 1, "{:#?}", unit.steps);
     // What follows the end of an operation goes with it.
-    let requests = unit.requests;
-    assert_eq!(requests, 2 + 3);
+    assert_eq!(unit.requests, announced + 1 + 3);
     let began = Instant::now();
     fake.change(&id, |unit| unit.snapshot.config_hash = "c2".into());
     fake.until_idle(&id).await;

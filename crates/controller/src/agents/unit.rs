@@ -1,7 +1,6 @@
 //! A unit with all the rows that its snapshot and context are made of.
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tutti_charm::charm::Charm;
 use tutti_model::agent::Journal;
@@ -15,12 +14,6 @@ use crate::relations::view::Viewer;
 use crate::relations::{self, Member};
 use crate::units::{self, Unit};
 use crate::{Error, charms};
-
-/// Charms kept in memory, read; a controller seldom has more in use.
-const CHARMS: usize = 128;
-
-/// Charms by the digest of their archive: reading one takes longer than the rest of a step.
-static READ: LazyLock<Mutex<HashMap<String, Arc<Charm>>>> = LazyLock::new(Mutex::default);
 
 /// A unit with its surroundings.
 pub(super) struct Loaded {
@@ -96,15 +89,8 @@ pub(super) fn charm_of(tx: &mut Tx<'_>, application: &str) -> Result<Arc<Charm>,
 /// The charm an application runs, read once per archive.
 fn charm(tx: &mut Tx<'_>, application: &Application) -> Result<Arc<Charm>, Error> {
     let digest = &application.charm_digest;
-    let known = READ.lock().unwrap_or_else(PoisonError::into_inner).get(digest).map(Arc::clone);
-    if let Some(charm) = known {
-        return Ok(charm);
+    match charms::known(digest) {
+        Some(charm) => Ok(charm),
+        None => Ok(charms::remember(digest, charms::of_application(tx, application)?)),
     }
-    let charm = Arc::new(charms::of_application(tx, application)?);
-    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
-    if read.len() >= CHARMS {
-        read.clear();
-    }
-    read.insert(digest.clone(), Arc::clone(&charm));
-    Ok(charm)
 }

@@ -5,6 +5,7 @@
 //! decides from, and what is written when it may.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::json;
 use tutti_charm::archive::{Archive, Kind};
@@ -45,7 +46,7 @@ pub(super) struct Trial {
     /// What was asked for.
     pub(super) request: Refresh,
     /// The charm to go to, instead of the request's.
-    pub(super) candidate: Option<(Artifact, Charm)>,
+    pub(super) candidate: Option<(Artifact, Arc<Charm>)>,
 }
 
 impl Trial {

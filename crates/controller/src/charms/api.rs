@@ -12,7 +12,7 @@ use tutti_charm::charm::Charm;
 use tutti_content::Artifact;
 use tutti_model::api::CharmInfo;
 
-use super::{candidate, info, list, publish, read};
+use super::{candidate, info, known, list, publish, read, remember};
 use crate::artifacts;
 use crate::http::{Mutation, Query, Reply, Segments, drain};
 use crate::state::{Shared, State};
@@ -89,20 +89,25 @@ async fn add_to_catalogue(mutation: Mutation, body: Bytes) -> Result<Response, E
 }
 
 /// Stores an upload and reads it as a charm.
-async fn receive(state: &State, body: Bytes) -> Result<(Artifact, Charm), Error> {
+async fn receive(state: &State, body: Bytes) -> Result<(Artifact, Arc<Charm>), Error> {
     let artifact = artifacts::receive(&state.artifacts, body).await?;
     let charm = charm_of(state, &artifact).await?;
     Ok((artifact, charm))
 }
 
 /// A charm that was uploaded before, by its digest.
-pub(crate) async fn stored(state: &State, digest: &str) -> Result<(Artifact, Charm), Error> {
+pub(crate) async fn stored(state: &State, digest: &str) -> Result<(Artifact, Arc<Charm>), Error> {
     let artifact = artifacts::stored(&state.artifacts, digest).await?;
     let charm = charm_of(state, &artifact).await?;
     Ok((artifact, charm))
 }
 
-async fn charm_of(state: &State, artifact: &Artifact) -> Result<Charm, Error> {
+async fn charm_of(state: &State, artifact: &Artifact) -> Result<Arc<Charm>, Error> {
+    if let Some(charm) = known(&artifact.digest) {
+        return Ok(charm);
+    }
     let path = state.artifacts.path(&artifact.digest);
-    tokio::task::spawn_blocking(move || read(&path)).await.map_err(|_| Error::Panicked)?
+    let read = tokio::task::spawn_blocking(move || read(&path));
+    let charm = read.await.map_err(|_| Error::Panicked)??;
+    Ok(remember(&artifact.digest, charm))
 }

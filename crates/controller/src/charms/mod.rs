@@ -5,6 +5,7 @@
 //! which every model deploys by name. A revision is named by its [`CharmUrl`].
 
 mod api;
+mod known;
 mod url;
 
 use std::path::Path;
@@ -22,6 +23,7 @@ use crate::applications::Application;
 use crate::models::Model;
 
 pub(crate) use api::{routes, stored};
+pub(crate) use known::{known, remember};
 pub(crate) use url::{CharmUrl, Origin};
 
 /// The repository of charms that every model deploys by name.
