@@ -5,7 +5,8 @@
 //! one or two [`Step`]s: *begin* (write down what is about to happen, receive the hook's
 //! [`Context`]) and *commit* (write down that it happened, together with everything the hook
 //! changed). A step is one transaction at the controller, guarded by the journal's version, so a
-//! hook's effects are visible exactly when its commit is.
+//! hook's effects are visible exactly when its commit is. A commit says what the controller has to
+//! know to go on by itself ([`Follow`]), so that most hooks cost one step.
 
 mod changes;
 mod context;
