@@ -25,9 +25,9 @@ pub(crate) fn of_status(word: &str) -> Style {
     match word {
         "active" | "idle" | "started" | "running" | "available" | "attached" | "joined"
         | "completed" | "succeeded" | "in_sync" => GOOD,
-        "maintenance" | "executing" | "allocating" | "waiting" | "pending" | "installing"
-        | "attaching" | "detaching" | "joining" | "ready" | "syncing" | "retrying"
-        | "reverting" => BUSY,
+        "maintenance" | "executing" | "allocating" | "waiting" | "pending" | "offered"
+        | "installing" | "attaching" | "detaching" | "joining" | "ready" | "syncing"
+        | "retrying" | "reverting" => BUSY,
         "blocked" | "unknown" | "lost" | "down" | "stopped" | "suspended" | "parked"
         | "drifted" | "reverted" | "cancelled" | "destroying" | "dying" => ATTENTION,
         "error" | "failed" | "terminated" | "stuck" | "provisioning error" | "revert_failed" => BAD,
