@@ -159,9 +159,12 @@ fn with_pip(scratch: &Scratch) -> Tools {
 
 /// What installs where there is no program uv.
 fn installer_beside_python() -> &'static str {
-    let mut uv = Command::new(find("python3").unwrap());
-    let works = uv.args(["-m", "uv", "--version"]).output().unwrap().status.success();
-    if works { "uv" } else { "pip" }
+    // Behind a virtual environment, as it is used.
+    let base =
+        "import subprocess, sys; base = getattr(sys, '_base_executable', None) or sys.executable
+sys.exit(subprocess.run([base, '-m', 'uv', '--version']).returncode)";
+    let works = Command::new(find("python3").unwrap()).args(["-c", base]).output().unwrap();
+    if works.status.success() { "uv" } else { "pip" }
 }
 
 fn find(name: &str) -> Option<PathBuf> {

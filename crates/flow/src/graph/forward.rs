@@ -195,10 +195,15 @@ impl Graph {
         self.go_on_unwinding();
     }
 
-    fn attempt_failed(&mut self, number: usize, trouble: &Trouble) {
+    /// When the time for all attempts is over, if it is limited.
+    fn end_of(&self, number: usize) -> Option<i64> {
         let node = &self.nodes[number];
         let total = node.spec().timeouts.total.map(policy::micros);
-        let end = total.zip(node.started).map(|(total, started)| started.saturating_add(total));
+        total.zip(node.started).map(|(total, started)| started.saturating_add(total))
+    }
+
+    fn attempt_failed(&mut self, number: usize, trouble: &Trouble) {
+        let (node, end) = (&self.nodes[number], self.end_of(number));
         let Retry { attempts_max, then } = node.retry;
         let next = |max| policy::after_trouble(trouble, node.attempt, max, then, self.random);
         let next = match next(attempts_max) {
@@ -309,6 +314,14 @@ impl Graph {
             self.disarm(number);
             let node = &self.nodes[number];
             match (node.state, node.work()) {
+                (TaskState::RetryWait, _)
+                    if self.end_of(number).is_some_and(|end| end <= self.now) =>
+                {
+                    // Whoever was to try again was away too long.
+                    let message = node.error.clone().unwrap_or_default();
+                    self.fail_by_policy(number, &message);
+                    self.go_on_unwinding();
+                }
                 (TaskState::RetryWait, _) => self.ready.push_back(number),
                 (TaskState::Reverting, _) => self.revert_due(number),
                 (TaskState::Waiting, Work::Sleep(_) | Work::Until(_)) => {

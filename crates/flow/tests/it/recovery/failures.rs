@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 use tutti_flow::{
     Action, Clock, Each, Engine, Error, Failure, FlowState, NewTask, Point, Retry, Task,
-    TaskContext, TaskState, Work, abandon, cancel, retry,
+    TaskContext, TaskState, Timeouts, Work, abandon, cancel, retry,
 };
 use tutti_store::{Backend, Store};
 
@@ -250,6 +250,32 @@ async fn hours_of_trouble_pass() {
         .await;
         let row = &tasks(&store, id).await[0];
         assert_eq!((row.state, row.attempt), (TaskState::Succeeded, 21));
+        worker.stop().await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_retry_that_comes_too_late_is_not_begun() {
+    for place in Place::all() {
+        let (store, log, clock) = (place.open().await, Log::default(), Clock::new());
+        let worker = engine(&store, &log).clock(clock.clone()).start().await.unwrap();
+        let down = Plan { failures: 20, ..named("a") };
+        let total = Some(Duration::from_secs(3600));
+        let timeouts = Timeouts { total, ..Timeouts::default() };
+        let down = NewTask { retry: Retry::forever(), timeouts, ..step(down, &[]) };
+        let id = submit(&store, flow(&["x"], vec![down])).await.id;
+        sees("a failure", || async {
+            (tasks(&store, id).await[0].state == TaskState::RetryWait).then_some(())
+        })
+        .await;
+        let tried = log.lines().len();
+        clock.advance(Duration::from_secs(7200));
+        let flow = ended(&store, id).await;
+        assert_eq!((flow.state, log.lines().len()), (FlowState::Failed, tried));
+        let row = &tasks(&store, id).await[0];
+        assert_eq!((row.state, &row.error), (TaskState::Failed, &flow.error));
+        assert!(!flow.error.unwrap().contains("longer"));
         worker.stop().await;
         store.close().await;
     }
