@@ -129,13 +129,16 @@ impl Steps {
                 Stepped::Conflict(snapshot) => {
                     let before = mem::replace(&mut self.known().snapshot, Arc::from(snapshot));
                     let now = self.snapshot();
-                    if step.follow.is_some() {
-                        lost = begun_after(&before, &now);
-                    }
-                    let taken = now.version > step.version
-                        && (now.journal == step.journal || lost != Followed::Nothing);
+                    // Only this agent moves the journal: what is in progress now follows this step.
+                    let followed =
+                        step.follow.is_some() && now.journal.operation != before.journal.operation;
+                    let taken =
+                        now.version > step.version && (now.journal == step.journal || followed);
                     if !taken {
                         return Err(Error::Moved);
+                    }
+                    if followed {
+                        lost = begun(&now);
                     }
                     self.known().wrote(step, &lost);
                     if !step.want_context && lost == Followed::Nothing {
@@ -159,15 +162,10 @@ impl Steps {
     }
 }
 
-/// The hook that the controller has begun after a step whose answer was lost. Only this agent moves
-/// the journal, so a hook in progress that was not in progress before is of that step.
-fn begun_after(before: &Snapshot, now: &Snapshot) -> Followed {
+/// The hook that was begun last.
+fn begun(now: &Snapshot) -> Followed {
     match &now.journal.operation {
-        Operation::RunHook { hook, step: HookStep::Pending }
-            if now.journal.operation != before.journal.operation =>
-        {
-            Followed::Begun(hook.clone())
-        }
+        Operation::RunHook { hook, step: HookStep::Pending } => Followed::Begun(hook.clone()),
         _ => Followed::Nothing,
     }
 }

@@ -53,10 +53,11 @@ async fn lost_answers_do_not_repeat_anything() {
         }
         let charm = fake.publish(Charm::new(""), 1);
         let id = fake.add("app/0", &charm);
+        fake.change(&id, |unit| unit.snapshot.leader = true);
         fake.lose_answers(9);
         let agent = fake.agent();
         let unit = fake.until_idle(&id).await;
-        assert_eq!(fake.log(&id), ["install", "config-changed", "start"]);
+        assert_eq!(fake.log(&id), ["install", "leader-elected", "config-changed", "start"]);
         assert!(unit.steps.iter().all(|step| step.journal.failures == 0), "{:#?}", unit.steps);
         assert_eq!(unit.lines("INFO").len(), 0);
         agent.stop().await.unwrap();
