@@ -4,7 +4,7 @@ use std::mem;
 
 use super::{Effect, Graph, Hands, Start};
 use crate::{
-    FlowState, TaskState,
+    FlowState, TaskState, Work,
     policy::{self, Counts, Standing},
 };
 
@@ -62,8 +62,9 @@ impl Graph {
     fn stand(&mut self) -> FlowState {
         self.end_children();
         self.withdraw_unwanted();
+        // News does not call off the worker that is wanted already.
+        let untaken = self.hands == Hands::Free && self.head.state == FlowState::Ready;
         if !self.head.reverting {
-            let untaken = self.hands == Hands::Free && self.head.state == FlowState::Ready;
             let standing = policy::standing(Counts {
                 open: self.open,
                 active: self.active.len(),
@@ -87,7 +88,7 @@ impl Graph {
         } else if self.is_reverted() {
             let cancelled = self.head.ending == Some(FlowState::Cancelled);
             if cancelled { FlowState::Cancelled } else { FlowState::Reverted }
-        } else if self.startable {
+        } else if self.startable || untaken {
             FlowState::Ready
         } else {
             FlowState::Waiting
@@ -116,7 +117,11 @@ impl Graph {
         };
         for number in 0..self.nodes.len() {
             let node = &self.nodes[number];
-            if node.finished.is_none() {
+            if node.state == TaskState::Reverting && *node.work() == Work::Run {
+                let node = self.change(number);
+                node.error.get_or_insert_with(|| "it was not undone: the flow ended".into());
+                self.finish_failed(number, TaskState::RevertFailed);
+            } else if node.state == TaskState::Reverting || node.finished.is_none() {
                 let left = if node.state == TaskState::MaybeRan { node.state } else { left };
                 self.finish(number, left);
             }

@@ -125,7 +125,16 @@ impl Case {
             }
         };
         let ended = tokio::time::timeout(PATIENCE, ending).await;
-        assert!(ended.is_ok(), "not all flows end");
+        if ended.is_err() {
+            let filter = FlowFilter { limit: Some(1000), ..FlowFilter::default() };
+            let rows = self.store.read(move |tx| query::flows(tx, &filter)).await.unwrap();
+            for row in rows.iter().filter(|row| !row.state.is_ended()) {
+                let tasks = tasks(&self.store, row.id).await;
+                let tasks = tasks.iter().map(|task| (task.number, task.state, task.attempt));
+                eprintln!("{row:#?} {:?}", tasks.collect::<Vec<_>>());
+            }
+            panic!("not all flows end");
+        }
     }
 
     async fn check(self, shapes: &[Shape]) {

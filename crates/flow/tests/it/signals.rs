@@ -168,6 +168,28 @@ async fn a_signal_does_not_make_a_ready_flow_forget_its_work() {
 }
 
 #[tokio::test]
+async fn a_signal_does_not_make_a_flow_forget_its_undoing() {
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        let done = NewTask { retry: Retry::never().or_revert(), ..step(named("a"), &[]) };
+        let plan = vec![done, wait("late", 1, &[0])];
+        let id = submit(&store, flow(&["x"], plan)).await.id;
+        let worker = engine(&store, &log).start().await.unwrap();
+        reaches(&store, id, FlowState::Waiting).await;
+        worker.stop().await;
+        store.write(move |tx| cancel(tx, id)).await.unwrap();
+        assert_eq!(state(&store, id).await, FlowState::Ready, "it is to be undone");
+        send(&store, "late", 1).await;
+        assert_eq!(state(&store, id).await, FlowState::Ready);
+        let worker = engine(&store, &log).start().await.unwrap();
+        assert_eq!(ended(&store, id).await.state, FlowState::Cancelled);
+        assert_eq!(log.lines(), ["+a", "-a", "~a (made by a)"]);
+        worker.stop().await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
 async fn last_signals_are_kept_for_those_who_may_wait() {
     for place in Place::all() {
         let store = place.open().await;

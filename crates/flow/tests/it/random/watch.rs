@@ -83,16 +83,22 @@ impl Watch {
         if seen.dead.contains(&worker) {
             return false;
         }
-        for resource in input.resources.keys() {
-            let users = seen.using.get_mut(resource).unwrap();
-            let user = users.get_mut(&(flow, worker)).unwrap();
-            user.0 -= 1;
-            if user.0 == 0 {
-                users.remove(&(flow, worker));
-            }
-        }
         seen.steps.entry(flow).or_default().push((step, input.number));
         true
+    }
+
+    /// An attempt is over, or was dropped by a worker that lost its lease.
+    fn leave(&self, worker: u32, flow: Uuid, input: &Input) {
+        let mut seen = self.0.lock().unwrap();
+        for resource in input.resources.keys() {
+            let Some(users) = seen.using.get_mut(resource) else { continue };
+            if let Some(user) = users.get_mut(&(flow, worker)) {
+                user.0 -= 1;
+                if user.0 == 0 {
+                    users.remove(&(flow, worker));
+                }
+            }
+        }
     }
 
     /// What succeeded ran, what never began did not, and nothing was undone before what relies on it.
@@ -139,11 +145,25 @@ pub(super) struct Watched {
     pub(super) worker: u32,
 }
 
+/// Uses the resources of a flow until it is dropped.
+struct User<'a> {
+    watched: &'a Watched,
+    flow: Uuid,
+    input: &'a Input,
+}
+
+impl Drop for User<'_> {
+    fn drop(&mut self) {
+        self.watched.watch.leave(self.watched.worker, self.flow, self.input);
+    }
+}
+
 impl Watched {
     async fn pass(&self, flow: Uuid, input: &Input, begin: Step, end: Step) {
         if !self.watch.begin(begin, self.worker, flow, input) {
             std::future::pending::<()>().await;
         }
+        let _user = User { watched: self, flow, input };
         tokio::task::yield_now().await;
         if !self.watch.end(end, self.worker, flow, input) {
             std::future::pending::<()>().await;
