@@ -185,12 +185,12 @@ sql! {
     pub(crate) QUEUE_ENTER = "INSERT INTO flow_queue (resource, ticket, flow, exclusive, granted)
         VALUES ($1, $2, $3, $4, $5)";
 
-    /// Grants what moved up in a queue: its head, or the shared entries before the first exclusive one.
+    /// Grants what moved up in a queue: the shared entries before the first exclusive one, or that if it is the head. Nothing
+    /// behind it is looked at.
     pub(crate) QUEUE_GRANT = "UPDATE flow_queue SET granted = TRUE {rows} WHERE resource = $1 AND NOT granted
-        AND ticket <= CASE
-            WHEN exclusive THEN (SELECT min(ticket) FROM flow_queue AS head WHERE head.resource = $1)
-            ELSE coalesce((SELECT min(ticket) FROM flow_queue AS other WHERE other.resource = $1 AND other.exclusive),
-                9223372036854775807) END
+        AND ticket <= coalesce((SELECT min(other.ticket) FROM flow_queue AS other
+            WHERE other.resource = $1 AND other.exclusive), 9223372036854775807)
+        AND (NOT exclusive OR ticket = (SELECT min(head.ticket) FROM flow_queue AS head WHERE head.resource = $1))
         RETURNING flow_queue.flow";
 
     pub(crate) QUEUE_LEAVE = "DELETE FROM flow_queue {rows} WHERE flow = $1 RETURNING resource";
