@@ -49,10 +49,10 @@ def test_a_full_disk(small_disk: pathlib.Path, charm):
         assert tutti("deploy", str(ROOT / "charms/database")).returncode == 0
         until("idle: welcome")
         filler = small_disk / "filler"
-        with open(filler, "wb") as file, pytest.raises(OSError):
+        # Unbuffered: closing it must not try again to write what did not fit.
+        with open(filler, "wb", buffering=0) as file, pytest.raises(OSError):
             while True:
                 file.write(bytes(1 << 16))
-                file.flush()
         failures = [tutti("config", "database", f"greeting={'x' * 20000}{n}") for n in range(5)]
         failures.append(tutti("deploy", str(charm("other"))))
         for failure in failures[-2:]:
