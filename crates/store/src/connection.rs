@@ -211,17 +211,10 @@ impl Connection {
         columns: &'static [&'static str],
         rows: Rows<'_>,
     ) -> Result<u64> {
-        let width = columns.len();
-        let mut uneven = false;
-        let mut even = rows.take_while(|row| {
-            uneven = row.len() != width;
-            !uneven
-        });
-        let count = match self {
-            Self::Sqlite(sqlite) => sqlite.insert_many(table, columns, &mut even),
-            Self::Postgres(postgres) => postgres.insert_many(table, columns, &mut even),
-        }?;
-        if uneven { Err(uneven_row(table, width)) } else { Ok(count) }
+        even(table, columns.len(), rows, |rows| match self {
+            Self::Sqlite(sqlite) => sqlite.insert_many(table, columns, rows),
+            Self::Postgres(postgres) => postgres.insert_many(table, columns, rows),
+        })
     }
 
     /// As [`insert_many`](Self::insert_many), without its answer, as in
@@ -232,22 +225,30 @@ impl Connection {
         columns: &'static [&'static str],
         rows: Rows<'_>,
     ) -> Result<()> {
-        let Self::Postgres(postgres) = self else {
-            return self.insert_many(table, columns, rows).map(drop);
-        };
-        let width = columns.len();
-        let mut uneven = false;
-        let mut even = rows.take_while(|row| {
-            uneven = row.len() != width;
-            !uneven
-        });
-        postgres.insert_many_later(table, columns, &mut even)?;
-        if uneven { Err(uneven_row(table, width)) } else { Ok(()) }
+        even(table, columns.len(), rows, |rows| match self {
+            Self::Sqlite(sqlite) => sqlite.insert_many(table, columns, rows).map(drop),
+            Self::Postgres(postgres) => postgres.insert_many_later(table, columns, rows),
+        })
     }
 }
 
-fn uneven_row(table: &str, width: usize) -> Error {
-    Error::Value { reason: format!("a row for {table} without {width} values") }
+/// Refuses rows that have not exactly one value for each column.
+fn even<T>(
+    table: &str,
+    width: usize,
+    rows: Rows<'_>,
+    insert: impl FnOnce(Rows<'_>) -> Result<T>,
+) -> Result<T> {
+    let mut uneven = false;
+    let mut rows = rows.take_while(|row| {
+        uneven = row.len() != width;
+        !uneven
+    });
+    let inserted = insert(&mut rows)?;
+    if uneven {
+        return Err(Error::Value { reason: format!("a row for {table} without {width} values") });
+    }
+    Ok(inserted)
 }
 
 fn check_rows(sql: &'static str) -> Result<()> {

@@ -22,6 +22,7 @@ mod migrate;
 mod notify;
 mod outbox;
 mod postgres;
+mod postgres_later;
 mod postgres_value;
 mod row;
 mod sqlite;

@@ -6,10 +6,7 @@
 
 use std::{collections::HashMap, pin::pin, sync::Arc};
 
-use futures_util::{
-    StreamExt,
-    future::{BoxFuture, join, join_all},
-};
+use futures_util::{StreamExt, future::join};
 use tokio::runtime::Runtime;
 use tokio_postgres::{
     Client, NoTls, Statement,
@@ -21,6 +18,7 @@ use crate::{
     address::Server,
     connection::Rows,
     error::{Cause, Constraint},
+    postgres_later::{Answer, Bound, Later, Unfinished, send_all, send_and_commit},
     postgres_value::{Parameter, columns_of},
     row::RowSource,
     statement::{self, Key},
@@ -58,11 +56,6 @@ pub(crate) struct Postgres {
     /// The server said that it ends the connection.
     ended: bool,
 }
-
-/// A statement to be sent: its text, and its answer.
-type Later = (String, BoxFuture<'static, Answer<()>>);
-
-type Answer<T> = Result<T, tokio_postgres::Error>;
 
 impl Postgres {
     /// The connection that writes.
@@ -162,18 +155,18 @@ impl Postgres {
         }
         sql.push_str("COMMIT");
         let later = std::mem::take(&mut self.later);
-        let (before, committed) =
-            self.runtime.block_on(join(send_all(later), self.client.batch_execute(&sql)));
-        // After a statement that failed the server takes a commit for a rollback.
-        before.map_err(|(sql, error)| self.failed(&sql, error))?;
-        committed.map_err(|error| {
-            let answered = error.as_db_error().is_some();
-            match self.failed("COMMIT", error) {
-                Error::Statement { source, .. } if answered && !self.ended => {
-                    Error::Engine { source }
+        let ended = self.runtime.block_on(send_and_commit(&self.client, later, &sql));
+        ended.map_err(|unfinished| match unfinished {
+            Unfinished::Refused(sql, error) => self.failed(&sql, error),
+            Unfinished::Commit(error) => {
+                let answered = error.as_db_error().is_some();
+                match self.failed("COMMIT", error) {
+                    Error::Statement { source, .. } if answered && !self.ended => {
+                        Error::Engine { source }
+                    }
+                    Error::Statement { source, .. } => Error::CommitUnknown { source },
+                    other => other,
                 }
-                Error::Statement { source, .. } => Error::CommitUnknown { source },
-                other => other,
             }
         })
     }
@@ -228,14 +221,8 @@ impl Postgres {
         self.runtime.block_on(answer).map_err(|(sql, error)| self.failed(&sql, error))
     }
 
-    /// Keeps a statement back. Each list is bound to one parameter, whole, or its only value.
-    fn keep_back(
-        &mut self,
-        sql: &str,
-        statement: Statement,
-        parameters: Vec<Vec<Value>>,
-        whole: bool,
-    ) {
+    /// Keeps a statement back.
+    fn keep_back(&mut self, sql: &str, bound: Bound) {
         let commands = self.take_kept_back();
         if !commands.is_empty() {
             let client = Arc::clone(&self.client);
@@ -243,56 +230,9 @@ impl Postgres {
             self.later.push((sql.to_owned(), Box::pin(sent)));
         }
         let client = Arc::clone(&self.client);
-        let sent = async move {
-            let bound = parameters.iter().map(|values| match whole {
-                true => Parameter::Many(values),
-                false => Parameter::One(&values[0]),
-            });
-            client.execute_raw(&statement, bound).await.map(drop)
-        };
+        let sent =
+            async move { client.execute_raw(&bound.statement, bound.parameters()).await.map(drop) };
         self.later.push((sql.to_owned(), Box::pin(sent)));
-    }
-
-    /// As [`execute_many`](Self::execute_many), kept back.
-    pub(crate) fn execute_many_later(&mut self, sql: &'static str, rows: Rows<'_>) -> Result<()> {
-        loop {
-            let mut chunk: Vec<Vec<Value>> = rows.take(ROWS_MAX).collect();
-            match chunk.len() {
-                0 => return Ok(()),
-                1 => {
-                    let statement = self.statement(sql)?;
-                    let values = checked(chunk.remove(0))?;
-                    check_count(sql, &statement, values.len())?;
-                    let parameters = values.into_iter().map(|value| vec![value]).collect();
-                    self.keep_back(sql, statement, parameters, false);
-                }
-                _ => {
-                    let statement = self.many_statement(sql)?;
-                    let arrays = arrays(sql, &statement, chunk)?;
-                    self.keep_back(sql, statement, arrays, true);
-                }
-            }
-        }
-    }
-
-    /// As [`insert_many`](Self::insert_many), kept back.
-    pub(crate) fn insert_many_later(
-        &mut self,
-        table: &'static str,
-        columns: &'static [&'static str],
-        rows: Rows<'_>,
-    ) -> Result<()> {
-        loop {
-            let chunk: Vec<Vec<Value>> = rows.take(ROWS_MAX).collect();
-            if chunk.is_empty() {
-                return Ok(());
-            }
-            for row in &chunk {
-                Value::check(row)?;
-            }
-            let statement = self.insert_statement(table, columns)?;
-            self.keep_back(table, statement, columns_of(chunk, columns.len()), true);
-        }
     }
 
     pub(crate) fn prepare(&mut self, sql: &'static str) -> Result<()> {
@@ -320,19 +260,38 @@ impl Postgres {
 
     pub(crate) fn execute_many(&mut self, sql: &'static str, rows: Rows<'_>) -> Result<u64> {
         let mut count = 0;
-        loop {
-            let mut chunk: Vec<Vec<Value>> = rows.take(ROWS_MAX).collect();
-            match chunk.len() {
-                0 => return Ok(count),
-                1 => count += self.execute(sql, &checked(chunk.remove(0))?)?,
-                _ => {
-                    let statement = self.many_statement(sql)?;
-                    let arrays = arrays(sql, &statement, chunk)?;
-                    let parameters = arrays.iter().map(|array| Parameter::Many(array));
-                    count += self.execute_prepared(sql, &statement, parameters)?;
-                }
-            }
+        while let Some(bound) = self.next_chunk(sql, rows)? {
+            count += self.execute_prepared(sql, &bound.statement, bound.parameters())?;
         }
+        Ok(count)
+    }
+
+    /// As [`execute_many`](Self::execute_many), kept back.
+    pub(crate) fn execute_many_later(&mut self, sql: &'static str, rows: Rows<'_>) -> Result<()> {
+        while let Some(bound) = self.next_chunk(sql, rows)? {
+            self.keep_back(sql, bound);
+        }
+        Ok(())
+    }
+
+    /// The statement for as many of the rows as it takes at once.
+    fn next_chunk(&mut self, sql: &'static str, rows: Rows<'_>) -> Result<Option<Bound>> {
+        let mut chunk: Vec<Vec<Value>> = rows.take(ROWS_MAX).collect();
+        Ok(match chunk.len() {
+            0 => None,
+            1 => {
+                let statement = self.statement(sql)?;
+                let row = checked(chunk.remove(0))?;
+                check_count(sql, &statement, row.len())?;
+                let values = row.into_iter().map(|value| vec![value]).collect();
+                Some(Bound { statement, values, whole: false })
+            }
+            _ => {
+                let statement = self.many_statement(sql)?;
+                let values = arrays(sql, &statement, chunk)?;
+                Some(Bound { statement, values, whole: true })
+            }
+        })
     }
 
     pub(crate) fn query_many(
@@ -346,19 +305,10 @@ impl Postgres {
             wanted = wanted && visit(row);
             wanted
         };
-        loop {
-            let mut chunk: Vec<Vec<Value>> = rows.take(ROWS_MAX).collect();
-            match chunk.len() {
-                0 => return Ok(()),
-                1 => self.query(sql, &checked(chunk.remove(0))?, visit)?,
-                _ => {
-                    let statement = self.many_statement(sql)?;
-                    let arrays = arrays(sql, &statement, chunk)?;
-                    let parameters = arrays.iter().map(|array| Parameter::Many(array));
-                    self.query_prepared(sql, &statement, parameters, visit)?;
-                }
-            }
+        while let Some(bound) = self.next_chunk(sql, rows)? {
+            self.query_prepared(sql, &bound.statement, bound.parameters(), visit)?;
         }
+        Ok(())
     }
 
     fn query_prepared<'a>(
@@ -390,22 +340,40 @@ impl Postgres {
         rows: Rows<'_>,
     ) -> Result<u64> {
         let mut count = 0;
-        loop {
-            let chunk: Vec<Vec<Value>> = rows.take(ROWS_MAX).collect();
-            if chunk.is_empty() {
-                return Ok(count);
-            }
-            for row in &chunk {
-                Value::check(row)?;
-            }
-            let statement = self.insert_statement(table, columns)?;
-            let arrays = columns_of(chunk, columns.len());
-            count += self.execute_prepared(
-                table,
-                &statement,
-                arrays.iter().map(|array| Parameter::Many(array)),
-            )?;
+        while let Some(bound) = self.next_insert(table, columns, rows)? {
+            count += self.execute_prepared(table, &bound.statement, bound.parameters())?;
         }
+        Ok(count)
+    }
+
+    /// As [`insert_many`](Self::insert_many), kept back.
+    pub(crate) fn insert_many_later(
+        &mut self,
+        table: &'static str,
+        columns: &'static [&'static str],
+        rows: Rows<'_>,
+    ) -> Result<()> {
+        while let Some(bound) = self.next_insert(table, columns, rows)? {
+            self.keep_back(table, bound);
+        }
+        Ok(())
+    }
+
+    fn next_insert(
+        &mut self,
+        table: &'static str,
+        columns: &'static [&'static str],
+        rows: Rows<'_>,
+    ) -> Result<Option<Bound>> {
+        let chunk: Vec<Vec<Value>> = rows.take(ROWS_MAX).collect();
+        if chunk.is_empty() {
+            return Ok(None);
+        }
+        for row in &chunk {
+            Value::check(row)?;
+        }
+        let statement = self.insert_statement(table, columns)?;
+        Ok(Some(Bound { statement, values: columns_of(chunk, columns.len()), whole: true }))
     }
 
     fn execute_prepared<'a>(
@@ -496,14 +464,6 @@ async fn connect(server: &Server, settings: &str) -> Result<Client> {
     let settings = format!("SET search_path TO {}; {settings}", server.schema);
     client.batch_execute(&settings).await.map_err(failed)?;
     Ok(client)
-}
-
-/// Sends statements, one behind the other, and waits for their answers; the first error is what made the others fail.
-async fn send_all(later: Vec<Later>) -> Result<(), (String, tokio_postgres::Error)> {
-    let answers = later.into_iter().map(|(sql, answer)| async { (sql, answer.await) });
-    let failed =
-        join_all(answers).await.into_iter().find_map(|(sql, answer)| Some((sql, answer.err()?)));
-    failed.map_or(Ok(()), Err)
 }
 
 async fn control(client: &Client, sql: &str) -> Result<(), tokio_postgres::Error> {

@@ -58,6 +58,15 @@ enum Failure {
     Lost(Error),
 }
 
+impl Failure {
+    fn of(error: Error) -> Self {
+        match error {
+            Error::Conflict { .. } => Self::Conflict(error),
+            error => Self::Lost(error),
+        }
+    }
+}
+
 impl Writer {
     /// Serves until every sender is gone and the queue is empty.
     pub(crate) fn run(mut self) {
@@ -226,6 +235,8 @@ impl Writer {
         announcements: &mut Announcements,
     ) -> Result<bool, Failure> {
         let (rings, events) = (announcements.rings.len(), announcements.events.len());
+        // A batch before this job may still wait for answers, which are not this job's.
+        self.connection.settle().map_err(Failure::of)?;
         self.connection.control("SAVEPOINT job").map_err(Failure::Lost)?;
         let verdict = job.run(Tx::writing(&mut self.connection, announcements));
         let kept = match self.settled(job, verdict) {
@@ -272,14 +283,10 @@ impl Writer {
 
     /// Numbers the events and commits. The counter row is taken last, so that controllers meet there only briefly.
     fn finish(&mut self, events: &[(String, String)]) -> Result<(), Failure> {
-        let failure = |error| match error {
-            Error::Conflict { .. } => Failure::Conflict(error),
-            error => Failure::Lost(error),
-        };
         if !events.is_empty() {
-            self.write_events(events).map_err(failure)?;
+            self.write_events(events).map_err(Failure::of)?;
         }
-        self.connection.commit().map_err(failure)
+        self.connection.commit().map_err(Failure::of)
     }
 
     fn write_events(&mut self, events: &[(String, String)]) -> Result<()> {

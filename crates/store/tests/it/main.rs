@@ -7,6 +7,7 @@ mod batches;
 mod bells;
 mod commit;
 mod engine;
+mod later;
 mod migrations;
 mod parity;
 mod sqlite;
