@@ -93,7 +93,7 @@ pub(crate) fn end_unstarted(
         let head = Head { state, ..head };
         change::child_ended(tx, (parent, task), whose.id, &head, None, now)?;
     }
-    let released = tx.all(sql::QUEUE_LEAVE, (whose.id,))?;
+    let released = queue::leave(tx, [whose.id].into_iter())?;
     queue::grant(tx, released, now)
 }
 
@@ -194,7 +194,7 @@ pub fn abandon(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
         let head = Head { state: FlowState::Abandoned, error, ..head };
         change::child_ended(tx, (parent, task), id, &head, None, now)?;
     }
-    let released = tx.all(sql::QUEUE_LEAVE, (id,))?;
+    let released = queue::leave(tx, [id].into_iter())?;
     queue::grant(tx, released, now)
 }
 

@@ -152,6 +152,8 @@ impl Runner {
     /// Writes what changed, as often as it takes.
     async fn write(&mut self) -> Next {
         let mut settled = self.graph.settle();
+        // Almost always the flow is this worker's still, and there is nobody to be asked.
+        let mut certain = true;
         let mut unanswered = false;
         let mut refusals = 0;
         loop {
@@ -159,7 +161,11 @@ impl Runner {
             if boundary.is_empty() {
                 return Next::Go(settled.starts);
             }
-            let boundary = if unanswered { boundary.again() } else { boundary };
+            let boundary = match (certain, unanswered) {
+                (_, true) => boundary.again(),
+                (true, _) => boundary.or_refused(),
+                (false, _) => boundary,
+            };
             match self.worker.record(self.graph.id, boundary).await {
                 Ok(Written::Done) => {
                     self.heard.clear();
@@ -184,6 +190,7 @@ impl Runner {
                     self.worker.counters().fenced();
                     return Next::Gone;
                 }
+                Err(error) if certain && error.is_refusal() => certain = false,
                 Err(error) => {
                     tracing::warn!(%error, flow = %self.graph.id, "recording results failed");
                     unanswered = true;

@@ -114,6 +114,11 @@ sql! {
         started = $12, finished = $13 {rows} WHERE id = $1 AND epoch = $2
         AND worker IS NOT DISTINCT FROM $14 AND (NOT nudged OR $7 OR CAST($13 AS BIGINT) IS NOT NULL) RETURNING id";
 
+    /// As [`HEAD_WRITE`] for a flow that stays or ends; if it is another's, the column that may not be empty refuses it.
+    pub(crate) HEAD_WRITE_OWN = "UPDATE flow SET state = CASE WHEN epoch = $2 AND worker IS NOT DISTINCT FROM $14 THEN $3 END,
+        ending = $4, reverting = $5, suspended = $6, worker = CASE WHEN $7 THEN worker ELSE NULL END, losses = $8,
+        superseded_by = $9, error = $10, wake_at = $11, started = $12, finished = $13 {rows} WHERE id = $1";
+
     pub(crate) TASKS_GREW = "UPDATE flow SET tasks = $2 WHERE id = $1";
 
     /// The flows that are still an owner's.
@@ -123,6 +128,11 @@ sql! {
     pub(crate) TASK_WRITE = "UPDATE flow_task SET state = $3, attempt = $4, revert_attempt = $5, before_revert = $6,
         output = $7, error = $8, next_at = $9, started = $10, finished = $11, offered = $12
         {rows} WHERE flow = $1 AND number = $2";
+
+    /// The same, if the flow is its owner's; otherwise the column that may not be empty refuses it.
+    pub(crate) TASK_WRITE_OWN = "UPDATE flow_task SET state = (SELECT $3 FROM flow WHERE flow.id = $1 AND flow.epoch = $13),
+        attempt = $4, revert_attempt = $5, before_revert = $6, output = $7, error = $8, next_at = $9, started = $10,
+        finished = $11, offered = $12 {rows} WHERE flow = $1 AND number = $2";
 
     pub(crate) FLOW_GRANTED = "UPDATE flow SET ungranted = ungranted - $2,
         state = CASE WHEN ungranted = $2 AND state = 'blocked' AND NOT passive THEN 'ready' ELSE state END {rows}
@@ -193,7 +203,9 @@ sql! {
         AND (NOT exclusive OR ticket = (SELECT min(head.ticket) FROM flow_queue AS head WHERE head.resource = $1))
         RETURNING flow_queue.flow";
 
-    pub(crate) QUEUE_LEAVE = "DELETE FROM flow_queue {rows} WHERE flow = $1 RETURNING resource";
+    /// Leaves all queues; and whether there is anybody else.
+    pub(crate) QUEUE_LEAVE = "DELETE FROM flow_queue {rows} WHERE flow = $1 RETURNING resource, EXISTS
+        (SELECT 1 FROM flow_queue AS other WHERE other.resource = flow_queue.resource AND other.flow <> flow_queue.flow)";
 
     pub(crate) RESOURCES = "SELECT resource, exclusive FROM flow_resource WHERE flow = $1 ORDER BY resource";
 

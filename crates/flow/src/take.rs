@@ -188,7 +188,9 @@ fn settle(
         let boundaries: Vec<Boundary> = beginning
             .iter()
             .zip(&settled)
-            .map(|((graph, heard), settled)| Boundary::of(graph, Some(worker), settled, heard))
+            .map(|((graph, heard), settled)| {
+                Boundary::of(graph, Some(worker), settled, heard).taken()
+            })
             .collect();
         let written = boundary::write(tx, &boundaries.iter().collect::<Vec<_>>(), now)?;
         let mut again = Vec::new();

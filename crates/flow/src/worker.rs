@@ -62,7 +62,8 @@ pub(crate) struct Worker(Arc<Shared>);
 
 struct Shared {
     store: Store,
-    batcher: Batcher<Boundary, Written, Error>,
+    boundaries: Batcher<Boundary, Written, Error>,
+    plain_boundaries: Batcher<Boundary, (), Error>,
     handlers: Arc<Handlers>,
     known: Known,
     settings: Settings,
@@ -124,8 +125,12 @@ impl Worker {
     ) -> Result<Self> {
         let life = Mutex::new(Life::new(Uuid::nil(), &killed));
         let clock = settings.clock.clone();
-        let batcher = store.batcher(move |tx, boundaries: &[Boundary]| {
+        let boundaries = store.batcher(move |tx, boundaries: &[Boundary]| {
             boundary::write(tx, &boundaries.iter().collect::<Vec<_>>(), clock.now())
+        });
+        let plain_boundaries = store.batcher(|tx, boundaries: &[Boundary]| {
+            boundary::write_plain(tx, boundaries)?;
+            Ok::<_, Error>(vec![(); boundaries.len()])
         });
         let skills = Skills {
             handlers: handlers.keys().cloned().collect(),
@@ -137,7 +142,8 @@ impl Worker {
         let claims = Arc::new(Semaphore::new(settings.flows_max));
         let worker = Self(Arc::new(Shared {
             store,
-            batcher,
+            boundaries,
+            plain_boundaries,
             handlers,
             known: Arc::new(skills),
             settings,
@@ -246,7 +252,11 @@ impl Worker {
     /// Writes a boundary of a flow together with those of others.
     pub(crate) async fn record(&self, flow: Uuid, boundary: Boundary) -> Result<Written> {
         self.reach(Point::BeforeBoundary, Some(flow)).await?;
-        let written = self.0.batcher.write(boundary).await?;
+        let written = if boundary.is_plain() {
+            self.0.plain_boundaries.write(boundary).await.map(|()| Written::Done)?
+        } else {
+            self.0.boundaries.write(boundary).await?
+        };
         self.reach(Point::AfterBoundary, Some(flow)).await?;
         Ok(written)
     }

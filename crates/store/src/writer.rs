@@ -34,7 +34,10 @@ const ATTEMPTS_MAX: u32 = 20;
 const RECONNECT: Duration = Duration::from_millis(250);
 
 crate::sql! {
-    TAKE_SEQ = "UPDATE outbox_last SET seq = seq + $1 WHERE id = 1 RETURNING seq";
+    TAKE_SEQS = "UPDATE outbox_last SET seq = seq + $1 {rows} WHERE id = 1";
+    /// An event, so many before the last number taken.
+    ANNOUNCE = "INSERT INTO outbox (seq, at, topic, body)
+        SELECT (SELECT seq FROM outbox_last WHERE id = 1) - $1, $2, $3, $4 {rows} WHERE TRUE";
 }
 
 /// What the writing thread owns.
@@ -289,21 +292,17 @@ impl Writer {
         self.connection.commit().map_err(Failure::of)
     }
 
+    /// Nobody waits for an answer: all of it goes to the server together with the commit.
     fn write_events(&mut self, events: &[(String, String)]) -> Result<()> {
-        let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
-        let mut last = Ok(0);
-        self.connection.query(TAKE_SEQ, &[Value::Integer(count)], &mut |row| {
-            last = row.get::<i64>(0);
-            true
-        })?;
-        let first = last? - count + 1;
         let at = now();
-        let mut rows = (first..).zip(events).map(|(seq, (topic, body))| {
+        let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
+        let mut taken = std::iter::once(vec![Value::Integer(count)]);
+        self.connection.execute_many_later(TAKE_SEQS, &mut taken)?;
+        let mut rows = (0..count).rev().zip(events).map(|(before, (topic, body))| {
             let (topic, body) = (Value::Text(topic.clone()), Value::Text(body.clone()));
-            vec![Value::Integer(seq), Value::Integer(at), topic, body]
+            vec![Value::Integer(before), Value::Integer(at), topic, body]
         });
-        self.connection.insert_many("outbox", &["seq", "at", "topic", "body"], &mut rows)?;
-        Ok(())
+        self.connection.execute_many_later(ANNOUNCE, &mut rows)
     }
 }
 
