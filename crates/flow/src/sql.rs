@@ -115,7 +115,7 @@ sql! {
         AND worker IS NOT DISTINCT FROM $14 AND (NOT nudged OR $7 OR CAST($13 AS BIGINT) IS NOT NULL) RETURNING id";
 
     /// As [`HEAD_WRITE`] for a flow that stays or ends; if it is another's, the column that may not be empty refuses it.
-    pub(crate) HEAD_WRITE_OWN = "UPDATE flow SET state = CASE WHEN epoch = $2 AND worker IS NOT DISTINCT FROM $14 THEN $3 END,
+    pub(crate) HEAD_WRITE_OWN = "UPDATE flow SET state = CASE WHEN epoch = $2 AND (worker IS NOT DISTINCT FROM $14) THEN $3 END,
         ending = $4, reverting = $5, suspended = $6, worker = CASE WHEN $7 THEN worker ELSE NULL END, losses = $8,
         superseded_by = $9, error = $10, wake_at = $11, started = $12, finished = $13 {rows} WHERE id = $1";
 

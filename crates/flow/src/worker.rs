@@ -63,7 +63,8 @@ pub(crate) struct Worker(Arc<Shared>);
 struct Shared {
     store: Store,
     boundaries: Batcher<Boundary, Written, Error>,
-    plain_boundaries: Batcher<Boundary, (), Error>,
+    /// On PostgreSQL, those of tasks alone: most of all, and nothing in them is to be asked for.
+    plain_boundaries: Option<Batcher<Boundary, (), Error>>,
     handlers: Arc<Handlers>,
     known: Known,
     settings: Settings,
@@ -128,9 +129,11 @@ impl Worker {
         let boundaries = store.batcher(move |tx, boundaries: &[Boundary]| {
             boundary::write(tx, &boundaries.iter().collect::<Vec<_>>(), clock.now())
         });
-        let plain_boundaries = store.batcher(|tx, boundaries: &[Boundary]| {
-            boundary::write_plain(tx, boundaries)?;
-            Ok::<_, Error>(vec![(); boundaries.len()])
+        let plain_boundaries = (store.backend() == Backend::Postgres).then(|| {
+            store.batcher_apart(|tx, boundaries: &[Boundary]| {
+                boundary::write_plain(tx, boundaries)?;
+                Ok::<_, Error>(vec![(); boundaries.len()])
+            })
         });
         let skills = Skills {
             handlers: handlers.keys().cloned().collect(),
@@ -252,10 +255,11 @@ impl Worker {
     /// Writes a boundary of a flow together with those of others.
     pub(crate) async fn record(&self, flow: Uuid, boundary: Boundary) -> Result<Written> {
         self.reach(Point::BeforeBoundary, Some(flow)).await?;
-        let written = if boundary.is_plain() {
-            self.0.plain_boundaries.write(boundary).await.map(|()| Written::Done)?
-        } else {
-            self.0.boundaries.write(boundary).await?
+        let written = match &self.0.plain_boundaries {
+            Some(plain) if boundary.is_plain() => {
+                plain.write(boundary).await.map(|()| Written::Done)?
+            }
+            _ => self.0.boundaries.write(boundary).await?,
         };
         self.reach(Point::AfterBoundary, Some(flow)).await?;
         Ok(written)

@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::{
     Error, Store, Tx,
     job::{Job, Verdict, guarded},
+    store::Lane,
 };
 
 /// Operations in one call. More would not be faster, and all of them wait for the last.
@@ -25,6 +26,7 @@ type Reply<Answer, E> = oneshot::Sender<Result<Answer, E>>;
 /// Writes operations of one kind together; made by [`Store::batcher`]. Cheap to clone.
 pub struct Batcher<Op, Answer, E = Error> {
     store: Store,
+    lane: Lane,
     queue: Arc<Queue<Op, Answer, E>>,
 }
 
@@ -47,10 +49,10 @@ where
     Answer: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    pub(crate) fn new(store: Store, apply: Apply<Op, Answer, E>) -> Self {
+    pub(crate) fn new(store: Store, lane: Lane, apply: Apply<Op, Answer, E>) -> Self {
         let waiting = Waiting { ops: Vec::new(), replies: Vec::new(), asked: false };
         let room = Semaphore::new(OPS_WAITING_MAX);
-        Self { store, queue: Arc::new(Queue { apply, waiting: Mutex::new(waiting), room }) }
+        Self { store, lane, queue: Arc::new(Queue { apply, waiting: Mutex::new(waiting), room }) }
     }
 
     /// Applies `op` with whatever else waits, and answers once it is durable. If the future is dropped, it may still
@@ -65,7 +67,7 @@ where
     }
 
     async fn push(&self, op: Op, reply: Reply<Answer, E>) -> Result<(), Error> {
-        let writes = self.store.writes()?;
+        let writes = self.store.writes(self.lane)?;
         let room = self.queue.room.acquire().await.map_err(|_| Error::Closed)?;
         let joined = self.queue.lock().join((op, reply));
         if let Err(entry) = joined {
@@ -84,7 +86,7 @@ where
 
 impl<Op, Answer, E> Clone for Batcher<Op, Answer, E> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), queue: Arc::clone(&self.queue) }
+        Self { store: self.store.clone(), lane: self.lane, queue: Arc::clone(&self.queue) }
     }
 }
 

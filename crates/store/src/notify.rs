@@ -26,6 +26,7 @@ const RECONNECT: Duration = Duration::from_secs(1);
 type Topics = Arc<Mutex<BTreeSet<&'static str>>>;
 
 /// The writer's end: says which topics other controllers shall hear of.
+#[derive(Clone)]
 pub(crate) struct Announcer {
     topics: Topics,
     news: mpsc::Sender<()>,

@@ -55,7 +55,16 @@ struct Inner {
 #[derive(Clone)]
 struct Senders {
     writes: mpsc::Sender<Box<dyn Job>>,
+    /// To the writer of [`Store::batcher_apart`], which on SQLite is the same.
+    writes_apart: mpsc::Sender<Box<dyn Job>>,
     reads: mpsc::Sender<Box<dyn Job>>,
+}
+
+/// Which writer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lane {
+    Main,
+    Apart,
 }
 
 type Reads = Arc<Mutex<mpsc::Receiver<Box<dyn Job>>>>;
@@ -111,7 +120,7 @@ impl Store {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let writes = self.writes()?;
+        let writes = self.writes(Lane::Main)?;
         let (job, answer) = job::write(f);
         writes.send(job).await.map_err(|_| Error::Closed)?;
         drop(writes);
@@ -145,7 +154,22 @@ impl Store {
         Answer: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        Batcher::new(self.clone(), Box::new(apply))
+        Batcher::new(self.clone(), Lane::Main, Box::new(apply))
+    }
+
+    /// As [`batcher`](Self::batcher), for small writes that shall not wait for what else is written: on PostgreSQL over a
+    /// connection of their own, so that commits overlap. What others read while they change it is tried again, so keep to
+    /// rows that few others touch. On SQLite, which has one writer, it is the same.
+    pub fn batcher_apart<Op, Answer, E>(
+        &self,
+        apply: impl Fn(&mut Tx<'_>, &[Op]) -> Result<Vec<Answer>, E> + Send + Sync + 'static,
+    ) -> Batcher<Op, Answer, E>
+    where
+        Op: Send + 'static,
+        Answer: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        Batcher::new(self.clone(), Lane::Apart, Box::new(apply))
     }
 
     /// A bell for `topic`, rung by [`Tx::ring`]. On PostgreSQL it also rings, some 10 ms later, for other controllers.
@@ -201,9 +225,13 @@ impl Store {
         Err(Error::Damaged { findings: findings.join("\n") })
     }
 
-    pub(crate) fn writes(&self) -> Result<mpsc::Sender<Box<dyn Job>>> {
+    pub(crate) fn writes(&self, lane: Lane) -> Result<mpsc::Sender<Box<dyn Job>>> {
         let senders = self.0.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        senders.as_ref().map(|senders| senders.writes.clone()).ok_or(Error::Closed)
+        let senders = senders.as_ref().ok_or(Error::Closed)?;
+        Ok(match lane {
+            Lane::Main => senders.writes.clone(),
+            Lane::Apart => senders.writes_apart.clone(),
+        })
     }
 
     fn senders(&self) -> Result<Senders> {
@@ -226,7 +254,7 @@ fn open_sqlite(path: &Path, migrations: &[Migration]) -> Result<Store> {
     for _ in 0..SQLITE_READERS {
         readers.push(Connection::Sqlite(Sqlite::open_reader(path)?));
     }
-    start(Backend::Sqlite, connection, readers, Guest::File(lock))
+    start(Backend::Sqlite, connection, None, readers, Guest::File(lock))
 }
 
 fn open_postgres(server: Box<Server>, migrations: &[Migration]) -> Result<Store> {
@@ -238,7 +266,8 @@ fn open_postgres(server: Box<Server>, migrations: &[Migration]) -> Result<Store>
     for _ in 0..POSTGRES_READERS {
         readers.push(Connection::Postgres(Box::new(Postgres::reader(&server)?)));
     }
-    start(Backend::Postgres, connection, readers, Guest::Server(server))
+    let apart = Connection::Postgres(Box::new(Postgres::writer(&server)?));
+    start(Backend::Postgres, connection, Some(apart), readers, Guest::Server(server))
 }
 
 /// What comes with the engine.
@@ -252,11 +281,11 @@ enum Guest {
 fn start(
     backend: Backend,
     connection: Connection,
+    apart: Option<Connection>,
     readers: Vec<Connection>,
     guest: Guest,
 ) -> Result<Store> {
     let bells = Arc::new(Bells::default());
-    let (writes, jobs) = mpsc::channel(WRITES_WAITING_MAX);
     let (reads, read_jobs) = mpsc::channel(READS_WAITING_MAX);
     let (alive, ended) = mpsc::channel(1);
     let read_jobs = Arc::new(Mutex::new(read_jobs));
@@ -273,13 +302,23 @@ fn start(
             (None, Some(spawn_notifier(*server, Arc::clone(&bells), alive.clone())?))
         }
     };
-    let writer =
-        Writer { connection, jobs, rest: VecDeque::new(), bells: Arc::clone(&bells), announcer };
-    spawn("store-write", move || {
-        writer.run();
-        drop((lock, alive));
-    })?;
-    let senders = Mutex::new(Some(Senders { writes, reads }));
+    let spawn_writer = |name, connection, kept| {
+        let (writes, jobs) = mpsc::channel(WRITES_WAITING_MAX);
+        let (bells, announcer) = (Arc::clone(&bells), announcer.clone());
+        let writer = Writer { connection, jobs, rest: VecDeque::new(), bells, announcer };
+        spawn(name, move || {
+            writer.run();
+            drop(kept);
+        })?;
+        Ok::<_, Error>(writes)
+    };
+    let writes_apart = match apart {
+        Some(connection) => Some(spawn_writer("store-apart", connection, (None, alive.clone()))?),
+        None => None,
+    };
+    let writes = spawn_writer("store-write", connection, (lock, alive))?;
+    let writes_apart = writes_apart.unwrap_or_else(|| writes.clone());
+    let senders = Mutex::new(Some(Senders { writes, writes_apart, reads }));
     let (instance, ended) = (Uuid::now_v7(), tokio::sync::Mutex::new(ended));
     Ok(Store(Arc::new(Inner { backend, instance, bells, senders, ended })))
 }
