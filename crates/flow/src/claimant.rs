@@ -76,7 +76,7 @@ impl Worker {
     fn run_claim(&self, claim: Claim, life: &Life, place: OwnedSemaphorePermit) {
         let (worker, over) = (self.clone(), life.over.clone());
         let cancelled = life.claims.child_token();
-        self.spawn(async move {
+        self.track(async move {
             over.run_until_cancelled(worker.keep_claim(claim, cancelled)).await;
             drop(place);
             worker.unclaimed().notify_one();

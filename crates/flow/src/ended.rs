@@ -2,12 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Notify, oneshot};
 use tutti_store::{Bell, Store, sql};
 use uuid::Uuid;
 
@@ -45,60 +44,93 @@ pub async fn ended(store: &Store, id: Uuid) -> Result<FlowRow> {
 
 type Waiting = HashMap<Uuid, Vec<oneshot::Sender<FlowState>>>;
 
-/// Waits for many flows with one look at the database for each ring.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Watch(Arc<Mutex<Waiting>>);
+/// Waits for many flows. The worker tells of those it ends itself; for others there is one look at the database for each ring.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    waiting: Mutex<Waiting>,
+    again: Notify,
+}
 
 impl Watch {
-    /// Begins to watch, until `over`.
-    pub(crate) fn start(store: Store, over: CancellationToken) -> Self {
-        let watch = Self::default();
-        let watching = watch.clone();
-        tokio::spawn(async move {
-            over.run_until_cancelled(watching.run(&store)).await;
-            // Those who still wait are told by the end of their channel.
-            watching.lock().clear();
-        });
-        watch
-    }
-
-    async fn run(&self, store: &Store) {
+    /// Looks for flows that end elsewhere. `held` are those of this worker, which it tells of. Never returns.
+    pub(crate) async fn run(&self, store: &Store, held: impl Fn(&Uuid) -> bool) {
         let mut bell = store.bell(ENDED);
         loop {
-            rung(&mut bell).await;
-            if let Err(error) = self.look(store).await {
+            let rung = tokio::time::timeout(POLL, async {
+                tokio::select! {
+                    () = bell.wait() => {}
+                    () = self.again.notified() => {}
+                }
+            });
+            let all = rung.await.is_err();
+            if let Err(error) = self.look(store, |id| all || !held(id)).await {
                 tracing::warn!(%error, "looking for flows that ended failed");
             }
         }
     }
 
-    async fn look(&self, store: &Store) -> Result<()> {
-        let waiting: Vec<Uuid> = self.lock().keys().copied().collect();
+    async fn look(&self, store: &Store, wanted: impl Fn(&Uuid) -> bool) -> Result<()> {
+        let waiting: Vec<Uuid> = self.lock().keys().copied().filter(wanted).collect();
         if waiting.is_empty() {
             return Ok(());
         }
         let ended: Vec<(Uuid, FlowState)> =
             store.read(move |tx| tx.all_many(ENDED_OF, waiting.iter().map(|id| (id,)))).await?;
-        let mut waiting = self.lock();
-        for (id, state) in ended {
-            for waiter in waiting.remove(&id).unwrap_or_default() {
-                // Who stopped waiting is not interested.
-                let _ = waiter.send(state);
-            }
-        }
+        ended.into_iter().for_each(|(id, state)| self.tell(id, state));
         Ok(())
+    }
+
+    /// Tells whoever waits for a flow how it ended.
+    pub(crate) fn tell(&self, id: Uuid, state: FlowState) {
+        for waiter in self.lock().remove(&id).unwrap_or_default() {
+            // Who stopped waiting is not interested.
+            let _ = waiter.send(state);
+        }
+    }
+
+    /// The worker has a flow no more and has not told how it ended: somebody else may have ended it.
+    pub(crate) fn let_go(&self, id: &Uuid) {
+        if self.lock().contains_key(id) {
+            self.again.notify_one();
+        }
+    }
+
+    /// Nobody looks any more: who still waits is told by the end of the channel.
+    pub(crate) fn close(&self) {
+        self.lock().clear();
+    }
+
+    /// Begins to wait for a flow that has not ended, or is not there yet.
+    pub(crate) fn expect(&self, id: Uuid) -> oneshot::Receiver<FlowState> {
+        let (told, wait) = oneshot::channel();
+        self.lock().entry(id).or_default().push(told);
+        wait
+    }
+
+    /// Nobody waits for a flow any more.
+    pub(crate) fn forget(&self, id: &Uuid) {
+        self.lock().remove(id);
     }
 
     /// How a flow ended, once it has.
     pub(crate) async fn ended(&self, store: &Store, id: Uuid) -> Result<FlowState> {
-        let (told, wait) = oneshot::channel();
-        self.lock().entry(id).or_default().push(told);
+        let wait = self.expect(id);
         // It may have ended before anybody waited.
         let known: Option<(FlowState, bool)> = store.read(move |tx| tx.maybe(STATE, (id,))).await?;
         let (state, ended_before) = known.ok_or(Error::NoFlow { id })?;
         if ended_before {
             return Ok(state);
         }
+        self.told(store, id, wait).await
+    }
+
+    /// What comes of a wait.
+    pub(crate) async fn told(
+        &self,
+        store: &Store,
+        id: Uuid,
+        wait: oneshot::Receiver<FlowState>,
+    ) -> Result<FlowState> {
         match wait.await {
             Ok(state) => Ok(state),
             Err(_) => ended(store, id).await.map(|flow| flow.state),
@@ -106,6 +138,6 @@ impl Watch {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -17,8 +17,7 @@ use tutti_store::Store;
 use uuid::Uuid;
 
 use crate::{
-    Action, Clock, Counters, FlowState, Moment, Result, Task, TxTask,
-    ended::Watch,
+    Action, Clock, Counters, FlowState, Moment, NewFlow, Result, Task, TxTask,
     task::{Handlers, Kind, OUTPUT_MAX, Typed},
     tx_task::TypedTx,
     worker::{Settings, Worker},
@@ -37,8 +36,7 @@ const LEASE: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Engine {
     store: Store,
-    watch: Watch,
-    counters: Arc<Counters>,
+    worker: Worker,
     stopping: CancellationToken,
     killed: CancellationToken,
     running: Option<JoinHandle<()>>,
@@ -73,13 +71,38 @@ impl Engine {
     /// # Errors
     /// [`Error::NoFlow`](crate::Error::NoFlow); storage errors.
     pub async fn ended(&self, id: Uuid) -> Result<FlowState> {
-        self.watch.ended(&self.store, id).await
+        self.worker.watch().ended(&self.store, id).await
+    }
+
+    /// Queues a flow as [`submit`](crate::submit) does, in a transaction of its own, which it shares with what is submitted
+    /// at the same time. If this worker has a place and no other flow waits for its turn, the flow begins with that.
+    ///
+    /// If the future is dropped, the flow may still be queued.
+    ///
+    /// # Errors
+    /// As [`submit`](crate::submit).
+    pub async fn submit(&self, flow: NewFlow) -> Result<()> {
+        self.worker.submit(flow).await
+    }
+
+    /// Queues a flow as [`Engine::submit`] does, and waits for its end.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`] and [`Engine::ended`].
+    pub async fn run(&self, flow: NewFlow) -> Result<FlowState> {
+        let id = flow.id;
+        let told = self.worker.watch().expect(id);
+        if let Err(error) = self.submit(flow).await {
+            self.worker.watch().forget(&id);
+            return Err(error);
+        }
+        self.worker.watch().told(&self.store, id, told).await
     }
 
     /// What its worker has done since it started.
     #[must_use]
     pub fn counters(&self) -> Arc<Counters> {
-        Arc::clone(&self.counters)
+        Arc::clone(self.worker.counters())
     }
 
     /// Takes nothing more, lets running tasks end (telling them, and dropping those that take longer than the grace), and gives
@@ -178,7 +201,6 @@ impl Builder {
     /// Storage errors.
     pub async fn start(self) -> Result<Engine> {
         let (stopping, killed) = (CancellationToken::new(), CancellationToken::new());
-        let watch = Watch::start(self.store.clone(), killed.child_token());
         let store = self.store.clone();
         let worker = Worker::join(
             self.store,
@@ -188,9 +210,9 @@ impl Builder {
             killed.child_token(),
         )
         .await?;
-        let counters = Arc::clone(worker.counters());
-        let running = Some(tokio::spawn(worker.run()));
-        Ok(Engine { store, watch, counters, stopping, killed, running })
+        tokio::spawn(worker.clone().tell_ended());
+        let running = Some(tokio::spawn(worker.clone().run()));
+        Ok(Engine { store, worker, stopping, killed, running })
     }
 }
 

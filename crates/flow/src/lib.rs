@@ -18,6 +18,7 @@
 //! flow's epoch, so one that lost its lease without knowing changes nothing.
 
 mod attempt;
+mod begin;
 mod boundary;
 mod change;
 pub mod claim;
@@ -67,7 +68,7 @@ pub use query::{FlowFilter, FlowRow, LogLine, OfferRow, TaskFilter, TaskRow, Wai
 pub use retention::{prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
 pub use state::{Fate, FlowState, TaskState, UnknownState};
-pub use submit::submit;
+pub use submit::{submit, submit_many};
 pub use sync::{Sync, SyncState, sync_state};
 pub use task::{Outcome, Task, TaskContext};
 pub use tx_task::{TxError, TxTask};

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tutti_store::Tx;
 use uuid::Uuid;
@@ -170,6 +170,10 @@ impl Runner {
                 Ok(Written::Done) => {
                     self.heard.clear();
                     self.ended.clear();
+                    let state = self.graph.head.state;
+                    if state.is_ended() {
+                        self.worker.watch().tell(self.graph.id, state);
+                    }
                     return if settled.held { Next::Go(settled.starts) } else { Next::Gone };
                 }
                 Ok(Written::Arrived(arrived)) => {
@@ -228,7 +232,7 @@ impl Runner {
 
 impl Worker {
     /// Runs a flow that was taken until it ends, has to wait, or is another's.
-    pub(crate) fn run_flow(&self, taken: Taken, life: &Life) {
+    pub(crate) fn run_flow(&self, taken: Taken, place: Option<OwnedSemaphorePermit>, life: &Life) {
         let nudge = Arc::new(Notify::new());
         let over = life.over.child_token();
         let cancelled = over.child_token();
@@ -242,9 +246,10 @@ impl Worker {
         self.hold(id, held);
         let runner = Runner::new(self.clone(), life.id, taken.graph, cancelled, nudge);
         let worker = self.clone();
-        self.spawn(async move {
+        self.track(async move {
             // A flow that is lost is dropped wherever it stands: it is another's.
             over.run_until_cancelled(runner.run(taken.starts)).await;
+            drop(place);
             worker.let_go(id, epoch);
         });
     }

@@ -91,13 +91,19 @@ macro_rules! flow_columns {
 }
 
 sql! {
+    /// Draws tickets; and whether anybody stands in the queue of a resource, and whether the worker `$3` may begin what is new:
+    /// it is alive, and no other flow waits for its turn.
+    pub(crate) TICKETS = "UPDATE flow_ticket SET last = last + $1 WHERE id = 1 RETURNING last, pass,
+        EXISTS (SELECT 1 FROM flow_queue WHERE resource = $2),
+        EXISTS (SELECT 1 FROM flow_worker WHERE flow_worker.id = $3) AND NOT EXISTS (SELECT 1 FROM flow WHERE state = 'ready')";
+
     pub(crate) TICKET = "UPDATE flow_ticket SET last = last + 1 WHERE id = 1 RETURNING last, pass";
 
-    pub(crate) PASS_REACHED = "UPDATE flow_ticket SET pass = $1 WHERE id = 1 AND pass < $1";
+    pub(crate) PASS_REACHED = "UPDATE flow_ticket SET pass = $1 {rows} WHERE id = 1 AND pass < $1";
 
-    pub(crate) SHARE = "INSERT INTO flow_share (model, pass) VALUES ($1, $2) ON CONFLICT (model) DO UPDATE
-        SET pass = CASE WHEN flow_share.pass + 1 > excluded.pass THEN flow_share.pass + 1 ELSE excluded.pass END
-        RETURNING pass";
+    /// The last of so many turns, `$3` of them behind the next.
+    pub(crate) SHARE = "INSERT INTO flow_share (model, pass) VALUES ($1, CAST($2 AS BIGINT) + CAST($3 AS BIGINT)) ON CONFLICT (model) DO UPDATE
+        SET pass = CASE WHEN flow_share.pass + 1 > $2 THEN flow_share.pass + 1 ELSE $2 END + $3 RETURNING pass";
 
     pub(crate) FLOW = concat!("SELECT ", flow_columns!(), " FROM flow WHERE id = $1");
 
@@ -167,6 +173,12 @@ sql! {
     /// Flows to take, those first whose turn it is.
     pub(crate) READY = "SELECT id FROM flow WHERE state = 'ready' ORDER BY priority DESC, pass, ticket LIMIT $1";
 
+    /// Takes the next ready flows, those first whose turn it is; as [`TAKE`].
+    pub(crate) TAKE_NEXT = concat!("UPDATE flow SET state = CASE WHEN reverting THEN 'reverting' ELSE 'running' END,
+        worker = $1, epoch = epoch + 1, started = coalesce(started, $2), wake_at = NULL
+        WHERE id IN (SELECT id FROM flow WHERE state = 'ready' ORDER BY priority DESC, pass, ticket LIMIT $3)
+        AND EXISTS (SELECT 1 FROM flow_worker WHERE flow_worker.id = $1) RETURNING ", flow_columns!());
+
     /// Takes a ready flow. A worker that was declared dead and does not know yet gets nothing: nobody would take that over
     /// again.
     pub(crate) TAKE = concat!("UPDATE flow SET state = CASE WHEN reverting THEN 'reverting' ELSE 'running' END,
@@ -187,6 +199,10 @@ sql! {
         (SELECT min(wake_at) FROM flow WHERE wake_at IS NOT NULL)";
 
     pub(crate) QUEUE_CONFLICT = "SELECT ticket FROM flow_queue WHERE resource = $1 AND (exclusive OR $2) LIMIT 1";
+
+    /// Whether anybody stands in the queue of a resource, and whether anybody who wants it alone.
+    pub(crate) QUEUE_STANDING = "SELECT $1, EXISTS (SELECT 1 FROM flow_queue WHERE resource = $1),
+        EXISTS (SELECT 1 FROM flow_queue WHERE resource = $1 AND exclusive) {rows}";
 
     pub(crate) QUEUE_LAST = "SELECT max(ticket) FROM flow_queue WHERE resource = $1";
 

@@ -11,6 +11,7 @@ use crate::{
     offer,
     policy::POISON_MAX,
     sql::{self, Flow},
+    submit::{self, New},
 };
 
 /// A flow a worker has now, and the attempts to begin with.
@@ -24,8 +25,6 @@ pub(crate) struct Taken {
 #[derive(Default)]
 pub(crate) struct Work {
     pub(crate) taken: Vec<Taken>,
-    /// Flows it has already for which there is news.
-    pub(crate) nudged: Vec<Uuid>,
     /// How many flows it looked at; some may have ended or gone on waiting at once.
     pub(crate) looked_at: usize,
 }
@@ -37,6 +36,8 @@ pub(crate) struct Outlook {
     pub(crate) due: bool,
     /// When the next such thing is due.
     pub(crate) next_at: Option<i64>,
+    /// Flows the worker has for which there is news.
+    pub(crate) nudged: Vec<Uuid>,
 }
 
 /// Tells the database that a worker is there. `lease` and all times here are the database's.
@@ -102,7 +103,13 @@ pub(crate) fn disown(tx: &mut Tx<'_>, worker: Uuid, known: &[String]) -> Result<
 pub(crate) fn outlook(tx: &mut Tx<'_>, worker: Uuid, room: usize, now: i64) -> Result<Outlook> {
     let (ready, nudged, next_at): (bool, bool, Option<i64>) = tx.one(sql::WORK, (worker,))?;
     let due = next_at.is_some_and(|at| at <= now);
-    Ok(Outlook { work: (ready && room > 0) || nudged || due, due, next_at })
+    let nudged = if nudged { self::nudged(tx, worker)? } else { Vec::new() };
+    Ok(Outlook { work: (ready && room > 0) || due, due, next_at, nudged })
+}
+
+/// The flows a worker has for which there is news.
+pub(crate) fn nudged(tx: &mut Tx<'_>, worker: Uuid) -> Result<Vec<Uuid>> {
+    Ok(tx.all(sql::FLOWS_NUDGED, (worker,))?)
 }
 
 /// Takes up to `room` flows and begins their first tasks; `due` if something of a waiting flow is.
@@ -117,9 +124,8 @@ pub(crate) fn work(
     if due {
         tx.exec(sql::WAKE_DUE, (now,))?;
     }
-    let nudged = tx.all(sql::FLOWS_NUDGED, (worker,))?;
-    let ids = ready(tx, room)?;
-    Ok(Work { nudged, ..these(tx, worker, ids, known, now)? })
+    let flows: Vec<Flow> = tx.all(sql::TAKE_NEXT, (worker, now, room))?;
+    begin(tx, worker, flows, known, now)
 }
 
 /// The flows a worker would take next.
@@ -136,9 +142,34 @@ pub(crate) fn these(
     now: i64,
 ) -> Result<Work> {
     let flows: Vec<Flow> = tx.all_many(sql::TAKE, ids.into_iter().map(|id| (id, worker, now)))?;
-    let looked_at = flows.len();
-    let taken = begin(tx, worker, flows, known, now)?;
-    Ok(Work { taken, nudged: Vec::new(), looked_at })
+    begin(tx, worker, flows, known, now)
+}
+
+/// Queues flows and begins those the worker has with that.
+pub(crate) fn submit(
+    tx: &mut Tx<'_>,
+    worker: Uuid,
+    new: &[New<'_>],
+    known: &Known,
+    now: i64,
+) -> Result<Vec<Taken>> {
+    let begun = submit::submit_at(tx, new, now)?;
+    reach_pass(tx, begun.iter().map(|(flow, _)| flow))?;
+    let mut beginning = Vec::with_capacity(begun.len());
+    for (flow, tasks) in begun {
+        let (whose, head) = flow.parts();
+        let mut graph = Graph::load(whose, head, tasks)?;
+        graph.taken(known.clone());
+        graph.begin(Hands::Worker, now);
+        beginning.push((graph, Vec::new()));
+    }
+    settle(tx, worker, beginning, now)
+}
+
+/// Who comes to a turn now has not lost those before.
+fn reach_pass<'a>(tx: &mut Tx<'_>, flows: impl Iterator<Item = &'a Flow>) -> Result<()> {
+    let pass = flows.map(|flow| flow.pass).max().filter(|pass| *pass > 0);
+    Ok(tx.send_many(sql::PASS_REACHED, pass.map(|pass| (pass,)))?)
 }
 
 fn begin(
@@ -147,14 +178,13 @@ fn begin(
     mut flows: Vec<Flow>,
     known: &Known,
     now: i64,
-) -> Result<Vec<Taken>> {
+) -> Result<Work> {
+    let looked_at = flows.len();
     if flows.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Work::default());
     }
     flows.sort_by_key(|flow| flow.pass);
-    if let Some(pass) = flows.last().map(|flow| flow.pass).filter(|pass| *pass > 0) {
-        tx.exec(sql::PASS_REACHED, (pass,))?;
-    }
+    reach_pass(tx, flows.iter())?;
     let nudged: Vec<Uuid> = flows.iter().filter(|flow| flow.nudged).map(|flow| flow.id).collect();
     let news = if nudged.is_empty() { Vec::new() } else { change::inbox(tx, &nudged)? };
     let mut beginning = Vec::with_capacity(flows.len());
@@ -172,7 +202,7 @@ fn begin(
         graph.begin(Hands::Worker, now);
         beginning.push((graph, heard));
     }
-    settle(tx, worker, beginning, now)
+    Ok(Work { taken: settle(tx, worker, beginning, now)?, looked_at })
 }
 
 /// Writes what the beginning of these flows changed, all together; answers those that stay.

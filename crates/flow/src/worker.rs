@@ -9,19 +9,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tutti_store::{Backend, Batcher, Store, Tx};
 use uuid::Uuid;
 
 use crate::{
     Clock, Counters, Error, Point, Result, TOPIC,
+    begin::{Submissions, submissions},
     boundary::{self, Boundary, Written},
     change,
+    ended::Watch,
     graph::{Known, Skills},
     policy::micros,
     probe::Probe,
-    take::{self, Work},
+    take::{self, Taken, Work},
     task::Handlers,
 };
 
@@ -78,9 +83,13 @@ struct Shared {
     /// Claims this worker may have, and the bell of those that became free.
     claims: Arc<Semaphore>,
     unclaimed: Notify,
+    /// Places for flows.
+    places: Arc<Semaphore>,
+    submissions: Submissions,
     /// A take was not answered: it may have given flows to this worker that it does not know of.
     unsure: AtomicBool,
     flows: TaskTracker,
+    watch: Watch,
     counters: Arc<Counters>,
     stopping: CancellationToken,
     /// Drops everything at once.
@@ -116,6 +125,12 @@ pub(crate) struct Held {
     pub(crate) over: CancellationToken,
 }
 
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("id", &self.life().id).finish_non_exhaustive()
+    }
+}
+
 impl Worker {
     pub(crate) async fn join(
         store: Store,
@@ -143,12 +158,15 @@ impl Worker {
         let turns =
             limits.map(|(name, max)| (name.clone(), Arc::new(Semaphore::new(*max)))).collect();
         let claims = Arc::new(Semaphore::new(settings.flows_max));
+        let places = Arc::new(Semaphore::new(settings.flows_max));
+        let known: Known = Arc::new(skills);
+        let submissions = submissions(&store, known.clone(), settings.clock.clone());
         let worker = Self(Arc::new(Shared {
             store,
             boundaries,
             plain_boundaries,
             handlers,
-            known: Arc::new(skills),
+            known,
             settings,
             life,
             held: Mutex::default(),
@@ -156,8 +174,11 @@ impl Worker {
             turns,
             claims,
             unclaimed: Notify::new(),
+            places,
+            submissions,
             unsure: AtomicBool::new(false),
             flows: TaskTracker::new(),
+            watch: Watch::default(),
             counters: Arc::default(),
             stopping,
             killed,
@@ -235,6 +256,25 @@ impl Worker {
         &self.0.unclaimed
     }
 
+    /// A place for a flow, if one is free.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.places).try_acquire_owned().ok()
+    }
+
+    /// All places for flows that are free.
+    fn free_places(&self) -> Option<OwnedSemaphorePermit> {
+        let free = u32::try_from(self.0.places.available_permits()).unwrap_or(u32::MAX);
+        Arc::clone(&self.0.places).try_acquire_many_owned(free).ok()
+    }
+
+    pub(crate) fn submissions(&self) -> &Submissions {
+        &self.0.submissions
+    }
+
+    pub(crate) fn unsure(&self) -> &AtomicBool {
+        &self.0.unsure
+    }
+
     pub(crate) fn probe(&self) -> Option<&Probe> {
         self.0.settings.probe.as_ref()
     }
@@ -246,6 +286,10 @@ impl Worker {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.0.stopping.is_cancelled()
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.0.watch
     }
 
     pub(crate) fn counters(&self) -> &Arc<Counters> {
@@ -268,6 +312,13 @@ impl Worker {
     pub(crate) async fn run(self) {
         let killed = self.0.killed.clone();
         killed.run_until_cancelled(self.serve()).await;
+    }
+
+    /// Tells whoever waits for flows how they ended, also once it takes none any more.
+    pub(crate) async fn tell_ended(self) {
+        let held = |id: &Uuid| lock(&self.0.held).contains_key(id);
+        self.0.killed.run_until_cancelled(self.0.watch.run(&self.0.store, held)).await;
+        self.0.watch.close();
     }
 
     async fn serve(&self) {
@@ -334,28 +385,39 @@ impl Worker {
         let now = self.clock().now();
         let life = self.life();
         let id = life.id;
-        let room = self.0.settings.flows_max.saturating_sub(lock(&self.0.held).len());
+        let room = self.0.places.available_permits();
         if hungry.is_some_and(|looked| looked.elapsed() < LOOK) && room > 0 && !self.is_stopping() {
-            if self.take(&life, room, false).await? == room {
+            let nudged = self.0.store.read(move |tx| take::nudged(tx, id));
+            let (taken, nudged) = tokio::join!(self.take(&life, room, false), nudged);
+            self.nudge(&nudged?);
+            if taken? == room {
                 return Ok(now + micros(LOOK));
             }
             *hungry = None;
         }
         let looked = Instant::now();
         let outlook = self.0.store.read(move |tx| take::outlook(tx, id, room, now)).await?;
-        let due = outlook.due;
+        self.nudge(&outlook.nudged);
         if !outlook.work || self.is_stopping() {
             let poll = now + micros(POLL);
             return Ok(outlook.next_at.map_or(poll, |at| at.min(poll)));
         }
-        let looked_at = self.take(&life, room, due).await?;
+        let looked_at = self.take(&life, room, outlook.due).await?;
         *hungry = (room > 0 && looked_at == room).then_some(looked);
         Ok(if looked_at == 0 { now + micros(PAUSE) } else { now })
+    }
+
+    /// Tells flows that there is news for them.
+    fn nudge(&self, flows: &[Uuid]) {
+        let held = lock(&self.0.held);
+        flows.iter().filter_map(|flow| held.get(flow)).for_each(|held| held.nudge.notify_one());
     }
 
     /// Takes up to `room` flows; answers how many it looked at.
     async fn take(&self, life: &Life, room: usize, due: bool) -> Result<usize> {
         let (id, known, now) = (life.id, self.0.known.clone(), self.clock().now());
+        let places = self.free_places();
+        let room = room.min(places.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
         self.reach(Point::BeforeTake, None).await?;
         self.0.unsure.store(true, Ordering::Relaxed);
         let taking = move |tx: &mut Tx<'_>| take::work(tx, id, room, &known, due, now);
@@ -365,9 +427,10 @@ impl Worker {
         };
         self.reach(Point::AfterTake, None).await?;
         self.0.unsure.store(false, Ordering::Relaxed);
-        let looked_at = work.looked_at;
-        self.accept(work, life);
-        Ok(looked_at)
+        if let Some(places) = places {
+            self.accept(work.taken, places, life);
+        }
+        Ok(work.looked_at)
     }
 
     /// Takes flows each by itself, after the database refused to begin them together: one that it refuses again and again
@@ -411,20 +474,15 @@ impl Worker {
         Ok(())
     }
 
-    /// Begins what was taken in a life.
-    fn accept(&self, work: Work, life: &Life) {
+    /// Begins what was taken in a life, each in one of the places.
+    pub(crate) fn accept(&self, taken: Vec<Taken>, mut places: OwnedSemaphorePermit, life: &Life) {
         if life.over.is_cancelled() {
             // Whoever ended it has given the flows to others, or will when the lease ends.
             return;
         }
-        for flow in work.nudged {
-            if let Some(held) = lock(&self.0.held).get(&flow) {
-                held.nudge.notify_one();
-            }
-        }
-        self.0.counters.taken(work.taken.len());
-        for taken in work.taken {
-            self.run_flow(taken, life);
+        self.0.counters.taken(taken.len());
+        for taken in taken {
+            self.run_flow(taken, places.split(1), life);
         }
     }
 
@@ -458,10 +516,15 @@ impl Worker {
         }
         drop(flows);
         self.0.freed.notify_one();
+        self.0.watch.let_go(&flow);
     }
 
-    pub(crate) fn spawn(&self, flow: impl Future<Output = ()> + Send + 'static) {
-        self.0.flows.spawn(flow);
+    /// Runs something on its own; a worker that drains waits for it.
+    pub(crate) fn track<T: Send + 'static>(
+        &self,
+        run: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.0.flows.spawn(run)
     }
 
     /// Renews the lease and looks for dead workers. Never returns.

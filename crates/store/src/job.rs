@@ -23,11 +23,6 @@ pub(crate) trait Job: Send {
         None
     }
 
-    /// Whether it may be several callers' work, of which one can spoil the run for all.
-    fn is_batch(&self) -> bool {
-        false
-    }
-
     /// Runs the closure; a run again replaces the result of the one before.
     fn run(&mut self, tx: Tx<'_>) -> Verdict;
 

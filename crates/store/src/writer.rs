@@ -196,7 +196,7 @@ impl Writer {
         first: bool,
         announcements: &mut Announcements,
     ) -> Result<Vec<Box<dyn Job>>, Failure> {
-        if first && job.is_batch() {
+        if first {
             if self.run_first(job, announcements)? {
                 return Ok(Vec::new());
             }
@@ -210,8 +210,7 @@ impl Writer {
         Ok(if kept { Vec::new() } else { job.split() })
     }
 
-    /// Runs a batch that is the first of its transaction: there is nothing else to be rolled back, so that the savepoint
-    /// can be saved. Answers whether it was kept; otherwise it is as if it had not run.
+    /// Runs the first job of a transaction: there is nothing else to be rolled back, so that the savepoint can be saved. Answers whether it was kept; otherwise it is as if it had not run.
     fn run_first(
         &mut self,
         job: &mut Box<dyn Job>,

@@ -8,17 +8,14 @@ use std::sync::{
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tutti_flow::{Engine, FlowState};
+use tutti_flow::{Engine, FlowState, NewFlow};
 use tutti_store::Store;
-use uuid::Uuid;
 
 use crate::{
     Result,
     arguments::Arguments,
     meter::{Figures, Meter, peak_memory_mib},
-    workload::{
-        CALLERS, Log, Nothing, all_succeeded, chain, flow, run_queued, submit_all, submit_one,
-    },
+    workload::{CALLERS, Log, Nothing, all_succeeded, chain, flow, run_queued, submit_all},
 };
 
 pub(crate) async fn measure(arguments: &Arguments) -> Result<Value> {
@@ -57,21 +54,19 @@ async fn called(store: &Store, flows: usize, tasks: usize, in_flight: usize) -> 
     let builder = Engine::builder(store.clone()).task(Nothing(log));
     let engine = builder.flows_max(in_flight).start().await?;
     let engine = Arc::new(engine);
-    let id = submit_one(store, flow(0, chain(1))).await?;
-    succeeded(&engine, id).await?;
+    succeeded(&engine, flow(0, chain(1))).await?;
     let begun = Arc::new(AtomicUsize::new(0));
     let meter = Meter::start();
     let mut callers = JoinSet::new();
     for _ in 0..in_flight {
-        let (store, begun, engine) = (store.clone(), Arc::clone(&begun), Arc::clone(&engine));
+        let (begun, engine) = (Arc::clone(&begun), Arc::clone(&engine));
         callers.spawn(async move {
             loop {
                 let number = begun.fetch_add(1, Ordering::Relaxed);
                 if number >= flows {
                     return Result::Ok(());
                 }
-                let id = submit_one(&store, flow(number, chain(tasks))).await?;
-                succeeded(&engine, id).await?;
+                succeeded(&engine, flow(number, chain(tasks))).await?;
             }
         });
     }
@@ -85,9 +80,9 @@ async fn called(store: &Store, flows: usize, tasks: usize, in_flight: usize) -> 
     Ok(figures)
 }
 
-async fn succeeded(engine: &Engine, id: Uuid) -> Result<()> {
-    match engine.ended(id).await? {
+async fn succeeded(engine: &Engine, flow: NewFlow) -> Result<()> {
+    match engine.run(flow).await? {
         FlowState::Succeeded => Ok(()),
-        other => Err(format!("flow {id} is {other}").into()),
+        other => Err(format!("a flow is {other}").into()),
     }
 }

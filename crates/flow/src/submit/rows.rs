@@ -1,0 +1,253 @@
+//! The rows of new flows.
+
+use std::collections::BTreeSet;
+
+use tutti_store::{Json, ToValue, Tx, Value};
+use uuid::Uuid;
+
+use super::{Parent, place::Placed};
+use crate::{
+    FlowState, NewFlow, NewTask, Result, TaskState, Then, Wait, Work, graph::Row, plan::Spec,
+    sql::Flow, task_id,
+};
+
+/// The columns of a new flow's row.
+const FLOW_COLUMNS: &[&str] = &[
+    "id",
+    "ticket",
+    "kind",
+    "title",
+    "model",
+    "state",
+    "reverting",
+    "revertible",
+    "converge",
+    "generation",
+    "resources",
+    "ungranted",
+    "tasks",
+    "epoch",
+    "losses",
+    "nudged",
+    "created",
+    "priority",
+    "pass",
+    "passive",
+    "parent",
+    "parent_task",
+    "fate",
+    "worker",
+    "started",
+];
+
+/// The columns of a new task's row.
+pub(crate) const TASK_COLUMNS: &[&str] = &[
+    "flow",
+    "number",
+    "id",
+    "name",
+    "title",
+    "resource",
+    "input",
+    "needs",
+    "spec",
+    "wait_key",
+    "wait_at_least",
+    "attempts_max",
+    "or_revert",
+    "state",
+    "attempt",
+    "revert_attempt",
+];
+
+const QUEUE_COLUMNS: &[&str] = &["resource", "ticket", "flow", "exclusive", "granted"];
+
+const RESOURCE_COLUMNS: &[&str] = &["flow", "resource", "ticket", "exclusive"];
+
+/// Writes flows with their places in queues and their tasks; nobody has to wait for it.
+pub(super) fn insert(
+    tx: &mut Tx<'_>,
+    placed: &[Placed<'_>],
+    parent: Option<Parent>,
+    now: i64,
+) -> Result<()> {
+    tx.send_rows("flow", FLOW_COLUMNS, placed.iter().map(|one| flow_row(one, parent, now)))?;
+    // Who runs under its parent's resources stands in no queue.
+    let queued = placed.iter().filter(|one| !one.joined).flat_map(queue_rows).collect::<Vec<_>>();
+    if !queued.is_empty() {
+        tx.send_rows("flow_queue", QUEUE_COLUMNS, queued)?;
+    }
+    let history = placed.iter().flat_map(history_rows).collect::<Vec<_>>();
+    if !history.is_empty() {
+        tx.send_rows("flow_resource", RESOURCE_COLUMNS, history)?;
+    }
+    let tasks = placed.iter().flat_map(|one| {
+        let tasks = one.flow.tasks.iter().enumerate();
+        tasks.map(|(at, task)| task_row(one.flow.id, at, task))
+    });
+    Ok(tx.send_rows("flow_task", TASK_COLUMNS, tasks)?)
+}
+
+fn flow_row(placed: &Placed<'_>, parent: Option<Parent>, now: i64) -> Vec<Value> {
+    let flow = placed.flow;
+    let state = match (placed.owner, placed.is_ready()) {
+        (Some(_), _) => FlowState::Running,
+        (None, true) => FlowState::Ready,
+        (None, false) => FlowState::Blocked,
+    };
+    let (parent, task, fate) = match parent {
+        Some((parent, task, fate)) => (Some(parent), Some(task), Some(fate)),
+        None => (None, None, None),
+    };
+    let names: Vec<&str> = placed.entries.iter().map(|entry| entry.resource).collect();
+    vec![
+        flow.id.to_value(),
+        placed.ticket.to_value(),
+        flow.kind.to_value(),
+        flow.title.to_value(),
+        flow.model.to_value(),
+        state.to_value(),
+        false.to_value(),
+        is_revertible(flow).to_value(),
+        flow.converge.to_value(),
+        flow.generation.to_value(),
+        names.join("\n").to_value(),
+        placed.ungranted().to_value(),
+        flow.tasks.len().to_value(),
+        i64::from(placed.owner.is_some()).to_value(),
+        0.to_value(),
+        false.to_value(),
+        now.to_value(),
+        flow.priority.to_value(),
+        placed.pass.to_value(),
+        placed.is_passive().to_value(),
+        parent.to_value(),
+        task.to_value(),
+        fate.to_value(),
+        placed.owner.to_value(),
+        placed.owner.map(|_| now).to_value(),
+    ]
+}
+
+/// A flow that a worker has from the beginning, and its tasks, as they would be loaded.
+pub(super) fn begun(placed: &Placed<'_>, now: i64) -> Option<(Flow, Vec<Row>)> {
+    let new = placed.flow;
+    let flow = Flow {
+        id: new.id,
+        epoch: 1,
+        kind: new.kind.clone(),
+        title: new.title.clone(),
+        model: new.model.clone(),
+        revertible: is_revertible(new),
+        passive: placed.is_passive(),
+        state: FlowState::Running,
+        ending: None,
+        reverting: false,
+        suspended: false,
+        losses: 0,
+        superseded_by: None,
+        error: None,
+        wake_at: None,
+        started: Some(now),
+        finished: None,
+        worker: Some(placed.owner?),
+        nudged: false,
+        ungranted: 0,
+        parent: None,
+        parent_task: None,
+        fate: None,
+        pass: placed.pass,
+    };
+    let tasks = (0..).zip(&new.tasks).map(|(number, task)| Row {
+        flow: new.id,
+        number,
+        name: task.name.clone(),
+        resource: task.resource.clone(),
+        input: task.input.to_string(),
+        needs: needs(task).and_then(|needs| serde_json::to_string(&needs.0).ok()),
+        spec: Spec::of(task).stored(),
+        wait_key: wait(task).map(|wait| wait.key.clone()),
+        wait_at_least: wait(task).map(|wait| wait.at_least),
+        attempts_max: task.retry.attempts_max,
+        or_revert: task.retry.then == Then::Revert,
+        state: TaskState::Pending,
+        attempt: 0,
+        revert_attempt: 0,
+        before_revert: None,
+        output: None,
+        error: None,
+        next_at: None,
+        started: None,
+        finished: None,
+        offered: false,
+    });
+    Some((flow, tasks.collect()))
+}
+
+/// Whether it is undone when it is cancelled.
+fn is_revertible(flow: &NewFlow) -> bool {
+    let reverts =
+        |task: &NewTask| task.retry.then == Then::Revert || matches!(task.work, Work::Retry(_));
+    flow.tasks.iter().any(reverts)
+}
+
+fn queue_rows<'a>(placed: &'a Placed<'_>) -> impl Iterator<Item = Vec<Value>> + 'a {
+    placed.entries.iter().map(|entry| {
+        vec![
+            entry.resource.to_value(),
+            placed.ticket.to_value(),
+            placed.flow.id.to_value(),
+            entry.exclusive.to_value(),
+            entry.granted.to_value(),
+        ]
+    })
+}
+
+fn history_rows<'a>(placed: &'a Placed<'_>) -> impl Iterator<Item = Vec<Value>> + 'a {
+    placed.entries.iter().map(|entry| {
+        vec![
+            placed.flow.id.to_value(),
+            entry.resource.to_value(),
+            placed.ticket.to_value(),
+            entry.exclusive.to_value(),
+        ]
+    })
+}
+
+/// Every task one needs, in order.
+fn needs(task: &NewTask) -> Option<Json<BTreeSet<usize>>> {
+    let bound = task.bindings.iter().map(|binding| binding.task);
+    let asked = task.when.iter().map(|when| when.task);
+    let needs: BTreeSet<usize> = task.needs.iter().copied().chain(bound).chain(asked).collect();
+    (!needs.is_empty()).then_some(Json(needs))
+}
+
+fn wait(task: &NewTask) -> Option<&Wait> {
+    match &task.work {
+        Work::Wait(wait) => Some(wait),
+        _ => None,
+    }
+}
+
+fn task_row(flow: Uuid, at: usize, task: &NewTask) -> Vec<Value> {
+    let wait = wait(task);
+    vec![
+        flow.to_value(),
+        at.to_value(),
+        task_id(flow, at).to_value(),
+        task.name.to_value(),
+        task.title.to_value(),
+        task.resource.to_value(),
+        // JSON has no NUL: it is escaped.
+        Value::Text(task.input.to_string()),
+        needs(task).to_value(),
+        Spec::of(task).stored().to_value(),
+        wait.map(|wait| wait.key.as_str()).to_value(),
+        wait.map(|wait| wait.at_least).to_value(),
+        task.retry.attempts_max.to_value(),
+        (task.retry.then == Then::Revert).to_value(),
+        "pending".to_value(),
+        0.to_value(),
+        0.to_value(),
+    ]
+}
