@@ -165,6 +165,10 @@ where
         (rest > 0).then(|| Box::new(Self::asked(&self.queue)) as Box<dyn Job>)
     }
 
+    fn callers(&self) -> usize {
+        self.replies.len()
+    }
+
     fn run(&mut self, mut tx: Tx<'_>) -> Verdict {
         let result = guarded(|| (self.queue.apply)(&mut tx, &self.ops));
         let (outcome, verdict) = match (result, tx.into_failed()) {

@@ -23,6 +23,11 @@ pub(crate) trait Job: Send {
         None
     }
 
+    /// How many wait for it.
+    fn callers(&self) -> usize {
+        1
+    }
+
     /// Runs the closure; a run again replaces the result of the one before.
     fn run(&mut self, tx: Tx<'_>) -> Verdict;
 

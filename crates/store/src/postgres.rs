@@ -32,10 +32,10 @@ const ROWS_MAX: usize = 1000;
 const SETTINGS: &str = "SET enable_seqscan TO off; SET jit TO off";
 
 /// What the connection that writes is told besides: it looks rows up by their keys, one after the other. A plan made while a
-/// table was small would go on reading all of it, and by that meet every other controller's transaction; and such plans need
-/// not be made anew for each set of parameters.
-const WRITER_SETTINGS: &str = "SET enable_seqscan TO off; SET jit TO off; SET enable_hashjoin TO off; \
-                               SET enable_mergejoin TO off; SET plan_cache_mode TO force_generic_plan";
+/// table was small would go on reading all of it, and by that meet every other controller's transaction; for a row or two a
+/// bitmap costs more than it saves; and such plans need not be made anew for each set of parameters.
+const WRITER_SETTINGS: &str = "SET enable_seqscan TO off; SET jit TO off; SET enable_bitmapscan TO off; \
+                               SET enable_hashjoin TO off; SET enable_mergejoin TO off; SET plan_cache_mode TO force_generic_plan";
 
 /// Makes the two dialects one (`blob`, lists as a parameter by `json_each`), and serializes whoever sets up a schema.
 const PRELUDE: &str = include_str!("prelude.sql");
@@ -521,9 +521,12 @@ fn classify(sql: &str, error: tokio_postgres::Error) -> Error {
         Some(SqlState::NOT_NULL_VIOLATION) => constraint(Constraint::NotNull, sql, source),
         Some(SqlState::CHECK_VIOLATION) => constraint(Constraint::Check, sql, source),
         Some(SqlState::DISK_FULL) => Error::DiskFull,
-        Some(SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED) => {
-            Error::Conflict { attempts: 1, source }
-        }
+        // Too many other transactions hold what this one wants to hold, too: predicate locks, mostly.
+        Some(
+            SqlState::T_R_SERIALIZATION_FAILURE
+            | SqlState::T_R_DEADLOCK_DETECTED
+            | SqlState::OUT_OF_MEMORY,
+        ) => Error::Conflict { attempts: 1, source },
         _ => Error::Statement { sql, source },
     }
 }

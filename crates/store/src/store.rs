@@ -302,10 +302,10 @@ fn start(
             (None, Some(spawn_notifier(*server, Arc::clone(&bells), alive.clone())?))
         }
     };
-    let spawn_writer = |name, connection, kept| {
+    let spawn_writer = |name, connection, gathers, kept| {
         let (writes, jobs) = mpsc::channel(WRITES_WAITING_MAX);
         let (bells, announcer) = (Arc::clone(&bells), announcer.clone());
-        let writer = Writer { connection, jobs, rest: VecDeque::new(), bells, announcer };
+        let writer = Writer { connection, jobs, rest: VecDeque::new(), bells, announcer, gathers };
         spawn(name, move || {
             writer.run();
             drop(kept);
@@ -313,10 +313,12 @@ fn start(
         Ok::<_, Error>(writes)
     };
     let writes_apart = match apart {
-        Some(connection) => Some(spawn_writer("store-apart", connection, (None, alive.clone()))?),
+        Some(connection) => {
+            Some(spawn_writer("store-apart", connection, true, (None, alive.clone()))?)
+        }
         None => None,
     };
-    let writes = spawn_writer("store-write", connection, (lock, alive))?;
+    let writes = spawn_writer("store-write", connection, false, (lock, alive))?;
     let writes_apart = writes_apart.unwrap_or_else(|| writes.clone());
     let senders = Mutex::new(Some(Senders { writes, writes_apart, reads }));
     let (instance, ended) = (Uuid::now_v7(), tokio::sync::Mutex::new(ended));

@@ -33,6 +33,11 @@ const ATTEMPTS_MAX: u32 = 20;
 /// Wait before the connection is tried again; with [`ATTEMPTS_MAX`] it makes up for a restart of the server.
 const RECONNECT: Duration = Duration::from_millis(250);
 
+/// How long it takes until a caller who was answered asks for the next, and for how many that counts. On PostgreSQL, where the
+/// writer mostly waits, they are worth waiting for: otherwise two halves of the callers take turns with a commit each.
+const RETURN: Duration = Duration::from_micros(6);
+const RETURNS_MAX: u32 = 16;
+
 crate::sql! {
     TAKE_SEQS = "UPDATE outbox_last SET seq = seq + $1 {rows} WHERE id = 1";
     /// An event, so many before the last number taken.
@@ -49,6 +54,8 @@ pub(crate) struct Writer {
     pub(crate) bells: Arc<Bells>,
     /// Tells other controllers.
     pub(crate) announcer: Option<Announcer>,
+    /// Whether those it answered are waited for.
+    pub(crate) gathers: bool,
 }
 
 /// Why a batch was not committed. Nothing of it was kept, except where the outcome is unknown.
@@ -94,9 +101,18 @@ impl Writer {
             if room { writer.next_waiting() } else { None }
         });
         match outcome {
-            Ok(()) => batch.into_iter().for_each(Job::answer),
+            Ok(()) => self.answer(batch),
             Err(Failure::Lost(error)) => self.separate(batch, &error),
             Err(_) => batch.into_iter().for_each(|job| self.serve_alone(job)),
+        }
+    }
+
+    fn answer(&self, batch: Vec<Box<dyn Job>>) {
+        let callers: usize = batch.iter().map(|job| job.callers()).sum();
+        batch.into_iter().for_each(Job::answer);
+        if self.gathers && callers > 1 {
+            let returns = u32::try_from(callers).unwrap_or(RETURNS_MAX).min(RETURNS_MAX);
+            std::thread::sleep(RETURN * returns);
         }
     }
 
