@@ -5,13 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use serde::Serialize;
 use serde_json::json;
 use tutti_store::{Json, ToValue as _, Tx, Value};
 use uuid::Uuid;
 
 use crate::{
-    Child, ENDED, Fate, FlowState, NewFlow, Result, TaskState, Work, change,
+    Child, Fate, FlowState, NewFlow, Result, TaskState, Work,
+    announce::{self, TaskFailed},
+    change, child_id,
     graph::{Effect, Event, Graph, Head, Label, Node, Offer, Settled},
     offer, queue, sql, submit, task_id,
 };
@@ -31,11 +32,11 @@ pub(crate) struct Boundary {
     looks: Vec<Look>,
     added: Vec<Vec<Value>>,
     tasks: usize,
-    children: Vec<(usize, Child)>,
-    /// It has tasks that wait for signals.
+    children: Vec<Born>,
+    /// It has tasks that wait for signals or flows.
     waits: bool,
-    /// Flows of its tasks whose results nobody wants any more.
-    cancels: Vec<Uuid>,
+    /// Flows of its tasks whose results nobody wants any more, and where their ends meet.
+    cancels: Vec<(Uuid, i64)>,
     /// Attempts for others to make.
     offers: Vec<Offer>,
     /// Those nobody shall begin any more, and whether whoever has shall stop.
@@ -60,6 +61,15 @@ struct Look {
     joins: Option<i64>,
     /// The trouble it knows of.
     trouble: Option<String>,
+}
+
+/// A flow that a task submits.
+#[derive(Debug)]
+struct Born {
+    number: usize,
+    child: Child,
+    /// Where the end of the task meets that of others.
+    joins: Option<i64>,
 }
 
 /// What changed of a task.
@@ -163,53 +173,62 @@ impl Boundary {
             again: false,
         };
         for effect in &settled.effects {
-            match effect {
-                Effect::Look { number, key, at_least } => {
-                    // It may have ended since.
-                    if graph.is_waiting(*number) {
-                        boundary.looks.push(Look {
-                            number: *number,
-                            key: key.clone(),
-                            at_least: *at_least,
-                            joins: graph.joins(*number),
-                            trouble: graph.nodes[*number].error.clone(),
-                        });
-                    }
-                }
-                Effect::Add(items) => {
-                    boundary.added.extend(items.iter().map(|item| item.values(graph)));
-                }
-                Effect::Submit { number } => {
-                    if let Work::Flow(child) = graph.nodes[*number].work() {
-                        boundary.children.push((*number, (**child).clone()));
-                    }
-                }
-                Effect::Failed { number, state, error } => boundary.failures.push(Failed {
-                    task: task_id(graph.id, *number),
-                    name: graph.nodes[*number].name.clone(),
-                    resource: graph.nodes[*number].resource.clone(),
-                    state: *state,
-                    error: error.clone(),
-                }),
-                Effect::Cancel { number } => {
-                    boundary.cancels.push(crate::child_id(task_id(graph.id, *number)));
-                }
-                Effect::Offer(offer) => boundary.offers.push(offer.clone()),
-                Effect::Withdraw { number, stop } => boundary.withdrawals.push((*number, *stop)),
-                Effect::Suspend { number, suspended } => {
-                    let child = crate::child_id(task_id(graph.id, *number));
-                    boundary.suspends.push((child, *suspended));
-                }
-            }
+            boundary.add(graph, effect);
         }
         if graph.head.state.is_ended() {
-            let waits = |node: &Node| matches!(node.work(), Work::Wait(_));
+            let waits = |node: &Node| matches!(node.work(), Work::Wait(_) | Work::Flow(_));
             boundary.waits = graph.nodes.iter().any(waits);
         }
         if graph.parent.is_some() && graph.head.state == FlowState::Succeeded {
             boundary.output = graph.last_output();
         }
         boundary
+    }
+
+    /// What else a change asks for.
+    fn add(&mut self, graph: &Graph, effect: &Effect) {
+        match effect {
+            Effect::Look { number, key, at_least } => {
+                // It may have ended since.
+                if graph.is_waiting(*number) {
+                    self.looks.push(Look {
+                        number: *number,
+                        key: key.clone(),
+                        at_least: *at_least,
+                        joins: graph.joins(*number),
+                        trouble: graph.nodes[*number].error.clone(),
+                    });
+                }
+            }
+            Effect::Add(items) => {
+                self.added.extend(items.iter().map(|item| item.values(graph)));
+            }
+            Effect::Submit { number } => {
+                if let Work::Flow(child) = graph.nodes[*number].work() {
+                    self.children.push(Born {
+                        number: *number,
+                        child: (**child).clone(),
+                        joins: graph.joins(*number),
+                    });
+                }
+            }
+            Effect::Failed { number, state, error } => self.failures.push(Failed {
+                task: task_id(graph.id, *number),
+                name: graph.nodes[*number].name.clone(),
+                resource: graph.nodes[*number].resource.clone(),
+                state: *state,
+                error: error.clone(),
+            }),
+            Effect::Cancel { number, joins } => {
+                self.cancels.push((child_id(task_id(graph.id, *number)), *joins));
+            }
+            Effect::Offer(offer) => self.offers.push(offer.clone()),
+            Effect::Withdraw { number, stop } => self.withdrawals.push((*number, *stop)),
+            Effect::Suspend { number, suspended } => {
+                let child = child_id(task_id(graph.id, *number));
+                self.suspends.push((child, *suspended));
+            }
+        }
     }
 
     /// The same once more, after nobody answered whether it is written.
@@ -274,8 +293,8 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
     forget_heard(tx, &done)?;
     begin_waits(tx, &done)?;
     for boundary in &done {
-        for (number, child) in &boundary.children {
-            submit_child(tx, boundary, *number, child, now)?;
+        for born in &boundary.children {
+            submit_child(tx, boundary, born, now)?;
         }
         for (child, suspended) in &boundary.suspends {
             change::suspend_child(tx, *child, *suspended, now)?;
@@ -337,16 +356,27 @@ fn look(tx: &mut Tx<'_>, boundaries: &[&Boundary], before: &[bool]) -> Result<Ve
 }
 
 fn begin_waits(tx: &mut Tx<'_>, done: &[&Boundary]) -> Result<()> {
-    let begun = done.iter().flat_map(|boundary| {
+    let mut begun = Vec::new();
+    for boundary in done {
         let flow = boundary.flow;
-        boundary
-            .looks
-            .iter()
-            .map(move |look| (&look.key, flow, look.number, look.at_least, look.joins))
-    });
-    let begun: Vec<_> = begun.collect();
+        for look in &boundary.looks {
+            begun.push((look.key.to_value(), flow, look.number, look.at_least, look.joins));
+        }
+        let joined = |born: &&Born| born.child.fate == Fate::Joined;
+        for born in boundary.children.iter().filter(joined) {
+            let child = child_id(task_id(flow, born.number));
+            begun.push((child.to_value(), flow, born.number, i64::MAX, born.joins));
+        }
+    }
     if !begun.is_empty() {
         tx.send_many(sql::WAIT_BEGIN, begun)?;
+    }
+    let cancels = done.iter().flat_map(|boundary| {
+        boundary.cancels.iter().map(|(child, joins)| (child, boundary.flow, joins))
+    });
+    let cancels: Vec<_> = cancels.collect();
+    if !cancels.is_empty() {
+        tx.send_many(sql::WAIT_UNWANTED, cancels)?;
     }
     Ok(())
 }
@@ -452,24 +482,23 @@ fn fence(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written]) -> 
 fn submit_child(
     tx: &mut Tx<'_>,
     parent: &Boundary,
-    number: usize,
-    child: &Child,
+    Born { number, child, .. }: &Born,
     now: i64,
 ) -> Result<()> {
-    let id = crate::child_id(task_id(parent.flow, number));
+    let id = child_id(task_id(parent.flow, *number));
     if let Some(before) = tx.maybe::<sql::Flow>(sql::FLOW, (id,))? {
         return change::child_again(tx, before, now);
     }
     let model = child.flow.model.clone().or_else(|| parent.label.model.clone());
     let flow = NewFlow { id, model, ..child.flow.clone() };
-    submit::submit_child(tx, flow, (parent.flow, number, child.fate), now)
+    submit::submit_child(tx, flow, (parent.flow, *number, child.fate), now)
 }
 
 /// Releases what flows that ended held, and tells whoever wants to know.
 fn end(tx: &mut Tx<'_>, done: &[&Boundary], now: i64) -> Result<()> {
     let ended: Vec<(&Boundary, &Head)> =
         done.iter().filter_map(|boundary| Some((*boundary, boundary.ended()?))).collect();
-    for child in done.iter().flat_map(|boundary| &boundary.cancels) {
+    for (child, _) in done.iter().flat_map(|boundary| &boundary.cancels) {
         change::cancel_child(tx, *child, now)?;
     }
     if ended.is_empty() {
@@ -483,7 +512,8 @@ fn end(tx: &mut Tx<'_>, done: &[&Boundary], now: i64) -> Result<()> {
         tx.exec_many(sql::WAITS_END, waited)?;
     }
     for (boundary, head) in &ended {
-        announce_end(tx, boundary.flow, &boundary.label, head.state, head.error.as_deref())?;
+        let (label, error) = (&boundary.label, head.error.as_deref());
+        announce::flow_ended(tx, boundary.flow, label, head.state, error)?;
         if head.state != FlowState::Succeeded {
             change::cancel_children(tx, boundary.flow, now)?;
         }
@@ -506,46 +536,9 @@ fn announce_failures(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<()> {
             state: failed.state,
             error: failed.error.as_deref(),
         };
-        tx.outbox("task.failed", &event)?;
+        announce::task_failed(tx, &event)?;
     }
     Ok(())
-}
-
-/// Tells the world how a flow ended.
-pub(crate) fn announce_end(
-    tx: &mut Tx<'_>,
-    flow: Uuid,
-    label: &Label,
-    state: FlowState,
-    error: Option<&str>,
-) -> Result<()> {
-    tx.ring(ENDED);
-    let Label { kind, title, model } = label;
-    let event = FlowEnded { flow, kind, title, model: model.as_deref(), state, error };
-    Ok(tx.outbox("flow.ended", &event)?)
-}
-
-/// The outbox event of a flow's end. Readers ignore members they do not know.
-#[derive(Serialize)]
-struct FlowEnded<'a> {
-    flow: Uuid,
-    kind: &'a str,
-    title: &'a str,
-    model: Option<&'a str>,
-    state: FlowState,
-    error: Option<&'a str>,
-}
-
-/// The outbox event of a task that failed for good. Readers ignore members they do not know.
-#[derive(Serialize)]
-struct TaskFailed<'a> {
-    task: Uuid,
-    flow: Uuid,
-    model: Option<&'a str>,
-    name: &'a str,
-    resource: Option<&'a str>,
-    state: TaskState,
-    error: Option<&'a str>,
 }
 
 /// Grants per flow, so that a flow is changed once however many of its resources moved.

@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use crate::{
     Error, Failure, Fate, FlowState, Result, TOPIC, TaskState,
+    announce::{self, TaskFailed},
     boundary::{self, Boundary, Written},
-    graph::{Event, Graph, Hands, Head, Return, Row},
+    graph::{self, Event, Graph, Hands, Head, Return, Row},
     policy::Trouble,
     sql::{self, Flow},
 };
@@ -46,8 +47,8 @@ pub(crate) fn tell(tx: &mut Tx<'_>, id: Uuid, news: Vec<News>, now: i64) -> Resu
     }
 }
 
-/// Tells a flow news of tasks that wait for signals, each with where its end meets others ([`Graph::joins`]). News of which
-/// nothing follows costs the same in a flow of any length.
+/// Tells a flow news of tasks that wait for signals or flows, each with where its end meets others ([`Graph::joins`]). News of
+/// which nothing follows costs the same in a flow of any length.
 pub(crate) fn tell_waiting(
     tx: &mut Tx<'_>,
     id: Uuid,
@@ -56,10 +57,10 @@ pub(crate) fn tell_waiting(
 ) -> Result<()> {
     let (news, joins): (Vec<News>, Vec<Option<i64>>) = news.into_iter().unzip();
     let Some(flow) = reach(tx, id, &news)? else { return Ok(()) };
-    let at_rest = flow.head().is_at_rest(now);
+    let head = flow.head();
     let mut rest = Vec::new();
     for (one, joins) in news.into_iter().zip(joins) {
-        if !at_rest || !note(tx, id, &one, joins, now)? {
+        if !head.is_at_rest(joins, now) || !note(tx, &flow, &one, joins, now)? {
             rest.push(one);
         }
     }
@@ -68,7 +69,8 @@ pub(crate) fn tell_waiting(
 
 /// Writes news of which nothing follows for a flow that only waits; answers `false` if something may follow. When the flow
 /// wakes stays as it is: a look too early does no harm.
-fn note(tx: &mut Tx<'_>, id: Uuid, news: &News, joins: Option<i64>, now: i64) -> Result<bool> {
+fn note(tx: &mut Tx<'_>, flow: &Flow, news: &News, joins: Option<i64>, now: i64) -> Result<bool> {
+    let id = flow.id;
     match (news, joins) {
         (News::Troubled(number, message), _) => {
             let state = Graph::waiting_state(message.as_deref());
@@ -80,9 +82,31 @@ fn note(tx: &mut Tx<'_>, id: Uuid, news: &News, joins: Option<i64>, now: i64) ->
             }
             tx.exec(sql::TASK_ARRIVED, (id, *number, output, now))?;
         }
+        (News::Missed(number, message), Some(joins)) if graph::is_unwanted(joins) => {
+            if !tx.one(sql::JOIN_WAITS, (id, joins))? {
+                return Ok(false);
+            }
+            note_missed(tx, flow, *number, message, now)?;
+        }
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+fn note_missed(tx: &mut Tx<'_>, flow: &Flow, number: usize, message: &str, now: i64) -> Result<()> {
+    let failed: Option<(Uuid, String, Option<String>)> =
+        tx.maybe(sql::TASK_MISSED, (flow.id, number, message, now))?;
+    let Some((task, name, resource)) = failed else { return Ok(()) };
+    let event = TaskFailed {
+        task,
+        flow: flow.id,
+        model: flow.model.as_deref(),
+        name: &name,
+        resource: resource.as_deref(),
+        state: TaskState::Failed,
+        error: Some(message),
+    };
+    announce::task_failed(tx, &event)
 }
 
 /// The flow, if nobody has it and it can be told something; a worker that has it is to read the news.
@@ -285,7 +309,8 @@ pub(crate) fn child_ended(
         let why = head.error.as_deref().unwrap_or("no reason given");
         News::Missed(number, format!("flow {child} is {}: {why}", head.state))
     };
-    match tell(tx, parent, vec![news], now) {
+    let joins = tx.maybe(sql::WAIT_OVER, (child, parent, number))?.flatten();
+    match tell_waiting(tx, parent, vec![(news, joins)], now) {
         Err(Error::NoFlow { .. }) => Ok(()),
         told => told,
     }

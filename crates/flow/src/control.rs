@@ -4,7 +4,7 @@ use tutti_store::Tx;
 use uuid::Uuid;
 
 use crate::{
-    Error, Fate, FlowState, Result, TOPIC, TaskState, boundary, change,
+    Error, Fate, FlowState, Result, TOPIC, TaskState, announce, change,
     change::News,
     graph::Head,
     offer, queue,
@@ -88,7 +88,7 @@ pub(crate) fn end_unstarted(
     tx.exec(sql::TASKS_LEFT, (flow.id, left, now))?;
     tx.exec(sql::FLOW_END_UNSTARTED, (flow.id, state, superseded_by, now))?;
     let (whose, head) = flow.parts();
-    boundary::announce_end(tx, whose.id, &whose.label, state, None)?;
+    announce::flow_ended(tx, whose.id, &whose.label, state, None)?;
     if let Some((parent, task, Fate::Joined)) = whose.parent {
         let head = Head { state, ..head };
         change::child_ended(tx, (parent, task), whose.id, &head, None, now)?;
@@ -186,7 +186,7 @@ pub fn abandon(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     tx.exec(sql::WAITS_END, (id,))?;
     offer::forget(tx, id)?;
     let (whose, head) = flow.parts();
-    boundary::announce_end(tx, id, &whose.label, FlowState::Abandoned, head.error.as_deref())?;
+    announce::flow_ended(tx, id, &whose.label, FlowState::Abandoned, head.error.as_deref())?;
     change::cancel_children(tx, id, now)?;
     // Who waited for one that was set aside has been told.
     if let Some((parent, task, Fate::Joined)) = whose.parent.filter(|_| !set_aside) {

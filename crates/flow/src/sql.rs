@@ -245,11 +245,18 @@ sql! {
         WHERE flow_wait.flow = $1 AND flow_wait.joins = $2 AND flow_task.state IN ('waiting', 'retrying'))";
 
     pub(crate) WAIT_BEGIN = "INSERT INTO flow_wait (key, flow, number, at_least, joins)
-        SELECT $1, $2, $3, $4, $5 {rows} WHERE TRUE ON CONFLICT (key, flow, number) DO NOTHING";
+        SELECT $1, $2, $3, $4, $5 {rows} WHERE TRUE ON CONFLICT (key, flow, number) DO UPDATE SET joins = excluded.joins";
+
+    /// Nobody wants any more what is waited for; its end meets that of others there.
+    pub(crate) WAIT_UNWANTED = "UPDATE flow_wait SET joins = $3 {rows} WHERE key = $1 AND flow = $2";
 
     /// What a waiting task waited for has come, and nothing follows.
     pub(crate) TASK_ARRIVED = "UPDATE flow_task SET state = 'succeeded', output = $3, error = NULL, next_at = NULL,
         finished = $4 WHERE flow = $1 AND number = $2 AND state IN ('waiting', 'retrying')";
+
+    /// What a waiting task waited for will not come, and nothing follows.
+    pub(crate) TASK_MISSED = "UPDATE flow_task SET state = 'failed', error = $3, next_at = NULL, finished = $4
+        WHERE flow = $1 AND number = $2 AND state IN ('waiting', 'retrying') RETURNING id, name, resource";
 
     /// What a waiting task waits for is in trouble, or no more.
     pub(crate) TASK_TROUBLED = "UPDATE flow_task SET state = $3, error = $4

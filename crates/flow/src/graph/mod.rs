@@ -25,6 +25,7 @@ use uuid::Uuid;
 use crate::{Fate, FlowState, TaskState, policy::Trouble};
 
 pub(crate) use dynamic::Item;
+pub(crate) use forward::is_unwanted;
 pub(crate) use load::{Label, Whose};
 pub(crate) use node::{Node, Row};
 pub(crate) use offer::{Offer, Return, Skills};
@@ -62,12 +63,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Whether nothing of it runs, is undone or is due: what comes to one of its tasks changes no other, unless a task that
-    /// needs it can begin, or the flow can end.
-    pub(crate) fn is_at_rest(&self, now: i64) -> bool {
+    /// Whether nothing of it runs, is undone or is due: what comes to one of its tasks changes no other, unless all has come
+    /// that meets there (`joins`).
+    pub(crate) fn is_at_rest(&self, joins: Option<i64>, now: i64) -> bool {
         matches!(self.state, FlowState::Waiting | FlowState::Suspended)
             && !self.reverting
-            && self.ending.is_none()
+            && (self.ending.is_none() || joins.is_some_and(is_unwanted))
             && self.losses == 0
             && self.wake_at.is_none_or(|at| at > now)
     }
@@ -122,8 +123,8 @@ pub(crate) enum Effect {
     Add(Vec<Item>),
     /// Submit the flow of a task.
     Submit { number: usize },
-    /// Cancel the flow a task waits for.
-    Cancel { number: usize },
+    /// Cancel the flow a task waits for, whose end meets those of others there ([`Graph::joins_unwanted`]).
+    Cancel { number: usize, joins: i64 },
     /// Let somebody make an attempt who can.
     Offer(Offer),
     /// Take an offer back unless it is claimed; whoever has claimed it shall go on, or stop.

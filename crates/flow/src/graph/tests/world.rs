@@ -10,7 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::graph::{
-    Effect, Event, Graph, Head, Known, Node, Offer, Return, Row, Skills, Start, Whose,
+    Effect, Event, Graph, Head, Known, Node, Offer, Return, Row, Skills, Start, Whose, is_unwanted,
 };
 use crate::{
     Child, Condition, Controller, Depth, Each, Failure, FlowState, NewFlow, Retry, TaskState, Then,
@@ -58,6 +58,15 @@ pub(super) fn shape() -> impl Strategy<Value = Shape> {
     )
 }
 
+/// Mostly a task that waits for a flow of its own, and needs little.
+pub(super) fn parent() -> impl Strategy<Value = Shape> {
+    (shape(), any::<u16>()).prop_map(|(shape, needs)| Shape {
+        needs: shape.needs & needs,
+        work: [1, 3, 10, 10, 10, 11][usize::from(shape.work) % 6],
+        ..shape
+    })
+}
+
 /// A flow of the test: rows as the database has them.
 #[derive(Clone)]
 pub(super) struct World {
@@ -70,7 +79,7 @@ pub(super) struct World {
     pub(super) offers: BTreeMap<usize, (Offer, bool)>,
     /// Not heard yet.
     pub(super) news: VecDeque<Event>,
-    /// Tasks that wait for signals, or did, and where their ends meet those of others.
+    /// Tasks that wait for signals or flows, or did, and where their ends meet those of others.
     pub(super) waits: BTreeMap<usize, Option<i64>>,
     pub(super) epoch: i64,
     pub(super) now: i64,
@@ -230,10 +239,15 @@ impl World {
                 }
                 Effect::Submit { number } => {
                     self.children.insert(*number);
+                    self.waits.insert(*number, graph.joins(*number));
                 }
-                Effect::Cancel { number } => {
+                Effect::Cancel { number, joins } => {
                     assert!(self.children.contains(number), "{number} has no child to cancel");
-                    self.fates[*number] = Fate::FailsForGood;
+                    // Some succeed before they hear of it.
+                    if number % 2 == 0 {
+                        self.fates[*number] = Fate::FailsForGood;
+                    }
+                    self.waits.insert(*number, Some(*joins));
                 }
                 Effect::Offer(offer) => {
                     assert!(!self.offers.contains_key(&offer.number), "offered twice");
@@ -296,30 +310,48 @@ impl World {
     }
 
     pub(super) fn waits_for(&self, task: usize) -> bool {
-        let row = &self.rows[task];
-        matches!(row.state, TaskState::Waiting | TaskState::Retrying) && row.wait_key.is_some()
+        self.is_waiting(task) && self.rows[task].wait_key.is_some()
+    }
+
+    fn is_waiting(&self, task: usize) -> bool {
+        matches!(self.rows[task].state, TaskState::Waiting | TaskState::Retrying)
+    }
+
+    /// Whether the flow of a task was told to end.
+    pub(super) fn is_told(&self, task: usize) -> bool {
+        self.waits.get(&task).copied().flatten().is_some_and(is_unwanted)
     }
 
     /// What is written of news if nothing follows from it, as if the flow need not be known.
     pub(super) fn note(&mut self, event: &Event) -> Option<(usize, Row)> {
         let joins = match event {
-            Event::Arrived(number, _) => self.waits.remove(number).flatten(),
+            Event::Arrived(number, _) | Event::Missed(number, _) => {
+                self.waits.remove(number).flatten()
+            }
             _ => None,
         };
-        if !self.head.is_at_rest(self.now) {
+        if !self.head.is_at_rest(joins, self.now) {
             return None;
         }
+        let mut others = self.waits.iter().filter(|(task, _)| self.is_waiting(**task));
+        let nothing_follows = joins.is_some() && others.any(|(_, other)| *other == joins);
         match event {
             Event::Troubled(number, message) => {
                 let state = Graph::waiting_state(message.as_deref());
                 let row = self.rows[*number].clone();
                 Some((*number, Row { state, error: message.clone(), ..row }))
             }
-            Event::Arrived(number, output) => {
-                let others = self.waits.iter().filter(|(task, _)| self.waits_for(**task));
-                if !others.map(|(_, joins)| *joins).any(|other| joins.is_some() && other == joins) {
-                    return None;
-                }
+            Event::Missed(number, message) if nothing_follows && joins.is_some_and(is_unwanted) => {
+                let row = Row {
+                    state: TaskState::Failed,
+                    error: Some(message.clone()),
+                    next_at: None,
+                    finished: Some(self.now),
+                    ..self.rows[*number].clone()
+                };
+                Some((*number, row))
+            }
+            Event::Arrived(number, output) if nothing_follows => {
                 let row = Row {
                     state: TaskState::Succeeded,
                     output: Some(output.clone()),

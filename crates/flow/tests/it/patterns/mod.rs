@@ -5,6 +5,7 @@ mod controllers;
 mod deciders;
 mod inputs;
 mod lists;
+mod many_children;
 mod nested_controllers;
 mod order;
 mod people;
