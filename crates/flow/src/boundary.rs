@@ -86,6 +86,7 @@ struct Changed {
     started: Option<i64>,
     finished: Option<i64>,
     offered: bool,
+    failure: Option<String>,
 }
 
 #[derive(Debug)]
@@ -260,6 +261,7 @@ fn changed(graph: &Graph, number: usize) -> Changed {
         started: node.started,
         finished: node.finished,
         offered: node.offered,
+        failure: node.failure.clone(),
     }
 }
 
@@ -453,6 +455,7 @@ fn write_tasks(tx: &mut Tx<'_>, done: &[&Boundary]) -> Result<()> {
             changed.started,
             changed.finished,
             changed.offered,
+            &changed.failure,
         )
     });
     tx.send_many(sql::TASK_WRITE, rows)?;

@@ -99,6 +99,12 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "offers",
         sql: include_str!("../migrations/4_offers.sql"),
     },
+    Migration {
+        owner: "tutti-flow",
+        number: 5,
+        name: "failures",
+        sql: include_str!("../migrations/5_failures.sql"),
+    },
 ];
 
 /// The topic that rings when there is work for a worker.

@@ -121,7 +121,7 @@ sql! {
 
     /// What a change makes of a task.
     pub(crate) TASK_WRITE = "UPDATE flow_task SET state = $3, attempt = $4, revert_attempt = $5, before_revert = $6,
-        output = $7, error = $8, next_at = $9, started = $10, finished = $11, offered = $12
+        output = $7, error = $8, next_at = $9, started = $10, finished = $11, offered = $12, failure = $13
         {rows} WHERE flow = $1 AND number = $2";
 
     pub(crate) FLOW_GRANTED = "UPDATE flow SET ungranted = ungranted - $2,
@@ -200,7 +200,7 @@ sql! {
     pub(crate) RESOURCES_TICKET = "UPDATE flow_resource SET ticket = $2 WHERE flow = $1";
 
     pub(crate) TASKS = "SELECT flow, number, name, resource, input, needs, spec, wait_key, wait_at_least, attempts_max, or_revert,
-        state, attempt, revert_attempt, before_revert, output, error, next_at, started, finished, offered
+        state, attempt, revert_attempt, before_revert, output, error, next_at, started, finished, offered, failure
         FROM flow_task {rows} WHERE flow = $1";
 
     pub(crate) TASK_OF_ID = "SELECT flow, number, state, wait_key FROM flow_task WHERE id = $1";
@@ -212,7 +212,7 @@ sql! {
     /// Puts what has not succeeded back to the start.
     pub(crate) TASKS_AGAIN = "UPDATE flow_task SET state = 'pending', attempt = 0, revert_attempt = 0,
         before_revert = NULL, output = NULL, error = NULL, next_at = NULL, progress = NULL, started = NULL,
-        finished = NULL WHERE flow = $1 AND state <> 'succeeded'";
+        finished = NULL, failure = NULL WHERE flow = $1 AND state <> 'succeeded'";
 
     /// Lets a stuck flow try again to undo what it could not.
     pub(crate) TASKS_REVERT_AGAIN = "UPDATE flow_task SET state = 'reverting', revert_attempt = 0, next_at = NULL

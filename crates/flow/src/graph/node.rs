@@ -3,6 +3,7 @@
 use tutti_store::row;
 use uuid::Uuid;
 
+use super::Left;
 use crate::{Retry, TaskState, Then, Wait, Work, plan::Spec};
 
 row! {
@@ -30,6 +31,7 @@ row! {
         pub(crate) started: Option<i64>,
         pub(crate) finished: Option<i64>,
         pub(crate) offered: bool,
+        pub(crate) failure: Option<String>,
     }
 }
 
@@ -49,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) before_revert: Option<TaskState>,
     pub(crate) output: Option<String>,
     pub(crate) error: Option<String>,
+    /// Its error before undoing it began.
+    pub(crate) failure: Option<String>,
     pub(crate) next_at: Option<i64>,
     pub(crate) started: Option<i64>,
     pub(crate) finished: Option<i64>,
@@ -85,6 +89,7 @@ impl Node {
             before_revert: row.before_revert,
             output: row.output,
             error: row.error,
+            failure: row.failure,
             next_at: row.next_at,
             started: row.started,
             finished: row.finished,
@@ -132,6 +137,19 @@ impl Node {
         }
     }
 
+    /// What it left, if it is being undone.
+    pub(super) fn left(&self) -> Left {
+        // Where an earlier release began to undo it, its error is all that is known.
+        let failure = self.failure.as_ref().or(self.error.as_ref());
+        match (self.before_revert, &self.output, failure) {
+            (Some(TaskState::Succeeded), Some(output), _) => Left::Output(output.clone()),
+            (Some(TaskState::Failed | TaskState::RetryWait), _, Some(failure)) => {
+                Left::Failure(failure.clone())
+            }
+            _ => Left::Unknown,
+        }
+    }
+
     /// Back to the start, as if it had never begun.
     pub(super) fn reset(&mut self) {
         self.state = TaskState::Pending;
@@ -140,6 +158,7 @@ impl Node {
         self.before_revert = None;
         self.output = None;
         self.error = None;
+        self.failure = None;
         self.next_at = None;
         self.started = None;
         self.finished = None;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Graph, Left, Start};
+use super::{Graph, Start};
 use crate::{
     FlowState, TaskState, Work,
     policy::{self, Next, Trouble},
@@ -146,15 +146,14 @@ impl Graph {
         }
         self.disarm(number);
         let node = self.change(number);
-        let before = *node.before_revert.get_or_insert(node.state);
+        if node.before_revert.is_none() {
+            node.before_revert = Some(node.state);
+            node.failure = node.error.clone();
+        }
         node.state = TaskState::Reverting;
         node.revert_attempt += 1;
         let attempt = node.revert_attempt;
-        let left = match (before, node.output.clone(), node.error.clone()) {
-            (TaskState::Succeeded, Some(output), _) => Left::Output(output),
-            (TaskState::Failed | TaskState::RetryWait, _, Some(error)) => Left::Failure(error),
-            _ => Left::Unknown,
-        };
+        let left = node.left();
         self.start(Start { number, attempt, revert: Some(left) });
         false
     }
@@ -182,7 +181,9 @@ impl Graph {
     /// A worker's attempt to undo a task ended.
     pub(super) fn revert_attempted(&mut self, number: usize, outcome: Result<(), Trouble>) {
         let Err(trouble) = outcome else {
-            self.change(number).before_revert = None;
+            let node = self.change(number);
+            node.before_revert = None;
+            node.error = node.failure.take();
             self.finish(number, TaskState::Reverted);
             self.head.losses = 0;
             let what = self.unwinding_of(number);

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Effect, Event, Graph, Hands, Head, Row, Start};
+use super::{Effect, Event, Graph, Hands, Head, Left, Row, Start};
 use crate::{FlowState, TaskState};
-use world::{Fate, Shape, World, parent, row, shape};
+use world::{Fate, NOT_YET, Shape, World, parent, row, shape};
 
 /// A worker that has the flow.
 struct Owner {
@@ -49,6 +49,8 @@ impl Owner {
                 assert!(node.needs.iter().all(|need| passed(&self.graph, *need)), "{start:?}");
                 continue;
             }
+            let told = matches!(&start.revert, Some(Left::Failure(message)) if message == NOT_YET);
+            assert!(!told, "{start:?} is about what undoing it came to before");
             for later in &node.successors {
                 let later = &self.graph.nodes[*later];
                 assert!(

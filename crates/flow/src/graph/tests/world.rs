@@ -17,6 +17,9 @@ use crate::{
     Timeouts, Wait, When, Work, plan::Spec, policy::Trouble,
 };
 
+/// Why something could not be undone.
+pub(super) const NOT_YET: &str = "not yet";
+
 /// What comes of a task's attempts.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fate {
@@ -185,6 +188,7 @@ impl World {
             started: None,
             finished: None,
             offered: false,
+            failure: None,
         });
         self.fates.push(shape.fate);
         relied_on
@@ -370,7 +374,7 @@ impl World {
         let failed = |message: &str| Err(Trouble::Failed(Failure::Retryable(message.into())));
         if start.revert.is_some() {
             return if start.attempt == 1 && start.number.is_multiple_of(3) {
-                failed("not yet")
+                failed(NOT_YET)
             } else {
                 Ok("null".into())
             };
@@ -449,5 +453,6 @@ pub(super) fn row(number: usize, node: &Node, spec: Option<String>) -> Row {
         started: node.started,
         finished: node.finished,
         offered: node.offered,
+        failure: node.failure.clone(),
     }
 }
