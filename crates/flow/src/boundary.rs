@@ -37,6 +37,8 @@ pub(crate) struct Boundary {
     waits: bool,
     /// Flows of its tasks whose results nobody wants any more, and where their ends meet.
     cancels: Vec<(Uuid, i64)>,
+    /// Tasks whose flows are to be undone, and where the ends of that meet.
+    undoes: Vec<(usize, Option<i64>)>,
     /// Attempts for others to make.
     offers: Vec<Offer>,
     /// Those nobody shall begin any more, and whether whoever has shall stop.
@@ -165,6 +167,7 @@ impl Boundary {
             children: Vec::new(),
             waits: false,
             cancels: Vec::new(),
+            undoes: Vec::new(),
             offers: Vec::new(),
             withdrawals: Vec::new(),
             suspends: Vec::new(),
@@ -223,6 +226,7 @@ impl Boundary {
             Effect::Cancel { number, joins } => {
                 self.cancels.push((child_id(task_id(graph.id, *number)), *joins));
             }
+            Effect::Undo { number, joins } => self.undoes.push((*number, *joins)),
             Effect::Offer(offer) => self.offers.push(offer.clone()),
             Effect::Withdraw { number, stop } => self.withdrawals.push((*number, *stop)),
             Effect::Suspend { number, suspended } => {
@@ -298,6 +302,9 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
         for born in &boundary.children {
             submit_child(tx, boundary, born, now)?;
         }
+        for (number, _) in &boundary.undoes {
+            change::undo_child(tx, (boundary.flow, *number), now)?;
+        }
         for (child, suspended) in &boundary.suspends {
             change::suspend_child(tx, *child, *suspended, now)?;
         }
@@ -364,10 +371,11 @@ fn begin_waits(tx: &mut Tx<'_>, done: &[&Boundary]) -> Result<()> {
         for look in &boundary.looks {
             begun.push((look.key.to_value(), flow, look.number, look.at_least, look.joins));
         }
-        let joined = |born: &&Born| born.child.fate == Fate::Joined;
-        for born in boundary.children.iter().filter(joined) {
-            let child = child_id(task_id(flow, born.number));
-            begun.push((child.to_value(), flow, born.number, i64::MAX, born.joins));
+        let joined = boundary.children.iter().filter(|born| born.child.fate == Fate::Joined);
+        let joined = joined.map(|born| (born.number, born.joins));
+        for (number, joins) in joined.chain(boundary.undoes.iter().copied()) {
+            let child = child_id(task_id(flow, number));
+            begun.push((child.to_value(), flow, number, i64::MAX, joins));
         }
     }
     if !begun.is_empty() {

@@ -9,9 +9,11 @@ use crate::{
     Error, Failure, Fate, FlowState, Result, TOPIC, TaskState,
     announce::{self, TaskFailed},
     boundary::{self, Boundary, Written},
+    child_id,
     graph::{self, Event, Graph, Hands, Head, Return, Row},
     policy::Trouble,
     sql::{self, Flow},
+    task_id,
 };
 
 /// An [`Event`] from outside, as it is kept until the flow's worker reads it.
@@ -20,6 +22,7 @@ use crate::{
 pub(crate) enum News {
     Arrived(usize, String),
     Missed(usize, String),
+    Undone(usize, Option<String>),
     Troubled(usize, Option<String>),
     Cancel,
     Suspend(bool),
@@ -31,6 +34,7 @@ impl From<News> for Event {
         match news {
             News::Arrived(number, output) => Self::Arrived(number, output),
             News::Missed(number, message) => Self::Missed(number, message),
+            News::Undone(number, trouble) => Self::Undone(number, trouble),
             News::Troubled(number, message) => Self::Troubled(number, message),
             News::Cancel => Self::Cancel,
             News::Suspend(suspended) => Self::Suspend(suspended),
@@ -60,7 +64,8 @@ pub(crate) fn tell_waiting(
     let head = flow.head();
     let mut rest = Vec::new();
     for (one, joins) in news.into_iter().zip(joins) {
-        if !head.is_at_rest(joins, now) || !note(tx, &flow, &one, joins, now)? {
+        let undone = matches!(one, News::Undone(..));
+        if !head.is_at_rest(undone, joins, now) || !note(tx, &flow, &one, joins, now)? {
             rest.push(one);
         }
     }
@@ -87,6 +92,12 @@ fn note(tx: &mut Tx<'_>, flow: &Flow, news: &News, joins: Option<i64>, now: i64)
                 return Ok(false);
             }
             note_missed(tx, flow, *number, message, now)?;
+        }
+        (News::Undone(number, None), Some(joins)) => {
+            if !tx.one(sql::JOIN_WAITS, (id, joins))? {
+                return Ok(false);
+            }
+            tx.exec(sql::TASK_UNDONE, (id, *number, now))?;
         }
         _ => return Ok(false),
     }
@@ -301,6 +312,9 @@ pub(crate) fn child_ended(
     now: i64,
 ) -> Result<()> {
     let Ok(number) = usize::try_from(task) else { return Ok(()) };
+    if tx.maybe(sql::TASK_STATE, (parent, number))? == Some(TaskState::Reverting) {
+        return child_undone(tx, (parent, number), child, head, now);
+    }
     let news = if head.state == FlowState::Succeeded {
         let output: Value =
             output.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
@@ -309,9 +323,53 @@ pub(crate) fn child_ended(
         let why = head.error.as_deref().unwrap_or("no reason given");
         News::Missed(number, format!("flow {child} is {}: {why}", head.state))
     };
+    tell_parent(tx, parent, child, number, news, now)
+}
+
+fn tell_parent(
+    tx: &mut Tx<'_>,
+    parent: Uuid,
+    child: Uuid,
+    number: usize,
+    news: News,
+    now: i64,
+) -> Result<()> {
     let joins = tx.maybe(sql::WAIT_OVER, (child, parent, number))?.flatten();
     match tell_waiting(tx, parent, vec![(news, joins)], now) {
         Err(Error::NoFlow { .. }) => Ok(()),
         told => told,
     }
+}
+
+/// Undoes what the flow of a task did, for a parent that waits for that.
+pub(crate) fn undo_child(tx: &mut Tx<'_>, (parent, number): (Uuid, usize), now: i64) -> Result<()> {
+    let id = child_id(task_id(parent, number));
+    let Some(child): Option<Flow> = tx.maybe(sql::FLOW, (id,))? else {
+        let trouble = format!("flow {id} is forgotten: what it did cannot be undone");
+        return tell_parent(tx, parent, id, number, News::Undone(number, Some(trouble)), now);
+    };
+    match child.state {
+        // Somebody tried again by hand.
+        _ if child.finished.is_none() => cancel_child(tx, id, now),
+        FlowState::Reverted | FlowState::Abandoned | FlowState::Superseded => {
+            tell_parent(tx, parent, id, number, News::Undone(number, None), now)
+        }
+        _ => crate::control::revert_at(tx, id, now),
+    }
+}
+
+/// Goes on after the end of a flow that its parent wants undone.
+fn child_undone(
+    tx: &mut Tx<'_>,
+    (parent, number): (Uuid, usize),
+    child: Uuid,
+    head: &Head,
+    now: i64,
+) -> Result<()> {
+    if head.state != FlowState::Stuck {
+        return undo_child(tx, (parent, number), now);
+    }
+    let why = head.error.as_deref().unwrap_or("no reason given");
+    let trouble = format!("flow {child} is {}: {why}", head.state);
+    tell_parent(tx, parent, child, number, News::Undone(number, Some(trouble)), now)
 }

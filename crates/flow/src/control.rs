@@ -123,18 +123,22 @@ pub(crate) fn retry_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     }
 }
 
-/// Undoes what a flow did that has ended without being reverted, last task first.
+/// Undoes what a flow did that has ended without being reverted, and the flows it waited for, last task first.
 ///
 /// # Errors
 /// [`Error::NoFlow`]; [`Error::NotRetryable`]; storage errors.
 pub fn revert(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     let now = tx.now()?;
+    revert_at(tx, id, now)
+}
+
+pub(crate) fn revert_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
     match flow.state {
         FlowState::Succeeded | FlowState::Failed | FlowState::Parked | FlowState::Cancelled => {
             requeue(tx, flow, Some(FlowState::Reverted), now)
         }
-        FlowState::Stuck => retry(tx, id),
+        FlowState::Stuck => retry_at(tx, id, now),
         state => Err(Error::NotRetryable { id, state }),
     }
 }

@@ -239,10 +239,12 @@ sql! {
 
     pub(crate) WAIT_OVER = "DELETE FROM flow_wait WHERE key = $1 AND flow = $2 AND number = $3 RETURNING joins";
 
+    pub(crate) TASK_STATE = "SELECT state FROM flow_task WHERE flow = $1 AND number = $2";
+
     /// Whether anything is waited for whose end meets others there. Who ended without a signal may still be among the waits.
     pub(crate) JOIN_WAITS = "SELECT EXISTS (SELECT 1 FROM flow_wait JOIN flow_task
         ON flow_task.flow = flow_wait.flow AND flow_task.number = flow_wait.number
-        WHERE flow_wait.flow = $1 AND flow_wait.joins = $2 AND flow_task.state IN ('waiting', 'retrying'))";
+        WHERE flow_wait.flow = $1 AND flow_wait.joins = $2 AND flow_task.state IN ('waiting', 'retrying', 'reverting'))";
 
     pub(crate) WAIT_BEGIN = "INSERT INTO flow_wait (key, flow, number, at_least, joins)
         SELECT $1, $2, $3, $4, $5 {rows} WHERE TRUE ON CONFLICT (key, flow, number) DO UPDATE SET joins = excluded.joins";
@@ -257,6 +259,10 @@ sql! {
     /// What a waiting task waited for will not come, and nothing follows.
     pub(crate) TASK_MISSED = "UPDATE flow_task SET state = 'failed', error = $3, next_at = NULL, finished = $4
         WHERE flow = $1 AND number = $2 AND state IN ('waiting', 'retrying') RETURNING id, name, resource";
+
+    /// What the flow of a task did has been undone, and nothing follows.
+    pub(crate) TASK_UNDONE = "UPDATE flow_task SET state = 'reverted', before_revert = NULL, error = failure, failure = NULL,
+        finished = $3 WHERE flow = $1 AND number = $2 AND state = 'reverting'";
 
     /// What a waiting task waits for is in trouble, or no more.
     pub(crate) TASK_TROUBLED = "UPDATE flow_task SET state = $3, error = $4

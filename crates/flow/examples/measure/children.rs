@@ -1,7 +1,11 @@
-//! Time a child, while one flow waits for very many: run to their ends, and cancelled with the flow.
+//! Time a child, while one flow waits for very many: run to their ends, undone with the flow, and cancelled with it.
 
 use serde_json::{Value, json};
-use tutti_flow::{Child, Engine, Fate, FlowState, NewTask, Task as _, Work, cancel, ended};
+use tutti_flow::{
+    Child, Engine, Fate,
+    FlowState::{Cancelled, Reverted, Succeeded},
+    NewTask, Task as _, Work, cancel, ended, revert,
+};
 use tutti_store::Store;
 
 use crate::{
@@ -15,7 +19,7 @@ pub(crate) async fn measure(arguments: &Arguments) -> Result<Value> {
     let children_max = arguments.number("children", 1000)?;
     let store = arguments.open().await?;
     let mut measured = Vec::new();
-    for children in [10, 100, 1_000, 10_000] {
+    for children in [10, 100, 1_000, 4_000] {
         if children <= children_max {
             measured.push(one(&store, children).await?);
         }
@@ -30,6 +34,10 @@ async fn one(store: &Store, children: usize) -> Result<Value> {
     let id = submit_one(store, flow(0, parent(Nothing::NAME, children))).await?;
     let run = ended(store, id).await?.state;
     let ran = meter.stop();
+    let meter = Meter::start();
+    store.write(move |tx| revert(tx, id)).await?;
+    let undone = ended(store, id).await?.state;
+    let reverted = meter.stop();
     // No worker has a handler for these: they are offered, and their flows wait.
     let id = submit_one(store, flow(0, parent("unheard of", children))).await?;
     await_offers(store, children).await?;
@@ -38,15 +46,19 @@ async fn one(store: &Store, children: usize) -> Result<Value> {
     let cancelled = ended(store, id).await?.state;
     let gone = meter.stop();
     engine.stop().await;
-    if (run, cancelled) != (FlowState::Succeeded, FlowState::Cancelled) {
-        return Err(format!("the flows are {run} and {cancelled}").into());
+    let (states, expected) = ([run, undone, cancelled], [Succeeded, Reverted, Cancelled]);
+    if states != expected {
+        return Err(format!("the flows are {states:?}").into());
     }
     eprintln!("{children} children: {:.1} us each", ran.wall_us(children));
     Ok(json!({
         "children": children,
         "run_us": ran.wall_us(children),
-        "cpu_us": ran.cpu_us(children),
+        "run_cpu_us": ran.cpu_us(children),
+        "undo_us": reverted.wall_us(children),
+        "undo_cpu_us": reverted.cpu_us(children),
         "cancel_us": gone.wall_us(children),
+        "cancel_cpu_us": gone.cpu_us(children),
     }))
 }
 

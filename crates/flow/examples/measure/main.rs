@@ -9,7 +9,7 @@
 //! queue       --one 10000 flows on one resource, --distinct 100000 on as many
 //! latency     from the call that submits a flow to the start of its task, otherwise idle (--flows 500)
 //! signals     time a signal while one flow waits for --waits 2000
-//! children    time a child, run and cancelled, of a flow that waits for up to --children 1000
+//! children    time a child, run, undone and cancelled, of a flow that waits for up to --children 1000
 //! resume      --flows 1000 interrupted by SIGKILL, until each runs again (--lease-ms 2000)
 //! ```
 //!

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Where tasks meet that no task needs.
-const FLOW_END: i64 = -1;
+pub(super) const FLOW_END: i64 = -1;
 
 /// Where tasks meet that are not wanted any more because the flow ends; before that, for each controller, those that are not
 /// because it undoes what it guards.
@@ -291,6 +291,10 @@ impl Graph {
     fn child_ended(&mut self, number: usize) {
         self.children.remove(&number);
         self.children_told.remove(&number);
+        if self.children_undone.remove(&number) {
+            // A worker of an earlier release does not know that this is about undoing it.
+            self.start_revert(number);
+        }
     }
 
     pub(super) fn troubled(&mut self, number: usize, message: Option<String>) {

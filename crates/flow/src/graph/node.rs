@@ -4,7 +4,7 @@ use tutti_store::row;
 use uuid::Uuid;
 
 use super::Left;
-use crate::{Retry, TaskState, Then, Wait, Work, plan::Spec};
+use crate::{Fate, Retry, TaskState, Then, Wait, Work, plan::Spec};
 
 row! {
     /// A task as it is loaded.
@@ -110,6 +110,11 @@ impl Node {
         &self.spec().work
     }
 
+    /// Whether it submits a flow and waits for it.
+    pub(super) fn has_joined(&self) -> bool {
+        matches!(self.work(), Work::Flow(child) if child.fate == Fate::Joined)
+    }
+
     pub(super) fn guard(&self) -> Option<usize> {
         self.spec().guard
     }
@@ -135,6 +140,16 @@ impl Node {
             TaskState::RetryWait => self.attempt > 0,
             _ => false,
         }
+    }
+
+    /// An attempt to undo it begins.
+    pub(super) fn begin_revert(&mut self) {
+        if self.before_revert.is_none() {
+            self.before_revert = Some(self.state);
+            self.failure = self.error.clone();
+        }
+        self.state = TaskState::Reverting;
+        self.revert_attempt += 1;
     }
 
     /// What it left, if it is being undone.

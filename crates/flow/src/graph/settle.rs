@@ -69,7 +69,7 @@ impl Graph {
                 open: self.open,
                 active: self.active.len(),
                 startable: self.startable || untaken,
-                elsewhere: !self.children.is_empty() || !self.offered.is_empty(),
+                elsewhere: !self.children.is_empty() || self.goes_on_elsewhere(),
                 suspended: self.head.suspended,
                 ending: self.head.ending,
                 revertible: self.revertible,
@@ -81,7 +81,7 @@ impl Graph {
         }
         if !self.active.is_empty() {
             FlowState::Reverting
-        } else if !self.offered.is_empty() {
+        } else if self.goes_on_elsewhere() {
             FlowState::Waiting
         } else if self.head.ending == Some(FlowState::Stuck) {
             FlowState::Stuck

@@ -106,6 +106,11 @@ fn happen(world: &mut World, owner: Owner, choice: u32) -> Option<Owner> {
             }
             owner.tell(world, event, choice)
         }
+        4 if !world.undoes.is_empty() => {
+            let number = world.undoes.pop_first().unwrap();
+            world.waits.remove(&number);
+            owner.tell(world, Event::Undone(number, None), choice)
+        }
         2 => {
             world.now += 1_000_000;
             owner.tell(world, Event::Due, choice)
@@ -146,6 +151,12 @@ fn arrive(world: &mut World, choice: u32) {
             None => return,
         },
         _ if !world.children.is_empty() => child_ends(world),
+        _ if !world.undoes.is_empty() => {
+            let at = choice as usize % world.undoes.len();
+            let number = *world.undoes.iter().nth(at).unwrap();
+            world.undoes.remove(&number);
+            Event::Undone(number, None)
+        }
         Some(number) if choice % 8 < 2 => {
             Event::Troubled(number, choice.is_multiple_of(8).then(|| "trouble".into()))
         }
@@ -208,6 +219,7 @@ fn run(shapes: &[Shape], choices: &[u32]) {
 
 fn check_end(world: &World) {
     assert!(world.children.is_empty(), "a flow of a task is still under way");
+    assert!(world.undoes.is_empty(), "a flow of a task is still being undone");
     assert!(world.offers.is_empty(), "an attempt is still offered");
     let items_apart = |row: &&Row| row.state != TaskState::Reverted;
     for row in world.rows.iter().filter(items_apart) {

@@ -78,6 +78,8 @@ pub(super) struct World {
     pub(super) fates: Vec<Fate>,
     /// Tasks whose flows are under way.
     pub(super) children: BTreeSet<usize>,
+    /// Tasks whose flows are being undone.
+    pub(super) undoes: BTreeSet<usize>,
     /// Attempts offered, and whether somebody has claimed them.
     pub(super) offers: BTreeMap<usize, (Offer, bool)>,
     /// Not heard yet.
@@ -95,6 +97,7 @@ impl World {
             head: fresh(),
             fates: Vec::new(),
             children: BTreeSet::new(),
+            undoes: BTreeSet::new(),
             offers: BTreeMap::new(),
             news: VecDeque::new(),
             waits: BTreeMap::new(),
@@ -245,6 +248,13 @@ impl World {
                     self.children.insert(*number);
                     self.waits.insert(*number, graph.joins(*number));
                 }
+                Effect::Undo { number, joins } => {
+                    assert!(!self.children.contains(number), "{number} has a child under way");
+                    assert!(self.undoes.insert(*number), "{number} is being undone");
+                    let mut later = graph.nodes[*number].successors.iter();
+                    assert!(later.all(|later| !graph.nodes[*later].has_effect()), "too early");
+                    self.waits.insert(*number, *joins);
+                }
                 Effect::Cancel { number, joins } => {
                     assert!(self.children.contains(number), "{number} has no child to cancel");
                     // Some succeed before they hear of it.
@@ -329,15 +339,17 @@ impl World {
     /// What is written of news if nothing follows from it, as if the flow need not be known.
     pub(super) fn note(&mut self, event: &Event) -> Option<(usize, Row)> {
         let joins = match event {
-            Event::Arrived(number, _) | Event::Missed(number, _) => {
+            Event::Arrived(number, _) | Event::Missed(number, _) | Event::Undone(number, _) => {
                 self.waits.remove(number).flatten()
             }
             _ => None,
         };
-        if !self.head.is_at_rest(joins, self.now) {
+        let undone = matches!(event, Event::Undone(..));
+        if !self.head.is_at_rest(undone, joins, self.now) {
             return None;
         }
-        let mut others = self.waits.iter().filter(|(task, _)| self.is_waiting(**task));
+        let waits = |task: usize| self.is_waiting(task) || self.undoes.contains(&task);
+        let mut others = self.waits.iter().filter(|(task, _)| waits(**task));
         let nothing_follows = joins.is_some() && others.any(|(_, other)| *other == joins);
         match event {
             Event::Troubled(number, message) => {
@@ -352,6 +364,18 @@ impl World {
                     next_at: None,
                     finished: Some(self.now),
                     ..self.rows[*number].clone()
+                };
+                Some((*number, row))
+            }
+            Event::Undone(number, None) if nothing_follows => {
+                let row = self.rows[*number].clone();
+                let row = Row {
+                    state: TaskState::Reverted,
+                    before_revert: None,
+                    error: row.failure.clone(),
+                    failure: None,
+                    finished: Some(self.now),
+                    ..row
                 };
                 Some((*number, row))
             }

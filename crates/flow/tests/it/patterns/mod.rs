@@ -12,6 +12,7 @@ mod people;
 mod sharing;
 mod timeouts;
 mod timers;
+mod undone_children;
 
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ struct Part {
     until: Option<String>,
     /// It cannot be undone before this line is in the log.
     knot: Option<String>,
+    /// Undoing it ends when this line is in the log.
+    undone_after: Option<String>,
 }
 
 impl Task for Act {
@@ -81,6 +84,9 @@ impl Task for Act {
             Outcome::Unknown => " unknown",
         };
         self.0.add(format!("~{}{what}", part.name));
+        if let Some(line) = &part.undone_after {
+            self.0.has(line).await;
+        }
         match part.knot {
             Some(line) if !self.0.lines().contains(&line) => {
                 Err(Failure::Terminal(format!("{} cannot be undone", part.name)))
