@@ -7,10 +7,13 @@ use uuid::Uuid;
 
 use crate::{
     Error, Failure, Fate, FlowState, Result, TOPIC, TaskState,
+    announce::{self, TaskFailed},
     boundary::{self, Boundary, Written},
-    graph::{Event, Graph, Hands, Head, Return, Row},
+    child_id,
+    graph::{self, Event, Graph, Hands, Head, Return, Row},
     policy::Trouble,
     sql::{self, Flow},
+    task_id,
 };
 
 /// An [`Event`] from outside, as it is kept until the flow's worker reads it.
@@ -19,6 +22,7 @@ use crate::{
 pub(crate) enum News {
     Arrived(usize, String),
     Missed(usize, String),
+    Undone(usize, Option<String>),
     Troubled(usize, Option<String>),
     Cancel,
     Suspend(bool),
@@ -30,6 +34,7 @@ impl From<News> for Event {
         match news {
             News::Arrived(number, output) => Self::Arrived(number, output),
             News::Missed(number, message) => Self::Missed(number, message),
+            News::Undone(number, trouble) => Self::Undone(number, trouble),
             News::Troubled(number, message) => Self::Troubled(number, message),
             News::Cancel => Self::Cancel,
             News::Suspend(suspended) => Self::Suspend(suspended),
@@ -46,8 +51,8 @@ pub(crate) fn tell(tx: &mut Tx<'_>, id: Uuid, news: Vec<News>, now: i64) -> Resu
     }
 }
 
-/// Tells a flow news of tasks that wait for signals, each with where its end meets others ([`Graph::joins`]). News of which
-/// nothing follows costs the same in a flow of any length.
+/// Tells a flow news of tasks that wait for signals or flows, each with where its end meets others ([`Graph::joins`]). News of
+/// which nothing follows costs the same in a flow of any length.
 pub(crate) fn tell_waiting(
     tx: &mut Tx<'_>,
     id: Uuid,
@@ -56,10 +61,11 @@ pub(crate) fn tell_waiting(
 ) -> Result<()> {
     let (news, joins): (Vec<News>, Vec<Option<i64>>) = news.into_iter().unzip();
     let Some(flow) = reach(tx, id, &news)? else { return Ok(()) };
-    let at_rest = flow.head().is_at_rest(now);
+    let head = flow.head();
     let mut rest = Vec::new();
     for (one, joins) in news.into_iter().zip(joins) {
-        if !at_rest || !note(tx, id, &one, joins, now)? {
+        let undone = matches!(one, News::Undone(..));
+        if !head.is_at_rest(undone, joins, now) || !note(tx, &flow, &one, joins, now)? {
             rest.push(one);
         }
     }
@@ -68,7 +74,8 @@ pub(crate) fn tell_waiting(
 
 /// Writes news of which nothing follows for a flow that only waits; answers `false` if something may follow. When the flow
 /// wakes stays as it is: a look too early does no harm.
-fn note(tx: &mut Tx<'_>, id: Uuid, news: &News, joins: Option<i64>, now: i64) -> Result<bool> {
+fn note(tx: &mut Tx<'_>, flow: &Flow, news: &News, joins: Option<i64>, now: i64) -> Result<bool> {
+    let id = flow.id;
     match (news, joins) {
         (News::Troubled(number, message), _) => {
             let state = Graph::waiting_state(message.as_deref());
@@ -80,9 +87,37 @@ fn note(tx: &mut Tx<'_>, id: Uuid, news: &News, joins: Option<i64>, now: i64) ->
             }
             tx.exec(sql::TASK_ARRIVED, (id, *number, output, now))?;
         }
+        (News::Missed(number, message), Some(joins)) if graph::is_unwanted(joins) => {
+            if !tx.one(sql::JOIN_WAITS, (id, joins))? {
+                return Ok(false);
+            }
+            note_missed(tx, flow, *number, message, now)?;
+        }
+        (News::Undone(number, None), Some(joins)) => {
+            if !tx.one(sql::JOIN_WAITS, (id, joins))? {
+                return Ok(false);
+            }
+            tx.exec(sql::TASK_UNDONE, (id, *number, now))?;
+        }
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+fn note_missed(tx: &mut Tx<'_>, flow: &Flow, number: usize, message: &str, now: i64) -> Result<()> {
+    let failed: Option<(Uuid, String, Option<String>)> =
+        tx.maybe(sql::TASK_MISSED, (flow.id, number, message, now))?;
+    let Some((task, name, resource)) = failed else { return Ok(()) };
+    let event = TaskFailed {
+        task,
+        flow: flow.id,
+        model: flow.model.as_deref(),
+        name: &name,
+        resource: resource.as_deref(),
+        state: TaskState::Failed,
+        error: Some(message),
+    };
+    announce::task_failed(tx, &event)
 }
 
 /// The flow, if nobody has it and it can be told something; a worker that has it is to read the news.
@@ -277,6 +312,9 @@ pub(crate) fn child_ended(
     now: i64,
 ) -> Result<()> {
     let Ok(number) = usize::try_from(task) else { return Ok(()) };
+    if tx.maybe(sql::TASK_STATE, (parent, number))? == Some(TaskState::Reverting) {
+        return child_undone(tx, (parent, number), child, head, now);
+    }
     let news = if head.state == FlowState::Succeeded {
         let output: Value =
             output.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
@@ -285,8 +323,53 @@ pub(crate) fn child_ended(
         let why = head.error.as_deref().unwrap_or("no reason given");
         News::Missed(number, format!("flow {child} is {}: {why}", head.state))
     };
-    match tell(tx, parent, vec![news], now) {
+    tell_parent(tx, parent, child, number, news, now)
+}
+
+fn tell_parent(
+    tx: &mut Tx<'_>,
+    parent: Uuid,
+    child: Uuid,
+    number: usize,
+    news: News,
+    now: i64,
+) -> Result<()> {
+    let joins = tx.maybe(sql::WAIT_OVER, (child, parent, number))?.flatten();
+    match tell_waiting(tx, parent, vec![(news, joins)], now) {
         Err(Error::NoFlow { .. }) => Ok(()),
         told => told,
     }
+}
+
+/// Undoes what the flow of a task did, for a parent that waits for that.
+pub(crate) fn undo_child(tx: &mut Tx<'_>, (parent, number): (Uuid, usize), now: i64) -> Result<()> {
+    let id = child_id(task_id(parent, number));
+    let Some(child): Option<Flow> = tx.maybe(sql::FLOW, (id,))? else {
+        let trouble = format!("flow {id} is forgotten: what it did cannot be undone");
+        return tell_parent(tx, parent, id, number, News::Undone(number, Some(trouble)), now);
+    };
+    match child.state {
+        // Somebody tried again by hand.
+        _ if child.finished.is_none() => cancel_child(tx, id, now),
+        FlowState::Reverted | FlowState::Abandoned | FlowState::Superseded => {
+            tell_parent(tx, parent, id, number, News::Undone(number, None), now)
+        }
+        _ => crate::control::revert_at(tx, id, now),
+    }
+}
+
+/// Goes on after the end of a flow that its parent wants undone.
+fn child_undone(
+    tx: &mut Tx<'_>,
+    (parent, number): (Uuid, usize),
+    child: Uuid,
+    head: &Head,
+    now: i64,
+) -> Result<()> {
+    if head.state != FlowState::Stuck {
+        return undo_child(tx, (parent, number), now);
+    }
+    let why = head.error.as_deref().unwrap_or("no reason given");
+    let trouble = format!("flow {child} is {}: {why}", head.state);
+    tell_parent(tx, parent, child, number, News::Undone(number, Some(trouble)), now)
 }

@@ -4,7 +4,7 @@ use tutti_store::Tx;
 use uuid::Uuid;
 
 use crate::{
-    Error, Fate, FlowState, Result, TOPIC, TaskState, boundary, change,
+    Error, Fate, FlowState, Result, TOPIC, TaskState, announce, change,
     change::News,
     graph::Head,
     offer, queue,
@@ -88,7 +88,7 @@ pub(crate) fn end_unstarted(
     tx.exec(sql::TASKS_LEFT, (flow.id, left, now))?;
     tx.exec(sql::FLOW_END_UNSTARTED, (flow.id, state, superseded_by, now))?;
     let (whose, head) = flow.parts();
-    boundary::announce_end(tx, whose.id, &whose.label, state, None)?;
+    announce::flow_ended(tx, whose.id, &whose.label, state, None)?;
     if let Some((parent, task, Fate::Joined)) = whose.parent {
         let head = Head { state, ..head };
         change::child_ended(tx, (parent, task), whose.id, &head, None, now)?;
@@ -123,18 +123,22 @@ pub(crate) fn retry_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     }
 }
 
-/// Undoes what a flow did that has ended without being reverted, last task first.
+/// Undoes what a flow did that has ended without being reverted, and the flows it waited for, last task first.
 ///
 /// # Errors
 /// [`Error::NoFlow`]; [`Error::NotRetryable`]; storage errors.
 pub fn revert(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     let now = tx.now()?;
+    revert_at(tx, id, now)
+}
+
+pub(crate) fn revert_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
     match flow.state {
         FlowState::Succeeded | FlowState::Failed | FlowState::Parked | FlowState::Cancelled => {
             requeue(tx, flow, Some(FlowState::Reverted), now)
         }
-        FlowState::Stuck => retry(tx, id),
+        FlowState::Stuck => retry_at(tx, id, now),
         state => Err(Error::NotRetryable { id, state }),
     }
 }
@@ -186,7 +190,7 @@ pub fn abandon(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     tx.exec(sql::WAITS_END, (id,))?;
     offer::forget(tx, id)?;
     let (whose, head) = flow.parts();
-    boundary::announce_end(tx, id, &whose.label, FlowState::Abandoned, head.error.as_deref())?;
+    announce::flow_ended(tx, id, &whose.label, FlowState::Abandoned, head.error.as_deref())?;
     change::cancel_children(tx, id, now)?;
     // Who waited for one that was set aside has been told.
     if let Some((parent, task, Fate::Joined)) = whose.parent.filter(|_| !set_aside) {

@@ -17,6 +17,7 @@
 //! `take` holds a worker's transactions, `worker` looks for work and `runner` runs one flow. Every write of a worker names the
 //! flow's epoch, so one that lost its lease without knowing changes nothing.
 
+mod announce;
 mod attempt;
 mod begin;
 mod boundary;
@@ -98,6 +99,12 @@ pub const MIGRATIONS: &[Migration] = &[
         number: 4,
         name: "offers",
         sql: include_str!("../migrations/4_offers.sql"),
+    },
+    Migration {
+        owner: "tutti-flow",
+        number: 5,
+        name: "failures",
+        sql: include_str!("../migrations/5_failures.sql"),
     },
 ];
 

@@ -132,13 +132,13 @@ sql! {
 
     /// What a change makes of a task.
     pub(crate) TASK_WRITE = "UPDATE flow_task SET state = $3, attempt = $4, revert_attempt = $5, before_revert = $6,
-        output = $7, error = $8, next_at = $9, started = $10, finished = $11, offered = $12
+        output = $7, error = $8, next_at = $9, started = $10, finished = $11, offered = $12, failure = $13
         {rows} WHERE flow = $1 AND number = $2";
 
     /// The same, if the flow is its owner's; otherwise the column that may not be empty refuses it.
-    pub(crate) TASK_WRITE_OWN = "UPDATE flow_task SET state = (SELECT $3 FROM flow WHERE flow.id = $1 AND flow.epoch = $13),
+    pub(crate) TASK_WRITE_OWN = "UPDATE flow_task SET state = (SELECT $3 FROM flow WHERE flow.id = $1 AND flow.epoch = $14),
         attempt = $4, revert_attempt = $5, before_revert = $6, output = $7, error = $8, next_at = $9, started = $10,
-        finished = $11, offered = $12 {rows} WHERE flow = $1 AND number = $2";
+        finished = $11, offered = $12, failure = $13 {rows} WHERE flow = $1 AND number = $2";
 
     pub(crate) FLOW_GRANTED = "UPDATE flow SET ungranted = ungranted - $2,
         state = CASE WHEN ungranted = $2 AND state = 'blocked' AND NOT passive THEN 'ready' ELSE state END {rows}
@@ -228,7 +228,7 @@ sql! {
     pub(crate) RESOURCES_TICKET = "UPDATE flow_resource SET ticket = $2 WHERE flow = $1";
 
     pub(crate) TASKS = "SELECT flow, number, name, resource, input, needs, spec, wait_key, wait_at_least, attempts_max, or_revert,
-        state, attempt, revert_attempt, before_revert, output, error, next_at, started, finished, offered
+        state, attempt, revert_attempt, before_revert, output, error, next_at, started, finished, offered, failure
         FROM flow_task {rows} WHERE flow = $1";
 
     pub(crate) TASK_OF_ID = "SELECT flow, number, state, wait_key FROM flow_task WHERE id = $1";
@@ -240,7 +240,7 @@ sql! {
     /// Puts what has not succeeded back to the start.
     pub(crate) TASKS_AGAIN = "UPDATE flow_task SET state = 'pending', attempt = 0, revert_attempt = 0,
         before_revert = NULL, output = NULL, error = NULL, next_at = NULL, progress = NULL, started = NULL,
-        finished = NULL WHERE flow = $1 AND state <> 'succeeded'";
+        finished = NULL, failure = NULL WHERE flow = $1 AND state <> 'succeeded'";
 
     /// Lets a stuck flow try again to undo what it could not.
     pub(crate) TASKS_REVERT_AGAIN = "UPDATE flow_task SET state = 'reverting', revert_attempt = 0, next_at = NULL
@@ -267,17 +267,30 @@ sql! {
 
     pub(crate) WAIT_OVER = "DELETE FROM flow_wait WHERE key = $1 AND flow = $2 AND number = $3 RETURNING joins";
 
+    pub(crate) TASK_STATE = "SELECT state FROM flow_task WHERE flow = $1 AND number = $2";
+
     /// Whether anything is waited for whose end meets others there. Who ended without a signal may still be among the waits.
     pub(crate) JOIN_WAITS = "SELECT EXISTS (SELECT 1 FROM flow_wait JOIN flow_task
         ON flow_task.flow = flow_wait.flow AND flow_task.number = flow_wait.number
-        WHERE flow_wait.flow = $1 AND flow_wait.joins = $2 AND flow_task.state IN ('waiting', 'retrying'))";
+        WHERE flow_wait.flow = $1 AND flow_wait.joins = $2 AND flow_task.state IN ('waiting', 'retrying', 'reverting'))";
 
     pub(crate) WAIT_BEGIN = "INSERT INTO flow_wait (key, flow, number, at_least, joins)
-        SELECT $1, $2, $3, $4, $5 {rows} WHERE TRUE ON CONFLICT (key, flow, number) DO NOTHING";
+        SELECT $1, $2, $3, $4, $5 {rows} WHERE TRUE ON CONFLICT (key, flow, number) DO UPDATE SET joins = excluded.joins";
+
+    /// Nobody wants any more what is waited for; its end meets that of others there.
+    pub(crate) WAIT_UNWANTED = "UPDATE flow_wait SET joins = $3 {rows} WHERE key = $1 AND flow = $2";
 
     /// What a waiting task waited for has come, and nothing follows.
     pub(crate) TASK_ARRIVED = "UPDATE flow_task SET state = 'succeeded', output = $3, error = NULL, next_at = NULL,
         finished = $4 WHERE flow = $1 AND number = $2 AND state IN ('waiting', 'retrying')";
+
+    /// What a waiting task waited for will not come, and nothing follows.
+    pub(crate) TASK_MISSED = "UPDATE flow_task SET state = 'failed', error = $3, next_at = NULL, finished = $4
+        WHERE flow = $1 AND number = $2 AND state IN ('waiting', 'retrying') RETURNING id, name, resource";
+
+    /// What the flow of a task did has been undone, and nothing follows.
+    pub(crate) TASK_UNDONE = "UPDATE flow_task SET state = 'reverted', before_revert = NULL, error = failure, failure = NULL,
+        finished = $3 WHERE flow = $1 AND number = $2 AND state = 'reverting'";
 
     /// What a waiting task waits for is in trouble, or no more.
     pub(crate) TASK_TROUBLED = "UPDATE flow_task SET state = $3, error = $4

@@ -143,7 +143,8 @@ states! {
     #[derive(Default)]
     Fate {
         #[default]
-        /// The task waits for it and ends as it does; if the parent is cancelled or fails, so is the child.
+        /// The task waits for it and ends as it does; if the parent is cancelled or fails, so is the child; if the task is
+        /// undone, so is what the child did.
         Joined = "joined",
         /// The task does not wait, but when the parent ends unsuccessfully, the child is cancelled.
         Bound = "bound",

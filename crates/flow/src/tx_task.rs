@@ -24,8 +24,8 @@ sql! {
     pub(crate) STANDS = "SELECT task.state, task.attempt, task.revert_attempt, task.output FROM flow_task AS task
         JOIN flow ON flow.id = task.flow WHERE task.flow = $1 AND task.number = $2 AND flow.epoch = $3";
 
-    pub(crate) DONE = "UPDATE flow_task SET state = $3, output = coalesce($4, output), error = NULL, finished = $5,
-        before_revert = NULL WHERE flow = $1 AND number = $2";
+    pub(crate) DONE = "UPDATE flow_task SET state = $3, output = coalesce($4, output), error = failure, failure = NULL,
+        finished = $5, before_revert = NULL WHERE flow = $1 AND number = $2";
 }
 
 /// A kind of task whose work is SQL in the database of the flows, and nothing else. It is run in the transaction that records

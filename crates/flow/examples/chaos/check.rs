@@ -69,6 +69,7 @@ pub(crate) async fn check(store: &Store) -> Result<Vec<String>, Failed> {
     if left != (0, 0, 0) {
         broken.push(format!("in queues, not granted, or ended and with a worker: {left:?}"));
     }
+    children(store, &mut broken).await?;
     announced(store, &world, &mut broken).await?;
     print(&world);
     Ok(broken)
@@ -199,19 +200,37 @@ fn reverts(world: &World, broken: &mut Vec<String>) {
     }
 }
 
-/// The end of each flow was announced once.
+/// What the flow of a task did is undone with the task.
+async fn children(store: &Store, broken: &mut Vec<String>) -> Result<(), Failed> {
+    let left: Vec<(Uuid, FlowState)> = store
+        .read(|tx| {
+            let sql = "SELECT child.id, child.state FROM flow AS child JOIN flow_task AS task
+                ON task.flow = child.parent AND task.number = child.parent_task
+                WHERE task.state = 'reverted' AND child.fate = 'joined' AND child.state <> 'reverted'";
+            tx.all(sql, ())
+        })
+        .await
+        .map_err(|error: tutti_store::Error| error)?;
+    let left = left.iter();
+    broken.extend(left.map(|(flow, state)| format!("flow {flow} is {state}, its task reverted")));
+    Ok(())
+}
+
+/// The end of each flow was announced once. One that is undone with its parent had another end before.
 async fn announced(store: &Store, world: &World, broken: &mut Vec<String>) -> Result<(), Failed> {
     let ends: Vec<String> = store
         .read(|tx| tx.all("SELECT body FROM outbox WHERE topic = 'flow.ended'", ()))
         .await
         .map_err(|error: tutti_store::Error| error)?;
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
     for body in ends {
         let event: serde_json::Value = serde_json::from_str(&body)?;
-        *counts.entry(event["flow"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+        *counts.entry((text("flow"), text("state"))).or_default() += 1;
     }
     for (flow, state) in &world.flows {
-        let count = counts.get(&flow.to_string()).copied().unwrap_or_default();
+        let end = (flow.to_string(), state.to_string());
+        let count = counts.get(&end).copied().unwrap_or_default();
         if count != 1 && state.is_ended() {
             broken.push(format!("the end of flow {flow} was announced {count} times"));
         }

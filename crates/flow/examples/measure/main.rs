@@ -9,12 +9,14 @@
 //! queue       --one 10000 flows on one resource, --distinct 100000 on as many
 //! latency     from the call that submits a flow to the start of its task, otherwise idle (--flows 500)
 //! signals     time a signal while one flow waits for --waits 2000
+//! children    time a child, run, undone and cancelled, of a flow that waits for up to --children 1000
 //! resume      --flows 1000 interrupted by SIGKILL, until each runs again (--lease-ms 2000)
 //! ```
 //!
 //! The database must be empty: its history would be measured too.
 
 mod arguments;
+mod children;
 mod growth;
 mod history;
 mod latency;
@@ -55,6 +57,7 @@ async fn measure(arguments: &Arguments) -> Result<Value> {
         "history" => growth::measure_history(arguments).await,
         "queue" => queue::measure(arguments).await,
         "signals" => signals::measure(arguments).await,
+        "children" => children::measure(arguments).await,
         "latency" => latency::measure(arguments).await,
         "resume" => resume::measure(arguments).await,
         resume::VICTIM => resume::be_killed(arguments).await,

@@ -10,12 +10,11 @@ use tutti_store::{ToValue as _, Value};
 use uuid::Uuid;
 
 use crate::{
-    Child, Fate, FlowState, TaskState, Work,
+    Child, Fate, FlowState, TaskState, Work, child_id,
     graph::{Effect, Event, Graph, Head, Label, Node, Offer, Settled},
     task_id,
 };
 
-pub(crate) use end::announce_end;
 pub(crate) use write::{write, write_plain};
 
 /// What one change of one flow writes.
@@ -33,11 +32,13 @@ pub(crate) struct Boundary {
     looks: Vec<Look>,
     added: Vec<Vec<Value>>,
     tasks: usize,
-    children: Vec<(usize, Child)>,
-    /// It has tasks that wait for signals.
+    children: Vec<Born>,
+    /// It has tasks that wait for signals or flows.
     waits: bool,
-    /// Flows of its tasks whose results nobody wants any more.
-    cancels: Vec<Uuid>,
+    /// Flows of its tasks whose results nobody wants any more, and where their ends meet.
+    cancels: Vec<(Uuid, i64)>,
+    /// Tasks whose flows are to be undone, and where the ends of that meet.
+    undoes: Vec<(usize, Option<i64>)>,
     /// Attempts for others to make.
     offers: Vec<Offer>,
     /// Those nobody shall begin any more, and whether whoever has shall stop.
@@ -76,6 +77,15 @@ struct Look {
     trouble: Option<String>,
 }
 
+/// A flow that a task submits.
+#[derive(Debug)]
+struct Born {
+    number: usize,
+    child: Child,
+    /// Where the end of the task meets that of others.
+    joins: Option<i64>,
+}
+
 /// What changed of a task.
 #[derive(Debug)]
 struct Changed {
@@ -90,6 +100,7 @@ struct Changed {
     started: Option<i64>,
     finished: Option<i64>,
     offered: bool,
+    failure: Option<String>,
 }
 
 #[derive(Debug)]
@@ -137,6 +148,7 @@ impl Changed {
             self.started.to_value(),
             self.finished.to_value(),
             self.offered.to_value(),
+            self.failure.to_value(),
         ]
     }
 }
@@ -188,6 +200,7 @@ impl Boundary {
             children: Vec::new(),
             waits: false,
             cancels: Vec::new(),
+            undoes: Vec::new(),
             offers: Vec::new(),
             withdrawals: Vec::new(),
             suspends: Vec::new(),
@@ -197,53 +210,63 @@ impl Boundary {
             fence: Fence::Asked,
         };
         for effect in &settled.effects {
-            match effect {
-                Effect::Look { number, key, at_least } => {
-                    // It may have ended since.
-                    if graph.is_waiting(*number) {
-                        boundary.looks.push(Look {
-                            number: *number,
-                            key: key.clone(),
-                            at_least: *at_least,
-                            joins: graph.joins(*number),
-                            trouble: graph.nodes[*number].error.clone(),
-                        });
-                    }
-                }
-                Effect::Add(items) => {
-                    boundary.added.extend(items.iter().map(|item| item.values(graph)));
-                }
-                Effect::Submit { number } => {
-                    if let Work::Flow(child) = graph.nodes[*number].work() {
-                        boundary.children.push((*number, (**child).clone()));
-                    }
-                }
-                Effect::Failed { number, state, error } => boundary.failures.push(Failed {
-                    task: task_id(graph.id, *number),
-                    name: graph.nodes[*number].name.clone(),
-                    resource: graph.nodes[*number].resource.clone(),
-                    state: *state,
-                    error: error.clone(),
-                }),
-                Effect::Cancel { number } => {
-                    boundary.cancels.push(crate::child_id(task_id(graph.id, *number)));
-                }
-                Effect::Offer(offer) => boundary.offers.push(offer.clone()),
-                Effect::Withdraw { number, stop } => boundary.withdrawals.push((*number, *stop)),
-                Effect::Suspend { number, suspended } => {
-                    let child = crate::child_id(task_id(graph.id, *number));
-                    boundary.suspends.push((child, *suspended));
-                }
-            }
+            boundary.add(graph, effect);
         }
         if graph.head.state.is_ended() {
-            let waits = |node: &Node| matches!(node.work(), Work::Wait(_));
+            let waits = |node: &Node| matches!(node.work(), Work::Wait(_) | Work::Flow(_));
             boundary.waits = graph.nodes.iter().any(waits);
         }
         if graph.parent.is_some() && graph.head.state == FlowState::Succeeded {
             boundary.output = graph.last_output();
         }
         boundary
+    }
+
+    /// What else a change asks for.
+    fn add(&mut self, graph: &Graph, effect: &Effect) {
+        match effect {
+            Effect::Look { number, key, at_least } => {
+                // It may have ended since.
+                if graph.is_waiting(*number) {
+                    self.looks.push(Look {
+                        number: *number,
+                        key: key.clone(),
+                        at_least: *at_least,
+                        joins: graph.joins(*number),
+                        trouble: graph.nodes[*number].error.clone(),
+                    });
+                }
+            }
+            Effect::Add(items) => {
+                self.added.extend(items.iter().map(|item| item.values(graph)));
+            }
+            Effect::Submit { number } => {
+                if let Work::Flow(child) = graph.nodes[*number].work() {
+                    self.children.push(Born {
+                        number: *number,
+                        child: (**child).clone(),
+                        joins: graph.joins(*number),
+                    });
+                }
+            }
+            Effect::Failed { number, state, error } => self.failures.push(Failed {
+                task: task_id(graph.id, *number),
+                name: graph.nodes[*number].name.clone(),
+                resource: graph.nodes[*number].resource.clone(),
+                state: *state,
+                error: error.clone(),
+            }),
+            Effect::Cancel { number, joins } => {
+                self.cancels.push((child_id(task_id(graph.id, *number)), *joins));
+            }
+            Effect::Undo { number, joins } => self.undoes.push((*number, *joins)),
+            Effect::Offer(offer) => self.offers.push(offer.clone()),
+            Effect::Withdraw { number, stop } => self.withdrawals.push((*number, *stop)),
+            Effect::Suspend { number, suspended } => {
+                let child = child_id(task_id(graph.id, *number));
+                self.suspends.push((child, *suspended));
+            }
+        }
     }
 
     /// The same, refused as a whole if the flow is another's: nobody has to be asked first.
@@ -270,6 +293,7 @@ impl Boundary {
             && self.added.is_empty()
             && self.children.is_empty()
             && self.cancels.is_empty()
+            && self.undoes.is_empty()
             && self.offers.is_empty()
             && self.withdrawals.is_empty()
             && self.suspends.is_empty()
@@ -326,5 +350,6 @@ fn changed(graph: &Graph, number: usize) -> Changed {
         started: node.started,
         finished: node.finished,
         offered: node.offered,
+        failure: node.failure.clone(),
     }
 }

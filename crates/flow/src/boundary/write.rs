@@ -6,10 +6,10 @@ use tutti_store::{Json, ToValue as _, Tx};
 use uuid::Uuid;
 
 use super::{
-    Arrival, Boundary, Fence, Look, Written,
+    Arrival, Born, Boundary, Fence, Look, Written,
     end::{announce_failures, end},
 };
-use crate::{Child, NewFlow, Result, TaskState, change, offer, sql, submit, task_id};
+use crate::{Fate, NewFlow, Result, TaskState, change, child_id, offer, sql, submit, task_id};
 
 /// Writes plain boundaries of different flows. It is refused if one of the flows is another's.
 pub(crate) fn write_plain(tx: &mut Tx<'_>, boundaries: &[Boundary]) -> Result<()> {
@@ -53,8 +53,11 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
     forget_heard(tx, &done)?;
     begin_waits(tx, &done)?;
     for boundary in &done {
-        for (number, child) in &boundary.children {
-            submit_child(tx, boundary, *number, child, now)?;
+        for born in &boundary.children {
+            submit_child(tx, boundary, born, now)?;
+        }
+        for (number, _) in &boundary.undoes {
+            change::undo_child(tx, (boundary.flow, *number), now)?;
         }
         for (child, suspended) in &boundary.suspends {
             change::suspend_child(tx, *child, *suspended, now)?;
@@ -116,16 +119,28 @@ fn look(tx: &mut Tx<'_>, boundaries: &[&Boundary], before: &[bool]) -> Result<Ve
 }
 
 fn begin_waits(tx: &mut Tx<'_>, done: &[&Boundary]) -> Result<()> {
-    let begun = done.iter().flat_map(|boundary| {
+    let mut begun = Vec::new();
+    for boundary in done {
         let flow = boundary.flow;
-        boundary
-            .looks
-            .iter()
-            .map(move |look| (&look.key, flow, look.number, look.at_least, look.joins))
-    });
-    let begun: Vec<_> = begun.collect();
+        for look in &boundary.looks {
+            begun.push((look.key.to_value(), flow, look.number, look.at_least, look.joins));
+        }
+        let joined = boundary.children.iter().filter(|born| born.child.fate == Fate::Joined);
+        let joined = joined.map(|born| (born.number, born.joins));
+        for (number, joins) in joined.chain(boundary.undoes.iter().copied()) {
+            let child = child_id(task_id(flow, number));
+            begun.push((child.to_value(), flow, number, i64::MAX, joins));
+        }
+    }
     if !begun.is_empty() {
         tx.send_many(sql::WAIT_BEGIN, begun)?;
+    }
+    let cancels = done.iter().flat_map(|boundary| {
+        boundary.cancels.iter().map(|(child, joins)| (child, boundary.flow, joins))
+    });
+    let cancels: Vec<_> = cancels.collect();
+    if !cancels.is_empty() {
+        tx.send_many(sql::WAIT_UNWANTED, cancels)?;
     }
     Ok(())
 }
@@ -206,15 +221,14 @@ fn fence(tx: &mut Tx<'_>, boundaries: &[&Boundary], written: &mut [Written]) -> 
 fn submit_child(
     tx: &mut Tx<'_>,
     parent: &Boundary,
-    number: usize,
-    child: &Child,
+    Born { number, child, .. }: &Born,
     now: i64,
 ) -> Result<()> {
-    let id = crate::child_id(task_id(parent.flow, number));
+    let id = child_id(task_id(parent.flow, *number));
     if let Some(before) = tx.maybe::<sql::Flow>(sql::FLOW, (id,))? {
         return change::child_again(tx, before, now);
     }
     let model = child.flow.model.clone().or_else(|| parent.label.model.clone());
     let flow = NewFlow { id, model, ..child.flow.clone() };
-    submit::submit_child(tx, flow, (parent.flow, number, child.fate), now)
+    submit::submit_child(tx, flow, (parent.flow, *number, child.fate), now)
 }

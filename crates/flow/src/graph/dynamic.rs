@@ -100,6 +100,7 @@ impl Graph {
             started: None,
             finished: None,
             offered: false,
+            failure: None,
         };
         self.nodes.push(Node::new(row, Some(spec)));
         self.note_guard(number);

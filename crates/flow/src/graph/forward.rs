@@ -9,7 +9,16 @@ use crate::{
 };
 
 /// Where tasks meet that no task needs.
-const FLOW_END: i64 = -1;
+pub(super) const FLOW_END: i64 = -1;
+
+/// Where tasks meet that are not wanted any more because the flow ends; before that, for each controller, those that are not
+/// because it undoes what it guards.
+const UNWANTED: i64 = -2;
+
+/// Whether tasks meet here that are not wanted any more.
+pub(crate) fn is_unwanted(joins: i64) -> bool {
+    joins <= UNWANTED
+}
 
 impl Graph {
     /// Begins what became ready.
@@ -266,15 +275,26 @@ impl Graph {
 
     pub(super) fn missed(&mut self, number: usize, message: &str) {
         self.child_ended(number);
-        if self.is_waiting(number) {
-            self.fail_by_policy(number, message);
-            self.go_on_unwinding();
+        if !self.is_waiting(number) {
+            return;
         }
+        if self.joins_unwanted(number).is_some() {
+            // What follows has been decided without it.
+            self.change(number).error = Some(message.to_owned());
+            self.finish_failed(number, TaskState::Failed);
+        } else {
+            self.fail_by_policy(number, message);
+        }
+        self.go_on_unwinding();
     }
 
     fn child_ended(&mut self, number: usize) {
         self.children.remove(&number);
         self.children_told.remove(&number);
+        if self.children_undone.remove(&number) {
+            // A worker of an earlier release does not know that this is about undoing it.
+            self.start_revert(number);
+        }
     }
 
     pub(super) fn troubled(&mut self, number: usize, message: Option<String>) {
@@ -304,6 +324,16 @@ impl Graph {
             [next] => i64::try_from(next).ok(),
             _ => None,
         }
+    }
+
+    /// Where the end of a task meets that of others if nobody wants any of them any more. As long as another one has not ended,
+    /// nothing follows from it: the flow cannot end, and no controller can undo what it guards.
+    pub(super) fn joins_unwanted(&self, number: usize) -> Option<i64> {
+        if self.head.ending.is_some() {
+            return Some(UNWANTED);
+        }
+        let guard = self.unwinding_guard(number)?;
+        i64::try_from(guard).ok().map(|guard| UNWANTED - 1 - guard)
     }
 
     /// Whatever was to happen by now, happens.

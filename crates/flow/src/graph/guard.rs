@@ -213,6 +213,11 @@ impl Graph {
 
     /// Whether a controller of a task is undoing what it guards.
     pub(super) fn is_unwinding(&self, number: usize) -> bool {
-        self.guards_of(number).any(|guard| self.nodes[guard].state == TaskState::Reverting)
+        self.unwinding_guard(number).is_some()
+    }
+
+    /// The innermost of the controllers of a task that are undoing what they guard.
+    pub(super) fn unwinding_guard(&self, number: usize) -> Option<usize> {
+        self.guards_of(number).find(|guard| self.nodes[*guard].state == TaskState::Reverting)
     }
 }

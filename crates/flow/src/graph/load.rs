@@ -70,6 +70,7 @@ impl Graph {
             unwinding: BTreeMap::new(),
             children: BTreeSet::new(),
             children_told: BTreeSet::new(),
+            children_undone: BTreeSet::new(),
             offered: BTreeSet::new(),
             withdrawn: BTreeMap::new(),
         };
@@ -114,6 +115,9 @@ impl Graph {
                 && matches!(node.work(), Work::Flow(_))
             {
                 self.children.insert(number);
+            }
+            if node.state == TaskState::Reverting && node.has_joined() && node.revert_attempt > 0 {
+                self.children_undone.insert(number);
             }
             // Items of an earlier run of their list are history.
             let stays = !matches!(node.state, TaskState::Reverted | TaskState::Skipped);

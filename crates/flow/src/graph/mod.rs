@@ -25,6 +25,7 @@ use uuid::Uuid;
 use crate::{Fate, FlowState, TaskState, policy::Trouble};
 
 pub(crate) use dynamic::Item;
+pub(crate) use forward::is_unwanted;
 pub(crate) use load::{Label, Whose};
 pub(crate) use node::{Node, Row};
 pub(crate) use offer::{Offer, Return, Skills};
@@ -62,12 +63,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Whether nothing of it runs, is undone or is due: what comes to one of its tasks changes no other, unless a task that
-    /// needs it can begin, or the flow can end.
-    pub(crate) fn is_at_rest(&self, now: i64) -> bool {
+    /// Whether nothing of it runs or is due: what comes to one of its tasks changes no other, unless all has come that meets
+    /// there (`joins`). That is something else while it goes forwards, ends, and is undone.
+    pub(crate) fn is_at_rest(&self, undone: bool, joins: Option<i64>, now: i64) -> bool {
         matches!(self.state, FlowState::Waiting | FlowState::Suspended)
-            && !self.reverting
-            && self.ending.is_none()
+            && self.reverting == undone
+            && (undone || self.ending.is_none() || joins.is_some_and(is_unwanted))
             && self.losses == 0
             && self.wake_at.is_none_or(|at| at > now)
     }
@@ -103,6 +104,8 @@ pub(crate) enum Event {
     Arrived(usize, String),
     /// What a task waited for will not come.
     Missed(usize, String),
+    /// What the flow of a task did has been undone, or why it has not.
+    Undone(usize, Option<String>),
     /// What a task waits for is in trouble, or no more.
     Troubled(usize, Option<String>),
     /// Somebody cancels it.
@@ -122,8 +125,10 @@ pub(crate) enum Effect {
     Add(Vec<Item>),
     /// Submit the flow of a task.
     Submit { number: usize },
-    /// Cancel the flow a task waits for.
-    Cancel { number: usize },
+    /// Undo what the flow of a task did, whose end meets those of others there.
+    Undo { number: usize, joins: Option<i64> },
+    /// Cancel the flow a task waits for, whose end meets those of others there ([`Graph::joins_unwanted`]).
+    Cancel { number: usize, joins: i64 },
     /// Let somebody make an attempt who can.
     Offer(Offer),
     /// Take an offer back unless it is claimed; whoever has claimed it shall go on, or stop.
@@ -171,6 +176,8 @@ pub(crate) struct Graph {
     children: BTreeSet<usize>,
     /// Those whose flows have been told to end.
     children_told: BTreeSet<usize>,
+    /// Tasks whose flows are being undone.
+    children_undone: BTreeSet<usize>,
     /// Tasks whose attempts others make.
     offered: BTreeSet<usize>,
     /// Those that are not wanted any more, and whether whoever has claimed them was told to stop.
@@ -186,6 +193,7 @@ impl Graph {
             Event::Returned(number, attempt, what) => self.returned(number, attempt, what),
             Event::Arrived(number, output) => self.arrived(number, output),
             Event::Missed(number, message) => self.missed(number, &message),
+            Event::Undone(number, trouble) => self.child_undone(number, trouble),
             Event::Troubled(number, message) => self.troubled(number, message),
             Event::Cancel => self.cancel(),
             Event::Suspend(suspended) => self.suspend(suspended),

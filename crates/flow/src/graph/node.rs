@@ -3,7 +3,8 @@
 use tutti_store::row;
 use uuid::Uuid;
 
-use crate::{Retry, TaskState, Then, Wait, Work, plan::Spec};
+use super::Left;
+use crate::{Fate, Retry, TaskState, Then, Wait, Work, plan::Spec};
 
 row! {
     /// A task as it is loaded.
@@ -30,6 +31,7 @@ row! {
         pub(crate) started: Option<i64>,
         pub(crate) finished: Option<i64>,
         pub(crate) offered: bool,
+        pub(crate) failure: Option<String>,
     }
 }
 
@@ -49,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) before_revert: Option<TaskState>,
     pub(crate) output: Option<String>,
     pub(crate) error: Option<String>,
+    /// Its error before undoing it began.
+    pub(crate) failure: Option<String>,
     pub(crate) next_at: Option<i64>,
     pub(crate) started: Option<i64>,
     pub(crate) finished: Option<i64>,
@@ -85,6 +89,7 @@ impl Node {
             before_revert: row.before_revert,
             output: row.output,
             error: row.error,
+            failure: row.failure,
             next_at: row.next_at,
             started: row.started,
             finished: row.finished,
@@ -103,6 +108,11 @@ impl Node {
 
     pub(crate) fn work(&self) -> &Work {
         &self.spec().work
+    }
+
+    /// Whether it submits a flow and waits for it.
+    pub(super) fn has_joined(&self) -> bool {
+        matches!(self.work(), Work::Flow(child) if child.fate == Fate::Joined)
     }
 
     pub(super) fn guard(&self) -> Option<usize> {
@@ -132,6 +142,29 @@ impl Node {
         }
     }
 
+    /// An attempt to undo it begins.
+    pub(super) fn begin_revert(&mut self) {
+        if self.before_revert.is_none() {
+            self.before_revert = Some(self.state);
+            self.failure = self.error.clone();
+        }
+        self.state = TaskState::Reverting;
+        self.revert_attempt += 1;
+    }
+
+    /// What it left, if it is being undone.
+    pub(super) fn left(&self) -> Left {
+        // Where an earlier release began to undo it, its error is all that is known.
+        let failure = self.failure.as_ref().or(self.error.as_ref());
+        match (self.before_revert, &self.output, failure) {
+            (Some(TaskState::Succeeded), Some(output), _) => Left::Output(output.clone()),
+            (Some(TaskState::Failed | TaskState::RetryWait), _, Some(failure)) => {
+                Left::Failure(failure.clone())
+            }
+            _ => Left::Unknown,
+        }
+    }
+
     /// Back to the start, as if it had never begun.
     pub(super) fn reset(&mut self) {
         self.state = TaskState::Pending;
@@ -140,6 +173,7 @@ impl Node {
         self.before_revert = None;
         self.output = None;
         self.error = None;
+        self.failure = None;
         self.next_at = None;
         self.started = None;
         self.finished = None;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Graph, Left, Start};
+use super::{Effect, Graph, Start, forward::FLOW_END};
 use crate::{
-    FlowState, TaskState, Work,
+    Failure, FlowState, TaskState, Work,
     policy::{self, Next, Trouble},
 };
 
@@ -129,11 +129,18 @@ impl Graph {
     }
 
     /// Starts undoing a task; `true` if that is done already, because there is nothing to undo.
-    fn start_revert(&mut self, number: usize) -> bool {
-        if self.active.contains(&number) || self.nodes[number].offered {
+    pub(super) fn start_revert(&mut self, number: usize) -> bool {
+        if self.active.contains(&number)
+            || self.nodes[number].offered
+            || self.children_undone.contains(&number)
+        {
             return false;
         }
         let node = &self.nodes[number];
+        if node.has_joined() {
+            self.undo_child(number);
+            return false;
+        }
         if *node.work() != Work::Run || node.attempt == 0 {
             self.finish(number, TaskState::Reverted);
             return true;
@@ -146,17 +153,38 @@ impl Graph {
         }
         self.disarm(number);
         let node = self.change(number);
-        let before = *node.before_revert.get_or_insert(node.state);
-        node.state = TaskState::Reverting;
-        node.revert_attempt += 1;
+        node.begin_revert();
         let attempt = node.revert_attempt;
-        let left = match (before, node.output.clone(), node.error.clone()) {
-            (TaskState::Succeeded, Some(output), _) => Left::Output(output),
-            (TaskState::Failed | TaskState::RetryWait, _, Some(error)) => Left::Failure(error),
-            _ => Left::Unknown,
-        };
+        let left = node.left();
         self.start(Start { number, attempt, revert: Some(left) });
         false
+    }
+
+    /// Asks for what the flow of a task did to be undone.
+    fn undo_child(&mut self, number: usize) {
+        self.change(number).begin_revert();
+        self.children_undone.insert(number);
+        // A controller goes on as soon as its own is undone, whatever else is.
+        let joins = match self.relies_on(number)[..] {
+            _ if !self.head.reverting => None,
+            [] => Some(FLOW_END),
+            [prior] => i64::try_from(prior).ok(),
+            _ => None,
+        };
+        self.effects.push(Effect::Undo { number, joins });
+    }
+
+    /// What the flow of a task did has been undone, or will not be.
+    pub(super) fn child_undone(&mut self, number: usize, trouble: Option<String>) {
+        if self.children_undone.remove(&number) {
+            let failed = |message| Trouble::Failed(Failure::Terminal(message));
+            self.revert_attempted(number, trouble.map_or(Ok(()), |message| Err(failed(message))));
+        }
+    }
+
+    /// Whether something of it is run or undone by others, or by flows of its own.
+    pub(super) fn goes_on_elsewhere(&self) -> bool {
+        !self.offered.is_empty() || !self.children_undone.is_empty()
     }
 
     /// Counts an undone task; answers what may be undone now.
@@ -182,7 +210,9 @@ impl Graph {
     /// A worker's attempt to undo a task ended.
     pub(super) fn revert_attempted(&mut self, number: usize, outcome: Result<(), Trouble>) {
         let Err(trouble) = outcome else {
-            self.change(number).before_revert = None;
+            let node = self.change(number);
+            node.before_revert = None;
+            node.error = node.failure.take();
             self.finish(number, TaskState::Reverted);
             self.head.losses = 0;
             let what = self.unwinding_of(number);
@@ -209,7 +239,8 @@ impl Graph {
         for number in 0..self.nodes.len() {
             // What others still undo may yet succeed.
             let node = &self.nodes[number];
-            if node.state == TaskState::Reverting && !node.offered {
+            let elsewhere = node.offered || self.children_undone.contains(&number);
+            if node.state == TaskState::Reverting && !elsewhere {
                 self.change(number).error = Some(message.to_owned());
                 self.finish_failed(number, TaskState::RevertFailed);
             }

@@ -69,7 +69,7 @@ impl Graph {
                 open: self.open,
                 active: self.active.len(),
                 startable: self.startable || untaken,
-                elsewhere: !self.children.is_empty() || !self.offered.is_empty(),
+                elsewhere: !self.children.is_empty() || self.goes_on_elsewhere(),
                 suspended: self.head.suspended,
                 ending: self.head.ending,
                 revertible: self.revertible,
@@ -81,7 +81,7 @@ impl Graph {
         }
         if !self.active.is_empty() {
             FlowState::Reverting
-        } else if !self.offered.is_empty() {
+        } else if self.goes_on_elsewhere() {
             FlowState::Waiting
         } else if self.head.ending == Some(FlowState::Stuck) {
             FlowState::Stuck
@@ -100,13 +100,13 @@ impl Graph {
         if self.head.ending.is_none() && self.unwinding.is_empty() {
             return;
         }
-        let unwanted = |number: &usize| {
-            (self.head.ending.is_some() || self.is_unwinding(*number))
-                && !self.children_told.contains(number)
-        };
-        let unwanted: Vec<usize> = self.children.iter().copied().filter(unwanted).collect();
-        self.effects.extend(unwanted.iter().map(|number| Effect::Cancel { number: *number }));
-        self.children_told.extend(unwanted);
+        for number in self.children.iter().copied().collect::<Vec<_>>() {
+            if let Some(joins) = self.joins_unwanted(number)
+                && self.children_told.insert(number)
+            {
+                self.effects.push(Effect::Cancel { number, joins });
+            }
+        }
     }
 
     /// What the flow leaves undone when it ends.

@@ -114,7 +114,7 @@ pub enum Work {
 /// key makes it wait for [`complete`](crate::complete).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
-    /// The key signalled.
+    /// The key signalled. Ids of flows are taken: under that of its child a flow waits for the child's end.
     pub key: String,
     /// The smallest value that will do.
     pub at_least: i64,

@@ -180,6 +180,7 @@ pub(super) fn begun(placed: &Placed<'_>, now: i64) -> Option<(Flow, Vec<Row>)> {
         started: None,
         finished: None,
         offered: false,
+        failure: None,
     });
     Some((flow, tasks.collect()))
 }

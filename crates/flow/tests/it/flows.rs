@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tutti_flow::{FlowState, NewTask, Retry, TaskState, cancel, retry};
+use tutti_flow::{
+    Engine, Failure, FlowState, NewTask, Outcome, Retry, Task, TaskContext, TaskState, cancel,
+    retry,
+};
 
 use crate::world::{
     Log, Place, Plan, ended, engine, flow, named, reaches, sees, step, submit, tasks,
@@ -223,6 +226,62 @@ async fn stopping_finishes_the_task_and_leaves_the_rest_for_later() {
         let second = engine(&store, &log).start().await.unwrap();
         assert_eq!(ended(&store, flow.id).await.state, FlowState::Succeeded);
         second.stop().await;
+        store.close().await;
+    }
+}
+
+/// Fails, and cannot be undone at once.
+struct Broken(Log);
+
+impl Task for Broken {
+    const NAME: &'static str = "broken";
+    type Input = ();
+    type Output = ();
+
+    async fn execute(&self, _: TaskContext, (): ()) -> Result<(), Failure> {
+        Err(Failure::Terminal("broken".into()))
+    }
+
+    async fn revert(
+        &self,
+        context: TaskContext,
+        (): (),
+        outcome: Outcome<()>,
+    ) -> Result<(), Failure> {
+        self.0.add(format!("{outcome:?}"));
+        match context.attempt {
+            1 => Err(Failure::Retryable("busy".into())),
+            _ if !self.0.lines().contains(&"mended".into()) => {
+                Err(Failure::Terminal("no way".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_undoes_a_task_again_is_told_what_it_left() {
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        let start = || Engine::builder(store.clone()).task(Broken(log.clone())).start();
+        let mut engine = start().await.unwrap();
+        let plan = NewTask {
+            name: Broken::NAME.into(),
+            retry: Retry::never().or_revert(),
+            ..NewTask::default()
+        };
+        let id = submit(&store, flow(&["x"], vec![plan])).await.id;
+        assert_eq!(ended(&store, id).await.state, FlowState::Stuck);
+        assert_eq!(tasks(&store, id).await[0].error.as_deref(), Some("no way"));
+        engine.stop().await;
+        log.add("mended");
+        store.write(move |tx| retry(tx, id)).await.unwrap();
+        engine = start().await.unwrap();
+        assert_eq!(ended(&store, id).await.state, FlowState::Reverted);
+        let told = r#"Failed("broken")"#;
+        assert_eq!(log.lines(), [told, told, "mended", told, told]);
+        assert_eq!(tasks(&store, id).await[0].error.as_deref(), Some("broken"));
+        engine.stop().await;
         store.close().await;
     }
 }

@@ -10,13 +10,10 @@ use proptest::prelude::*;
 use tutti_flow::{
     Clock, Engine, FlowFilter, FlowState, cancel, query, resume, signal, suspend, trouble,
 };
-use tutti_store::Store;
+use tutti_store::{Json, Store};
 use uuid::Uuid;
 
-use crate::{
-    recovery::expire_leases,
-    world::{PATIENCE, Place, state, submit, tasks},
-};
+use crate::world::{PATIENCE, Place, state, submit, tasks};
 
 use shape::{Fate, LATE, Shape, shape};
 use watch::{Watch, Watched};
@@ -49,6 +46,11 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// What a worker is known by to the database, under whatever id it joins.
+fn label(worker: u32) -> String {
+    format!("worker {worker}")
+}
+
 /// A case under way.
 struct Case {
     store: Store,
@@ -66,7 +68,15 @@ impl Case {
         let number = self.watch.next_worker();
         let builder = Engine::builder(self.store.clone()).clock(self.clock.clone()).flows_max(5);
         let builder = builder.task(Watched { watch: self.watch.clone(), worker: number });
-        (number, builder.start().await.unwrap())
+        (number, builder.label(label(number)).start().await.unwrap())
+    }
+
+    /// Lets the lease of a worker end now; the others are alive, and what they have is theirs.
+    async fn expire_lease(&self, worker: u32) {
+        let sql = "UPDATE flow_worker SET lease_until = 0 WHERE labels = $1";
+        let expire = move |tx: &mut tutti_store::Tx<'_>| tx.exec(sql, (Json([label(worker)]),));
+        let expired: Result<u64, tutti_store::Error> = self.store.write(expire).await;
+        assert!(expired.unwrap() <= 1, "no other worker has the label");
     }
 
     async fn signal(&self, key: &'static str) {
@@ -82,7 +92,7 @@ impl Case {
                 let (number, killed) = std::mem::replace(&mut self.workers[at], other);
                 self.watch.kill(number);
                 drop(killed);
-                expire_leases(&self.store).await;
+                self.expire_lease(number).await;
             }
             Event::Cancel(at) => {
                 let at = at % self.flows.len();

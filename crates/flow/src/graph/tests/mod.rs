@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Event, Graph, Hands, Head, Row, Start};
+use super::{Effect, Event, Graph, Hands, Head, Left, Row, Start};
 use crate::{FlowState, TaskState};
-use world::{Fate, Shape, World, row, shape};
+use world::{Fate, NOT_YET, Shape, World, parent, row, shape};
 
 /// A worker that has the flow.
 struct Owner {
@@ -49,6 +49,8 @@ impl Owner {
                 assert!(node.needs.iter().all(|need| passed(&self.graph, *need)), "{start:?}");
                 continue;
             }
+            let told = matches!(&start.revert, Some(Left::Failure(message)) if message == NOT_YET);
+            assert!(!told, "{start:?} is about what undoing it came to before");
             for later in &node.successors {
                 let later = &self.graph.nodes[*later];
                 assert!(
@@ -99,7 +101,15 @@ fn happen(world: &mut World, owner: Owner, choice: u32) -> Option<Owner> {
         1 if choice % 64 == 33 => owner.tell(world, Event::Suspend(false), choice),
         3 if !world.children.is_empty() => {
             let event = child_ends(world);
+            if let Event::Arrived(number, _) | Event::Missed(number, _) = &event {
+                world.waits.remove(number);
+            }
             owner.tell(world, event, choice)
+        }
+        4 if !world.undoes.is_empty() => {
+            let number = world.undoes.pop_first().unwrap();
+            world.waits.remove(&number);
+            owner.tell(world, Event::Undone(number, None), choice)
         }
         2 => {
             world.now += 1_000_000;
@@ -141,6 +151,12 @@ fn arrive(world: &mut World, choice: u32) {
             None => return,
         },
         _ if !world.children.is_empty() => child_ends(world),
+        _ if !world.undoes.is_empty() => {
+            let at = choice as usize % world.undoes.len();
+            let number = *world.undoes.iter().nth(at).unwrap();
+            world.undoes.remove(&number);
+            Event::Undone(number, None)
+        }
         Some(number) if choice % 8 < 2 => {
             Event::Troubled(number, choice.is_multiple_of(8).then(|| "trouble".into()))
         }
@@ -159,7 +175,13 @@ fn arrive(world: &mut World, choice: u32) {
         return world.write(&graph, &settled.touched, &settled.effects);
     };
     assert!(settled.touched.iter().all(|touched| *touched == number), "{:?}", settled.touched);
-    assert!(settled.effects.is_empty(), "{:?}", settled.effects);
+    let known = |effect: &Effect| match effect {
+        Effect::Failed { number: failed, .. } => *failed == number,
+        // Whoever loads the flow tells it again.
+        Effect::Cancel { number, .. } => world.is_told(*number),
+        _ => false,
+    };
+    assert!(settled.effects.iter().all(known), "{:?}", settled.effects);
     let told = row(number, &graph.nodes[number], noted.spec.clone());
     assert_eq!(format!("{noted:?}"), format!("{:?}", Row { needs: noted.needs.clone(), ..told }));
     let (before, after) = (world.head.wake_at, graph.head.wake_at);
@@ -197,6 +219,7 @@ fn run(shapes: &[Shape], choices: &[u32]) {
 
 fn check_end(world: &World) {
     assert!(world.children.is_empty(), "a flow of a task is still under way");
+    assert!(world.undoes.is_empty(), "a flow of a task is still being undone");
     assert!(world.offers.is_empty(), "an attempt is still offered");
     let items_apart = |row: &&Row| row.state != TaskState::Reverted;
     for row in world.rows.iter().filter(items_apart) {
@@ -219,6 +242,14 @@ proptest! {
     #[test]
     fn every_flow_ends_well(
         shapes in prop::collection::vec(shape(), 0..12),
+        choices in prop::collection::vec(any::<u32>(), 1..40),
+    ) {
+        run(&shapes, &choices);
+    }
+
+    #[test]
+    fn every_parent_ends_well(
+        shapes in prop::collection::vec(parent(), 0..12),
         choices in prop::collection::vec(any::<u32>(), 1..40),
     ) {
         run(&shapes, &choices);

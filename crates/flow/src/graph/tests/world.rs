@@ -10,12 +10,15 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::graph::{
-    Effect, Event, Graph, Head, Known, Node, Offer, Return, Row, Skills, Start, Whose,
+    Effect, Event, Graph, Head, Known, Node, Offer, Return, Row, Skills, Start, Whose, is_unwanted,
 };
 use crate::{
     Child, Condition, Controller, Depth, Each, Failure, FlowState, NewFlow, Retry, TaskState, Then,
     Timeouts, Wait, When, Work, plan::Spec, policy::Trouble,
 };
+
+/// Why something could not be undone.
+pub(super) const NOT_YET: &str = "not yet";
 
 /// What comes of a task's attempts.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +61,15 @@ pub(super) fn shape() -> impl Strategy<Value = Shape> {
     )
 }
 
+/// Mostly a task that waits for a flow of its own, and needs little.
+pub(super) fn parent() -> impl Strategy<Value = Shape> {
+    (shape(), any::<u16>()).prop_map(|(shape, needs)| Shape {
+        needs: shape.needs & needs,
+        work: [1, 3, 10, 10, 10, 11][usize::from(shape.work) % 6],
+        ..shape
+    })
+}
+
 /// A flow of the test: rows as the database has them.
 #[derive(Clone)]
 pub(super) struct World {
@@ -66,11 +78,13 @@ pub(super) struct World {
     pub(super) fates: Vec<Fate>,
     /// Tasks whose flows are under way.
     pub(super) children: BTreeSet<usize>,
+    /// Tasks whose flows are being undone.
+    pub(super) undoes: BTreeSet<usize>,
     /// Attempts offered, and whether somebody has claimed them.
     pub(super) offers: BTreeMap<usize, (Offer, bool)>,
     /// Not heard yet.
     pub(super) news: VecDeque<Event>,
-    /// Tasks that wait for signals, or did, and where their ends meet those of others.
+    /// Tasks that wait for signals or flows, or did, and where their ends meet those of others.
     pub(super) waits: BTreeMap<usize, Option<i64>>,
     pub(super) epoch: i64,
     pub(super) now: i64,
@@ -83,6 +97,7 @@ impl World {
             head: fresh(),
             fates: Vec::new(),
             children: BTreeSet::new(),
+            undoes: BTreeSet::new(),
             offers: BTreeMap::new(),
             news: VecDeque::new(),
             waits: BTreeMap::new(),
@@ -176,6 +191,7 @@ impl World {
             started: None,
             finished: None,
             offered: false,
+            failure: None,
         });
         self.fates.push(shape.fate);
         relied_on
@@ -230,10 +246,22 @@ impl World {
                 }
                 Effect::Submit { number } => {
                     self.children.insert(*number);
+                    self.waits.insert(*number, graph.joins(*number));
                 }
-                Effect::Cancel { number } => {
+                Effect::Undo { number, joins } => {
+                    assert!(!self.children.contains(number), "{number} has a child under way");
+                    assert!(self.undoes.insert(*number), "{number} is being undone");
+                    let mut later = graph.nodes[*number].successors.iter();
+                    assert!(later.all(|later| !graph.nodes[*later].has_effect()), "too early");
+                    self.waits.insert(*number, *joins);
+                }
+                Effect::Cancel { number, joins } => {
                     assert!(self.children.contains(number), "{number} has no child to cancel");
-                    self.fates[*number] = Fate::FailsForGood;
+                    // Some succeed before they hear of it.
+                    if number % 2 == 0 {
+                        self.fates[*number] = Fate::FailsForGood;
+                    }
+                    self.waits.insert(*number, Some(*joins));
                 }
                 Effect::Offer(offer) => {
                     assert!(!self.offers.contains_key(&offer.number), "offered twice");
@@ -296,30 +324,62 @@ impl World {
     }
 
     pub(super) fn waits_for(&self, task: usize) -> bool {
-        let row = &self.rows[task];
-        matches!(row.state, TaskState::Waiting | TaskState::Retrying) && row.wait_key.is_some()
+        self.is_waiting(task) && self.rows[task].wait_key.is_some()
+    }
+
+    fn is_waiting(&self, task: usize) -> bool {
+        matches!(self.rows[task].state, TaskState::Waiting | TaskState::Retrying)
+    }
+
+    /// Whether the flow of a task was told to end.
+    pub(super) fn is_told(&self, task: usize) -> bool {
+        self.waits.get(&task).copied().flatten().is_some_and(is_unwanted)
     }
 
     /// What is written of news if nothing follows from it, as if the flow need not be known.
     pub(super) fn note(&mut self, event: &Event) -> Option<(usize, Row)> {
         let joins = match event {
-            Event::Arrived(number, _) => self.waits.remove(number).flatten(),
+            Event::Arrived(number, _) | Event::Missed(number, _) | Event::Undone(number, _) => {
+                self.waits.remove(number).flatten()
+            }
             _ => None,
         };
-        if !self.head.is_at_rest(self.now) {
+        let undone = matches!(event, Event::Undone(..));
+        if !self.head.is_at_rest(undone, joins, self.now) {
             return None;
         }
+        let waits = |task: usize| self.is_waiting(task) || self.undoes.contains(&task);
+        let mut others = self.waits.iter().filter(|(task, _)| waits(**task));
+        let nothing_follows = joins.is_some() && others.any(|(_, other)| *other == joins);
         match event {
             Event::Troubled(number, message) => {
                 let state = Graph::waiting_state(message.as_deref());
                 let row = self.rows[*number].clone();
                 Some((*number, Row { state, error: message.clone(), ..row }))
             }
-            Event::Arrived(number, output) => {
-                let others = self.waits.iter().filter(|(task, _)| self.waits_for(**task));
-                if !others.map(|(_, joins)| *joins).any(|other| joins.is_some() && other == joins) {
-                    return None;
-                }
+            Event::Missed(number, message) if nothing_follows && joins.is_some_and(is_unwanted) => {
+                let row = Row {
+                    state: TaskState::Failed,
+                    error: Some(message.clone()),
+                    next_at: None,
+                    finished: Some(self.now),
+                    ..self.rows[*number].clone()
+                };
+                Some((*number, row))
+            }
+            Event::Undone(number, None) if nothing_follows => {
+                let row = self.rows[*number].clone();
+                let row = Row {
+                    state: TaskState::Reverted,
+                    before_revert: None,
+                    error: row.failure.clone(),
+                    failure: None,
+                    finished: Some(self.now),
+                    ..row
+                };
+                Some((*number, row))
+            }
+            Event::Arrived(number, output) if nothing_follows => {
                 let row = Row {
                     state: TaskState::Succeeded,
                     output: Some(output.clone()),
@@ -338,7 +398,7 @@ impl World {
         let failed = |message: &str| Err(Trouble::Failed(Failure::Retryable(message.into())));
         if start.revert.is_some() {
             return if start.attempt == 1 && start.number.is_multiple_of(3) {
-                failed("not yet")
+                failed(NOT_YET)
             } else {
                 Ok("null".into())
             };
@@ -417,5 +477,6 @@ pub(super) fn row(number: usize, node: &Node, spec: Option<String>) -> Row {
         started: node.started,
         finished: node.finished,
         offered: node.offered,
+        failure: node.failure.clone(),
     }
 }

@@ -71,7 +71,7 @@ async fn a_joined_child_that_fails_fails_its_task() {
         assert_eq!(flow.state, FlowState::Reverted);
         let why = format!("flow {} is failed: c refused", its_child(flow.id, 1));
         assert_eq!(flow.error, Some(why));
-        assert_eq!(site.lines(), "+a -a +c ~a");
+        assert_eq!(site.lines(), "+a -a +c ~c failed ~a");
         site.close().await;
     }
 }

@@ -5,12 +5,14 @@ mod controllers;
 mod deciders;
 mod inputs;
 mod lists;
+mod many_children;
 mod nested_controllers;
 mod order;
 mod people;
 mod sharing;
 mod timeouts;
 mod timers;
+mod undone_children;
 
 use std::time::Duration;
 
@@ -43,6 +45,8 @@ struct Part {
     until: Option<String>,
     /// It cannot be undone before this line is in the log.
     knot: Option<String>,
+    /// Undoing it ends when this line is in the log.
+    undone_after: Option<String>,
 }
 
 impl Task for Act {
@@ -80,6 +84,9 @@ impl Task for Act {
             Outcome::Unknown => " unknown",
         };
         self.0.add(format!("~{}{what}", part.name));
+        if let Some(line) = &part.undone_after {
+            self.0.has(line).await;
+        }
         match part.knot {
             Some(line) if !self.0.lines().contains(&line) => {
                 Err(Failure::Terminal(format!("{} cannot be undone", part.name)))
