@@ -48,7 +48,11 @@ impl Worker {
     pub(crate) async fn submit(&self, flow: NewFlow) -> Result<()> {
         let worker = self.clone();
         // What has begun goes on, also if nobody waits for this any more.
-        let submission = self.track(async move { worker.submit_here(flow).await });
+        let submission = self.track(async move {
+            let submission = worker.submit_here(flow);
+            let killed = worker.killed().run_until_cancelled(submission).await;
+            killed.unwrap_or(Err(tutti_store::Error::Closed.into()))
+        });
         submission.await.unwrap_or_else(|error| {
             Err(tutti_store::Error::Panicked { message: error.to_string() }.into())
         })

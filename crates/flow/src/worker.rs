@@ -284,6 +284,11 @@ impl Worker {
         self.0.killed.cancel();
     }
 
+    /// Drops everything at once.
+    pub(crate) fn killed(&self) -> &CancellationToken {
+        &self.0.killed
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         self.0.stopping.is_cancelled()
     }
