@@ -17,6 +17,7 @@
 //! `take` holds a worker's transactions, `worker` looks for work and `runner` runs one flow. Every write of a worker names the
 //! flow's epoch, so one that lost its lease without knowing changes nothing.
 
+mod aside;
 mod attempt;
 mod boundary;
 mod change;

@@ -207,9 +207,10 @@ impl Graph {
     /// Nobody shall try again to undo what was being undone.
     pub(super) fn give_up_reverting(&mut self, message: &str) {
         for number in 0..self.nodes.len() {
-            // What others still undo may yet succeed.
+            // What is still being undone, here or elsewhere, may yet succeed.
             let node = &self.nodes[number];
-            if node.state == TaskState::Reverting && !node.offered {
+            let under_way = node.offered || self.active.contains(&number);
+            if node.state == TaskState::Reverting && !under_way {
                 self.change(number).error = Some(message.to_owned());
                 self.finish_failed(number, TaskState::RevertFailed);
             }
