@@ -268,12 +268,12 @@ fn unless_too_late(tx: &mut Tx<'_>, child: Uuid, done: Result<()>, now: i64) -> 
 
 /// A task whose flow was submitted before runs again: a flow that has succeeded stays, another is run again.
 pub(crate) fn child_again(tx: &mut Tx<'_>, child: Flow, now: i64) -> Result<()> {
-    let (id, joined) = (child.id, child.fate == Some(Fate::Joined));
+    let (id, state, joined) = (child.id, child.state, child.fate == Some(Fate::Joined));
     let Some((parent, task)) = child.parent.zip(child.parent_task) else { return Ok(()) };
     if child.finished.is_none() {
         return Ok(());
     }
-    if child.state != FlowState::Succeeded {
+    if state != FlowState::Succeeded {
         match crate::control::retry_at(tx, id, now) {
             Err(Error::NotRetryable { .. }) => {}
             done => return done,
@@ -282,7 +282,10 @@ pub(crate) fn child_again(tx: &mut Tx<'_>, child: Flow, now: i64) -> Result<()> 
     if !joined {
         return Ok(());
     }
-    let Some(graph) = load_one(tx, child, now)? else { return Ok(()) };
+    let Some(graph) = load_one(tx, child, now)? else {
+        let end = (state, Some("what came of it cannot be read"));
+        return child_missed(tx, (parent, task), id, end, now);
+    };
     let output = graph.last_output();
     child_ended(tx, (parent, task), id, &graph.head, output.as_deref(), now)
 }

@@ -17,7 +17,7 @@ use tutti_store::Store;
 use uuid::Uuid;
 
 use crate::{
-    Action, Clock, Counters, FlowState, Moment, Result, Task, TxTask,
+    Action, Clock, Counters, Error, FlowState, Moment, Result, Task, TxTask,
     ended::Watch,
     task::{Handlers, Kind, OUTPUT_MAX, Typed},
     tx_task::TypedTx,
@@ -30,6 +30,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Flows in progress at the same time.
 const FLOWS_MAX: usize = 64;
 
+/// Attempts that may go on although their time is over.
+const LEAKS_MAX: usize = 16;
+
 /// How long a worker counts as alive after its last sign of life.
 const LEASE: Duration = Duration::from_secs(15);
 
@@ -40,6 +43,8 @@ pub struct Engine {
     watch: Watch,
     counters: Arc<Counters>,
     stopping: CancellationToken,
+    failed: CancellationToken,
+    leaks_max: usize,
     killed: CancellationToken,
     running: Option<JoinHandle<()>>,
 }
@@ -64,6 +69,7 @@ impl Engine {
             labels: BTreeSet::new(),
             limits: HashMap::new(),
             output_max: OUTPUT_MAX,
+            leaks_max: LEAKS_MAX,
         };
         Builder { store, handlers: Handlers::new(), settings }
     }
@@ -80,6 +86,13 @@ impl Engine {
     #[must_use]
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
+    }
+
+    /// Resolves when this process has to be replaced, with the reason: the worker takes nothing more and gives back what it has.
+    /// [`stop`](Self::stop) the engine, and end the process so that something starts it again.
+    pub async fn failed(&self) -> Error {
+        self.failed.cancelled().await;
+        Error::Leaks { max: self.leaks_max }
     }
 
     /// Takes nothing more, lets running tasks end (telling them, and dropping those that take longer than the grace), and gives
@@ -151,7 +164,16 @@ impl Builder {
         self
     }
 
-    /// How long running tasks may go on when the engine stops; 10 s by default.
+    /// How many attempts may go on although their time is over, because they block their thread; 16 by default. With more the
+    /// engine [fails](Engine::failed). Attempts with [`Timeouts`](crate::Timeouts) have so many threads more than there are cores.
+    #[must_use]
+    pub fn leaks_max(mut self, max: usize) -> Self {
+        self.settings.leaks_max = max;
+        self
+    }
+
+    /// How long running tasks may go on when the engine stops, and attempts when their time is over before they count as leaked;
+    /// 10 s by default.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.settings.grace = grace;
@@ -178,6 +200,8 @@ impl Builder {
     /// Storage errors.
     pub async fn start(self) -> Result<Engine> {
         let (stopping, killed) = (CancellationToken::new(), CancellationToken::new());
+        let failed = CancellationToken::new();
+        let leaks_max = self.settings.leaks_max;
         let watch = Watch::start(self.store.clone(), killed.child_token());
         let store = self.store.clone();
         let worker = Worker::join(
@@ -185,12 +209,13 @@ impl Builder {
             Arc::new(self.handlers),
             self.settings,
             stopping.clone(),
+            failed.clone(),
             killed.child_token(),
         )
         .await?;
         let counters = Arc::clone(worker.counters());
         let running = Some(tokio::spawn(worker.run()));
-        Ok(Engine { store, watch, counters, stopping, killed, running })
+        Ok(Engine { store, watch, counters, stopping, failed, leaks_max, killed, running })
     }
 }
 

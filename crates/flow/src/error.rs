@@ -78,6 +78,15 @@ pub enum Error {
         /// The claim.
         claim: Uuid,
     },
+    /// Attempts went on although their time was over, more than [`Builder::leaks_max`](crate::Builder::leaks_max): the process
+    /// has to be replaced.
+    #[error(
+        "more than {max} attempts at tasks go on although their time is over, each blocking a thread: this process has to be replaced"
+    )]
+    Leaks {
+        /// How many may.
+        max: usize,
+    },
     /// A task that does not wait for its completion from outside was completed.
     #[error("task {id} is not waiting")]
     NotWaiting {

@@ -19,6 +19,7 @@ use crate::{
     boundary::{self, Boundary, Written},
     change,
     graph::{Known, Skills},
+    limited::{Leaks, Limited},
     policy::micros,
     probe::Probe,
     take::{self, Work},
@@ -54,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) limits: HashMap<String, usize>,
     /// Bytes of a task's result.
     pub(crate) output_max: usize,
+    /// Attempts that may go on although their time is over.
+    pub(crate) leaks_max: usize,
 }
 
 /// A worker and everything its flows share.
@@ -79,6 +82,7 @@ struct Shared {
     /// A take was not answered: it may have given flows to this worker that it does not know of.
     unsure: AtomicBool,
     flows: TaskTracker,
+    limited: Limited,
     counters: Arc<Counters>,
     stopping: CancellationToken,
     /// Drops everything at once.
@@ -120,8 +124,17 @@ impl Worker {
         handlers: Arc<Handlers>,
         settings: Settings,
         stopping: CancellationToken,
+        failed: CancellationToken,
         killed: CancellationToken,
     ) -> Result<Self> {
+        let counters: Arc<Counters> = Arc::default();
+        let leaks = Leaks {
+            max: settings.leaks_max,
+            grace: settings.grace,
+            counters: counters.clone(),
+            failed,
+            stopping: stopping.clone(),
+        };
         let life = Mutex::new(Life::new(Uuid::nil(), &killed));
         let clock = settings.clock.clone();
         let batcher = store.batcher(move |tx, boundaries: &[Boundary]| {
@@ -149,7 +162,8 @@ impl Worker {
             unclaimed: Notify::new(),
             unsure: AtomicBool::new(false),
             flows: TaskTracker::new(),
-            counters: Arc::default(),
+            limited: Limited::new(leaks),
+            counters,
             stopping,
             killed,
         }));
@@ -211,6 +225,10 @@ impl Worker {
 
     pub(crate) fn output_max(&self) -> usize {
         self.0.settings.output_max
+    }
+
+    pub(crate) fn limited(&self) -> &Limited {
+        &self.0.limited
     }
 
     /// The turns of a task that has a limit.
@@ -285,6 +303,7 @@ impl Worker {
                 shared.flows.wait().await;
             }
         }
+        shared.limited.ended().await;
     }
 
     async fn take_work(&self) {

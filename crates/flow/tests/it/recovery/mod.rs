@@ -17,7 +17,7 @@
 //! | 16, 17 | clocks jump | `failures::clocks_jump`; leases go by the database's clock, which a test cannot move |
 //! | 18 | a handler panics | `flows::poison_is_parked` |
 //! | 19 | a task kills its worker | `crash::a_flow_that_kills_its_workers_is_parked`, `failures::undoing_that_kills_its_workers_is_stuck` |
-//! | 20, 21 | a task hangs, or gives no sign of life | `patterns::timeouts` |
+//! | 20, 21 | a task hangs, or gives no sign of life | `patterns::timeouts`; one that blocks its thread: `leaks` |
 //! | 22 | the backend is down for hours | `failures::hours_of_trouble_pass` |
 //! | 23, 24, 25 | cancelled while queued, running, reverting, after the end | `flows::cancelling_ends_a_flow_wherever_it_stands`, `failures::cancelling_too_late_is_refused` |
 //! | 26 | undoing fails for good | `flows::a_revert_that_fails_leaves_the_flow_stuck_until_somebody_retries` |
@@ -35,6 +35,7 @@
 //! | 37 | a worker comes back under its old name | workers have no names: each start is a new id |
 
 mod failures;
+mod leaks;
 mod points;
 mod refusals;
 mod unreadable;
