@@ -3,6 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -78,6 +79,7 @@ impl Worker {
             };
             let input = input.map_err(|message| Trouble::Failed(Failure::Terminal(message)))?;
             let _turn = self.turn(&name, &context).await.map_err(Trouble::Failed)?;
+            let passage = self.admit(&handler, &context)?;
             let handler = match handler {
                 Kind::Call(handler) => handler,
                 Kind::InTx(handler) => {
@@ -85,23 +87,37 @@ impl Worker {
                 }
             };
             let probed = self.probe().is_some().then(|| self.clone());
-            let output = if timeouts == Timeouts::default() {
+            let outcome = if timeouts == Timeouts::default() {
                 let run = run(probed, handler, context, input, left);
-                caught(AssertUnwindSafe(run).catch_unwind().await)?
+                caught(AssertUnwindSafe(run).catch_unwind().await)
             } else {
-                let alive = Arc::clone(&context.alive);
-                let which = Which::of(&name, &context);
+                let (which, alive) = (Which::of(&name, &context), Arc::clone(&context.alive));
                 let run = run(probed, handler, context, input, left);
-                let apart = self.limited().start(which, run);
-                let mut apart = apart.map_err(|error| {
-                    let message = format!("no thread can be begun for it: {error}");
-                    Trouble::Failed(Failure::Retryable(message))
-                })?;
-                within(timeouts, &alive, apart.ends()).await?
+                self.within(timeouts, &alive, which, run).await
             };
-            self.check_size(&name, output)
+            if let Some(passage) = passage {
+                self.passed(&passage, &outcome);
+            }
+            self.check_size(&name, outcome?)
         };
         made.instrument(span)
+    }
+
+    /// Runs a handler on threads apart, as long as it may.
+    async fn within(
+        &self,
+        timeouts: Timeouts,
+        alive: &Notify,
+        which: Which,
+        run: impl Future<Output = Result<String, Failure>> + Send + 'static,
+    ) -> Result<String, Trouble> {
+        match self.limited().start(which, run) {
+            Ok(mut apart) => within(timeouts, alive, apart.ends()).await,
+            Err(error) => {
+                let message = format!("no thread can be begun for it: {error}");
+                Err(Trouble::Failed(Failure::Retryable(message)))
+            }
+        }
     }
 
     /// Refuses a result that is too large to be kept.
@@ -156,7 +172,7 @@ async fn run(
 /// Lets a handler run as long as it may.
 async fn within(
     timeouts: Timeouts,
-    alive: &tokio::sync::Notify,
+    alive: &Notify,
     run: impl Future<Output = Result<String, Trouble>>,
 ) -> Result<String, Trouble> {
     let mut run = std::pin::pin!(run);

@@ -77,6 +77,8 @@ impl Counters {
         let counter = match outcome {
             Ok(_) => &self.succeeded,
             Err(Trouble::Panicked(_)) => &self.panicked,
+            // It was not made.
+            Err(Trouble::Held { .. }) => return,
             Err(_) => &self.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);

@@ -33,6 +33,9 @@ const FLOWS_MAX: usize = 64;
 /// Attempts that may go on although their time is over.
 const LEAKS_MAX: usize = 16;
 
+/// Retryable failures in a row after which a backend counts as one that does not answer.
+const BACKEND_FAILURES_MAX: u32 = 5;
+
 /// How long a worker counts as alive after its last sign of life.
 const LEASE: Duration = Duration::from_secs(15);
 
@@ -70,6 +73,7 @@ impl Engine {
             limits: HashMap::new(),
             output_max: OUTPUT_MAX,
             leaks_max: LEAKS_MAX,
+            backend_failures_max: BACKEND_FAILURES_MAX,
         };
         Builder { store, handlers: Handlers::new(), settings }
     }
@@ -169,6 +173,15 @@ impl Builder {
     #[must_use]
     pub fn leaks_max(mut self, max: usize) -> Self {
         self.settings.leaks_max = max;
+        self
+    }
+
+    /// After how many retryable failures in a row a [backend](Task::BACKEND) counts as one that does not answer; 5 by default.
+    /// Then attempts at its tasks are not made by this worker, and do not count, for five seconds, and each time longer, up to two
+    /// minutes; the first one after that finds out whether it answers again.
+    #[must_use]
+    pub fn backend_failures_max(mut self, max: u32) -> Self {
+        self.settings.backend_failures_max = max.max(1);
         self
     }
 

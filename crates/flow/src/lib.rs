@@ -19,7 +19,9 @@
 
 mod aside;
 mod attempt;
+mod backend;
 mod boundary;
+mod breaker;
 mod change;
 pub mod claim;
 mod claimant;

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     Clock, Counters, Error, Point, Result, TOPIC,
+    backend::Backends,
     boundary::{self, Boundary, Written},
     change,
     graph::{Known, Skills},
@@ -57,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) output_max: usize,
     /// Attempts that may go on although their time is over.
     pub(crate) leaks_max: usize,
+    /// Retryable failures in a row after which a backend counts as one that does not answer.
+    pub(crate) backend_failures_max: u32,
 }
 
 /// A worker and everything its flows share.
@@ -83,6 +86,7 @@ struct Shared {
     unsure: AtomicBool,
     flows: TaskTracker,
     limited: Limited,
+    backends: Backends,
     counters: Arc<Counters>,
     stopping: CancellationToken,
     /// Drops everything at once.
@@ -148,6 +152,7 @@ impl Worker {
         let turns =
             limits.map(|(name, max)| (name.clone(), Arc::new(Semaphore::new(*max)))).collect();
         let claims = Arc::new(Semaphore::new(settings.flows_max));
+        let backends = Backends::of(&handlers, settings.backend_failures_max);
         let worker = Self(Arc::new(Shared {
             store,
             batcher,
@@ -163,6 +168,7 @@ impl Worker {
             unsure: AtomicBool::new(false),
             flows: TaskTracker::new(),
             limited: Limited::new(leaks),
+            backends,
             counters,
             stopping,
             killed,
@@ -229,6 +235,10 @@ impl Worker {
 
     pub(crate) fn limited(&self) -> &Limited {
         &self.0.limited
+    }
+
+    pub(crate) fn backends(&self) -> &Backends {
+        &self.0.backends
     }
 
     /// The turns of a task that has a limit.

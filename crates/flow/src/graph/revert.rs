@@ -193,10 +193,21 @@ impl Graph {
         let node = &self.nodes[number];
         let (attempt, max) = (node.revert_attempt, node.retry.attempts_max);
         let message = trouble.message();
-        self.change(number).error = Some(message.clone());
-        match policy::after_revert_trouble(&trouble, attempt, max, self.random) {
-            Next::Again(delay) => self.arm(number, self.now + delay),
+        let next = policy::after_revert_trouble(&trouble, attempt, max, self.random);
+        let node = self.change(number);
+        match next {
+            Next::Held(until) => {
+                // It was not made, so it does not count, and nothing new is known of what the task left.
+                node.revert_attempt -= 1;
+                node.error.get_or_insert(message);
+                self.arm(number, until);
+            }
+            Next::Again(delay) => {
+                node.error = Some(message);
+                self.arm(number, self.now + delay);
+            }
             Next::End(_) => {
+                node.error = Some(message.clone());
                 self.finish_failed(number, TaskState::RevertFailed);
                 self.head.ending = Some(FlowState::Stuck);
                 self.head.error = Some(message);

@@ -18,7 +18,7 @@
 //! | 18 | a handler panics | `flows::poison_is_parked` |
 //! | 19 | a task kills its worker | `crash::a_flow_that_kills_its_workers_is_parked`, `failures::undoing_that_kills_its_workers_is_stuck` |
 //! | 20, 21 | a task hangs, or gives no sign of life | `patterns::timeouts`; one that blocks its thread: `leaks` |
-//! | 22 | the backend is down for hours | `failures::hours_of_trouble_pass` |
+//! | 22 | the backend is down for hours | `failures::hours_of_trouble_pass`; a thousand flows spare it: `backends` |
 //! | 23, 24, 25 | cancelled while queued, running, reverting, after the end | `flows::cancelling_ends_a_flow_wherever_it_stands`, `failures::cancelling_too_late_is_refused` |
 //! | 26 | undoing fails for good | `flows::a_revert_that_fails_leaves_the_flow_stuck_until_somebody_retries` |
 //! | 27 | abandoned while its worker is alive | `failures::an_abandoned_flow_is_out_of_its_workers_hands` |
@@ -34,6 +34,7 @@
 //! | 36 | an agent reports late | the controller's tests |
 //! | 37 | a worker comes back under its old name | workers have no names: each start is a new id |
 
+mod backends;
 mod failures;
 mod leaks;
 mod points;
