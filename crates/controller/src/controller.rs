@@ -159,6 +159,11 @@ impl Controller {
         &self.listeners.socket
     }
 
+    /// Resolves when this process has to be replaced, with the reason; [`stop`](Self::stop) it then.
+    pub async fn failed(&self) -> Error {
+        self.engine.failed().await.into()
+    }
+
     /// Ends long polls, finishes requests under way, lets running tasks end, closes the database.
     pub async fn stop(self) {
         self.stopping.cancel();

@@ -1,15 +1,17 @@
-//! One attempt at one task: its handler, within its time.
+//! One attempt at one task: its handler, within its time. Without a limit it runs where its flow does.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
     Action, Failure, Point, TaskContext, Timeouts,
     graph::{Graph, Left, Start},
-    policy::Trouble,
+    limited::Which,
+    policy::{Trouble, panic_message},
     task::{Handler, Kind},
     task_id,
     tx_task::InTx,
@@ -77,22 +79,45 @@ impl Worker {
             };
             let input = input.map_err(|message| Trouble::Failed(Failure::Terminal(message)))?;
             let _turn = self.turn(&name, &context).await.map_err(Trouble::Failed)?;
+            let passage = self.admit(&handler, &context)?;
             let handler = match handler {
                 Kind::Call(handler) => handler,
                 Kind::InTx(handler) => {
                     return self.in_tx(InTx { handler, name, context, input, left }).await;
                 }
             };
-            let alive = Arc::clone(&context.alive);
-            let run = match (self.probe(), left) {
-                (None, None) => handler.execute(context, input),
-                (None, Some(left)) => handler.revert(context, input, left),
-                (Some(_), left) => Box::pin(self.probed(handler.clone(), context, input, left)),
+            let probed = self.probe().is_some().then(|| self.clone());
+            let outcome = if timeouts == Timeouts::default() {
+                let run = run(probed, handler, context, input, left);
+                caught(AssertUnwindSafe(run).catch_unwind().await)
+            } else {
+                let (which, alive) = (Which::of(&name, &context), Arc::clone(&context.alive));
+                let run = run(probed, handler, context, input, left);
+                self.within(timeouts, &alive, which, run).await
             };
-            let output = within(timeouts, &alive, AssertUnwindSafe(run).catch_unwind()).await?;
-            self.check_size(&name, output)
+            if let Some(passage) = passage {
+                self.passed(&passage, &outcome);
+            }
+            self.check_size(&name, outcome?)
         };
         made.instrument(span)
+    }
+
+    /// Runs a handler on threads apart, as long as it may.
+    async fn within(
+        &self,
+        timeouts: Timeouts,
+        alive: &Notify,
+        which: Which,
+        run: impl Future<Output = Result<String, Failure>> + Send + 'static,
+    ) -> Result<String, Trouble> {
+        match self.limited().start(which, run) {
+            Ok(mut apart) => within(timeouts, alive, apart.ends()).await,
+            Err(error) => {
+                let message = format!("no thread can be begun for it: {error}");
+                Err(Trouble::Failed(Failure::Retryable(message)))
+            }
+        }
     }
 
     /// Refuses a result that is too large to be kept.
@@ -129,18 +154,28 @@ impl Worker {
     }
 }
 
-type Caught = Result<Result<String, Failure>, Box<dyn std::any::Any + Send>>;
+/// Runs a handler; with a worker that has a probe, with what that wants to happen.
+async fn run(
+    probed: Option<Worker>,
+    handler: Arc<dyn Handler>,
+    context: TaskContext,
+    input: String,
+    left: Option<Left>,
+) -> Result<String, Failure> {
+    match (probed, left) {
+        (None, None) => handler.execute(context, input).await,
+        (None, Some(left)) => handler.revert(context, input, left).await,
+        (Some(worker), left) => worker.probed(handler, context, input, left).await,
+    }
+}
 
 /// Lets a handler run as long as it may.
 async fn within(
     timeouts: Timeouts,
-    alive: &tokio::sync::Notify,
-    run: impl Future<Output = Caught>,
+    alive: &Notify,
+    run: impl Future<Output = Result<String, Trouble>>,
 ) -> Result<String, Trouble> {
     let mut run = std::pin::pin!(run);
-    if timeouts == Timeouts::default() {
-        return caught(run.await);
-    }
     let late = |what: &str, limit: Option<Duration>| {
         let limit = limit.unwrap_or_default();
         Err(Trouble::Failed(Failure::Retryable(format!("{what} {limit:?}"))))
@@ -153,7 +188,7 @@ async fn within(
     loop {
         tokio::select! {
             biased;
-            outcome = &mut run => return caught(outcome),
+            outcome = &mut run => return outcome,
             () = &mut whole => return late("it took longer than", limit),
             () = alive.notified() => {}
             () = sleep(timeouts.heartbeat) => {
@@ -170,17 +205,12 @@ async fn sleep(limit: Option<Duration>) {
     }
 }
 
-fn caught(outcome: Caught) -> Result<String, Trouble> {
+fn caught(
+    outcome: Result<Result<String, Failure>, Box<dyn std::any::Any + Send>>,
+) -> Result<String, Trouble> {
     match outcome {
         Ok(Ok(output)) => Ok(output),
         Ok(Err(failure)) => Err(Trouble::Failed(failure)),
         Err(panic) => Err(Trouble::Panicked(panic_message(&*panic))),
     }
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
-        .to_owned()
 }

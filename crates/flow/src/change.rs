@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::{
     Error, Failure, Fate, FlowState, Result, TOPIC, TaskState,
     announce::{self, TaskFailed},
+    aside,
     boundary::{self, Boundary, Written},
     child_id,
     graph::{self, Event, Graph, Hands, Head, Return, Row},
@@ -45,7 +46,7 @@ impl From<News> for Event {
 
 /// Tells a flow what happened.
 pub(crate) fn tell(tx: &mut Tx<'_>, id: Uuid, news: Vec<News>, now: i64) -> Result<()> {
-    match reach(tx, id, &news)? {
+    match reach(tx, id, &news, now)? {
         Some(flow) => take_in(tx, flow, news, now),
         None => Ok(()),
     }
@@ -60,7 +61,7 @@ pub(crate) fn tell_waiting(
     now: i64,
 ) -> Result<()> {
     let (news, joins): (Vec<News>, Vec<Option<i64>>) = news.into_iter().unzip();
-    let Some(flow) = reach(tx, id, &news)? else { return Ok(()) };
+    let Some(flow) = reach(tx, id, &news, now)? else { return Ok(()) };
     let head = flow.head();
     let mut rest = Vec::new();
     for (one, joins) in news.into_iter().zip(joins) {
@@ -121,8 +122,8 @@ fn note_missed(tx: &mut Tx<'_>, flow: &Flow, number: usize, message: &str, now: 
 }
 
 /// The flow, if nobody has it and it can be told something; a worker that has it is to read the news.
-fn reach(tx: &mut Tx<'_>, id: Uuid, news: &[News]) -> Result<Option<Flow>> {
-    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+fn reach(tx: &mut Tx<'_>, id: Uuid, news: &[News], now: i64) -> Result<Option<Flow>> {
+    let Some(flow) = row(tx, id, now)? else { return Ok(None) };
     if flow.finished.is_some() || flow.state == FlowState::Blocked {
         return Ok(None);
     }
@@ -139,7 +140,7 @@ fn reach(tx: &mut Tx<'_>, id: Uuid, news: &[News]) -> Result<Option<Flow>> {
 }
 
 fn take_in(tx: &mut Tx<'_>, flow: Flow, news: Vec<News>, now: i64) -> Result<()> {
-    let mut graph = load_one(tx, flow)?;
+    let Some(mut graph) = load_one(tx, flow, now)? else { return Ok(()) };
     for one in news {
         graph.tell(one.into(), Hands::Free, now, 0);
     }
@@ -162,13 +163,13 @@ pub(crate) fn refused(
         return Ok(());
     }
     tx.exec(sql::INBOX_CLEAR, (id,))?;
-    let flow: Flow = tx.one(sql::FLOW, (id,))?;
-    let mut graph = load_one(tx, flow)?;
+    let Some(flow) = row(tx, id, now)? else { return Ok(()) };
+    let Some(mut graph) = load_one(tx, flow, now)? else { return Ok(()) };
     if tasks.is_empty() {
         graph.give_up(message);
     } else {
         for (_, _, one) in news {
-            graph.tell(one.into(), Hands::Free, now, 0);
+            graph.tell(one, Hands::Free, now, 0);
         }
     }
     for number in tasks {
@@ -184,21 +185,21 @@ pub(crate) fn refused(
 
 /// Sets a flow aside that no worker can begin; the news for it is forgotten.
 pub(crate) fn set_aside(tx: &mut Tx<'_>, id: Uuid, message: &str, now: i64) -> Result<()> {
-    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+    let Some(flow) = row(tx, id, now)? else { return Ok(()) };
     if flow.state != FlowState::Ready {
         return Ok(());
     }
     tx.exec(sql::INBOX_CLEAR, (id,))?;
     tx.exec(sql::FLOW_HEARD, (id, flow.epoch, Json(&[] as &[Uuid])))?;
-    let mut graph = load_one(tx, flow)?;
+    let Some(mut graph) = load_one(tx, flow, now)? else { return Ok(()) };
     graph.give_up(message);
     settle(tx, graph, now)
 }
 
 /// Lets a flow begin of which no task needs a worker.
 pub(crate) fn begin(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
-    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
-    let mut graph = load_one(tx, flow)?;
+    let Some(flow) = row(tx, id, now)? else { return Ok(()) };
+    let Some(mut graph) = load_one(tx, flow, now)? else { return Ok(()) };
     graph.begin(Hands::Free, now);
     settle(tx, graph, now)
 }
@@ -223,9 +224,23 @@ fn settle(tx: &mut Tx<'_>, mut graph: Graph, now: i64) -> Result<()> {
     }
 }
 
-fn load_one(tx: &mut Tx<'_>, flow: Flow) -> Result<Graph> {
+/// A flow's row; nothing if it cannot be read and was set aside for that.
+pub(crate) fn row(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<Option<Flow>> {
+    let flow: Result<Option<Flow>, _> = tx.maybe(sql::FLOW, (id,));
+    let flow = flow.map_err(|error| Error::unread(error, id, "its row"));
+    let flow = aside::unless_unreadable(tx, id, flow, now)?;
+    flow.map(|flow| flow.ok_or(Error::NoFlow { id })).transpose()
+}
+
+/// A flow in memory; nothing if it cannot be read and was set aside for that.
+fn load_one(tx: &mut Tx<'_>, flow: Flow, now: i64) -> Result<Option<Graph>> {
     let id = flow.id;
-    load(tx, vec![flow])?.pop().ok_or(Error::NoFlow { id })
+    let graph = load(tx, vec![flow]).and_then(|mut one| one.pop().ok_or(Error::NoFlow { id }));
+    let graph = graph.map_err(|error| match error {
+        Error::Store(error) => Error::unread(error, id, "its tasks"),
+        error => error,
+    });
+    aside::unless_unreadable(tx, id, graph, now)
 }
 
 /// The flows of these rows, in their order.
@@ -251,11 +266,15 @@ pub(crate) fn load(tx: &mut Tx<'_>, flows: Vec<Flow>) -> Result<Vec<Graph>> {
 }
 
 /// News that waits to be read, oldest first.
-pub(crate) fn inbox(tx: &mut Tx<'_>, flows: &[Uuid]) -> Result<Vec<(Uuid, Uuid, News)>> {
-    let mut rows: Vec<(Uuid, Uuid, Json<News>)> =
+pub(crate) fn inbox(tx: &mut Tx<'_>, flows: &[Uuid]) -> Result<Vec<(Uuid, Uuid, Event)>> {
+    let mut rows: Vec<(Uuid, Uuid, String)> =
         tx.all_many(sql::INBOX, flows.iter().map(|flow| (flow,)))?;
     rows.sort_by_key(|(flow, id, _)| (*flow, *id));
-    Ok(rows.into_iter().map(|(flow, id, Json(news))| (flow, id, news)).collect())
+    let event = |text: &str| match serde_json::from_str::<News>(text) {
+        Ok(news) => news.into(),
+        Err(error) => Event::Unreadable(format!("news for it cannot be read: {error}")),
+    };
+    Ok(rows.into_iter().map(|(flow, id, text)| (flow, id, event(&text))).collect())
 }
 
 /// Cancels the children of a flow that must not outlive it.
@@ -266,29 +285,31 @@ pub(crate) fn cancel_children(tx: &mut Tx<'_>, parent: Uuid, now: i64) -> Result
 
 /// Cancels a flow whose result nobody wants any more.
 pub(crate) fn cancel_child(tx: &mut Tx<'_>, child: Uuid, now: i64) -> Result<()> {
-    unless_too_late(crate::control::cancel_at(tx, child, now))
+    let done = crate::control::cancel_at(tx, child, now);
+    unless_too_late(tx, child, done, now)
 }
 
 /// Suspends a flow with the one that waits for it, or lets it go on.
 pub(crate) fn suspend_child(tx: &mut Tx<'_>, child: Uuid, suspended: bool, now: i64) -> Result<()> {
-    unless_too_late(crate::control::suspend_at(tx, child, suspended, now))
+    let done = crate::control::suspend_at(tx, child, suspended, now);
+    unless_too_late(tx, child, done, now)
 }
 
-fn unless_too_late(done: Result<()>) -> Result<()> {
+fn unless_too_late(tx: &mut Tx<'_>, child: Uuid, done: Result<()>, now: i64) -> Result<()> {
     match done {
         Err(Error::NoFlow { .. } | Error::Ended { .. } | Error::Reverting { .. }) => Ok(()),
-        done => done,
+        done => aside::unless_unreadable(tx, child, done, now).map(drop),
     }
 }
 
 /// A task whose flow was submitted before runs again: a flow that has succeeded stays, another is run again.
 pub(crate) fn child_again(tx: &mut Tx<'_>, child: Flow, now: i64) -> Result<()> {
-    let (id, joined) = (child.id, child.fate == Some(Fate::Joined));
+    let (id, state, joined) = (child.id, child.state, child.fate == Some(Fate::Joined));
     let Some((parent, task)) = child.parent.zip(child.parent_task) else { return Ok(()) };
     if child.finished.is_none() {
         return Ok(());
     }
-    if child.state != FlowState::Succeeded {
+    if state != FlowState::Succeeded {
         match crate::control::retry_at(tx, id, now) {
             Err(Error::NotRetryable { .. }) => {}
             done => return done,
@@ -297,7 +318,10 @@ pub(crate) fn child_again(tx: &mut Tx<'_>, child: Flow, now: i64) -> Result<()> 
     if !joined {
         return Ok(());
     }
-    let graph = load_one(tx, child)?;
+    let Some(graph) = load_one(tx, child, now)? else {
+        let end = (state, Some("what came of it cannot be read"));
+        return child_missed(tx, (parent, task), id, end, now);
+    };
     let output = graph.last_output();
     child_ended(tx, (parent, task), id, &graph.head, output.as_deref(), now)
 }
@@ -315,14 +339,26 @@ pub(crate) fn child_ended(
     if tx.maybe(sql::TASK_STATE, (parent, number))? == Some(TaskState::Reverting) {
         return child_undone(tx, (parent, number), child, head, now);
     }
-    let news = if head.state == FlowState::Succeeded {
-        let output: Value =
-            output.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        News::Arrived(number, json!({ "flow": child, "output": output }).to_string())
-    } else {
-        let why = head.error.as_deref().unwrap_or("no reason given");
-        News::Missed(number, format!("flow {child} is {}: {why}", head.state))
-    };
+    if head.state != FlowState::Succeeded {
+        let end = (head.state, head.error.as_deref());
+        return child_missed(tx, (parent, task), child, end, now);
+    }
+    let output: Value = output.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let output = json!({ "flow": child, "output": output }).to_string();
+    tell_parent(tx, parent, child, number, News::Arrived(number, output), now)
+}
+
+/// Tells a parent that the flow did not succeed that one of its tasks waits for.
+pub(crate) fn child_missed(
+    tx: &mut Tx<'_>,
+    (parent, task): (Uuid, i64),
+    child: Uuid,
+    (state, error): (FlowState, Option<&str>),
+    now: i64,
+) -> Result<()> {
+    let Ok(number) = usize::try_from(task) else { return Ok(()) };
+    let why = error.unwrap_or("no reason given");
+    let news = News::Missed(number, format!("flow {child} is {state}: {why}"));
     tell_parent(tx, parent, child, number, news, now)
 }
 

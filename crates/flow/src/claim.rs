@@ -194,10 +194,21 @@ pub fn claim(
     let mut claims = Vec::with_capacity(open.len());
     for (flow, number) in open {
         let id = Uuid::now_v7();
-        let raw: Option<Raw> = tx.maybe(CLAIM, (flow, number, id, &worker.name, now, lease))?;
-        if let Some(raw) = raw {
-            tx.exec(SHOW, (flow, number, now))?;
-            claims.push(raw.claim()?);
+        let raw: Result<Option<Raw>, _> =
+            tx.maybe(CLAIM, (flow, number, id, &worker.name, now, lease));
+        let claim = raw.map_err(Error::from).and_then(|raw| raw.map(Raw::claim).transpose());
+        match claim {
+            Ok(None) => {}
+            Ok(Some(claim)) => {
+                tx.exec(SHOW, (flow, number, now))?;
+                claims.push(claim);
+            }
+            // It would be the first that everybody finds, for ever.
+            Err(error) if error.is_unreadable() => {
+                let message = format!("its offer cannot be read: {}", error.with_causes());
+                end(tx, id, Return::Ended(Err(Trouble::Failed(Failure::Terminal(message)))))?;
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(claims)

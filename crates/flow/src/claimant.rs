@@ -54,8 +54,10 @@ impl Worker {
             return Ok(());
         }
         let life = self.life();
-        let has_turn =
-            |name: &&String| self.turns(name).is_none_or(|turns| turns.available_permits() > 0);
+        let has_turn = |name: &&String| {
+            let turns = self.turns(name);
+            turns.is_none_or(|turns| turns.available_permits() > 0) && !self.is_held(name)
+        };
         let claimant = Claimant {
             name: life.id.to_string(),
             handlers: self.known().handlers.iter().filter(has_turn).cloned().collect(),

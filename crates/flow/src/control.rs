@@ -174,13 +174,13 @@ pub fn skip(tx: &mut Tx<'_>, task: Uuid) -> Result<()> {
 
 /// Gives a flow up as it is, whoever has it: its worker can change nothing any more and drops what it runs when it next
 /// renews its lease, its resources are released, and its children that must not outlive it are cancelled. For a flow that
-/// waits for it, it has failed.
+/// waits for it, it has failed. One that cannot be read is set aside first.
 ///
 /// # Errors
 /// [`Error::NoFlow`]; [`Error::Ended`] unless it is stuck or parked; storage errors.
 pub fn abandon(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     let now = tx.now()?;
-    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+    let Some(flow) = change::row(tx, id, now)? else { return Ok(()) };
     let set_aside = matches!(flow.state, FlowState::Stuck | FlowState::Parked);
     if flow.finished.is_some() && !set_aside {
         return Err(Error::Ended { id, state: flow.state });

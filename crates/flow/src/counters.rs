@@ -13,6 +13,7 @@ pub struct Counters {
     succeeded: AtomicU64,
     failed: AtomicU64,
     panicked: AtomicU64,
+    leaked: AtomicU64,
 }
 
 /// The [`Counters`] at a time.
@@ -31,6 +32,8 @@ pub struct Counts {
     pub failed: u64,
     /// Attempts whose handler panicked.
     pub panicked: u64,
+    /// Attempts that go on now although their time is over, because they block their thread.
+    pub leaked: u64,
 }
 
 impl Counters {
@@ -45,6 +48,7 @@ impl Counters {
             succeeded: now(&self.succeeded),
             failed: now(&self.failed),
             panicked: now(&self.panicked),
+            leaked: now(&self.leaked),
         }
     }
 
@@ -60,10 +64,21 @@ impl Counters {
         self.fenced.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts an attempt that does not end; answers how many there are.
+    pub(crate) fn leaked(&self) -> u64 {
+        self.leaked.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn leak_ended(&self) {
+        self.leaked.fetch_sub(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn attempted(&self, outcome: &Result<String, Trouble>) {
         let counter = match outcome {
             Ok(_) => &self.succeeded,
             Err(Trouble::Panicked(_)) => &self.panicked,
+            // It was not made.
+            Err(Trouble::Held { .. }) => return,
             Err(_) => &self.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);

@@ -17,7 +17,7 @@ use tutti_store::Store;
 use uuid::Uuid;
 
 use crate::{
-    Action, Clock, Counters, FlowState, Moment, NewFlow, Result, Task, TxTask,
+    Action, Clock, Counters, Error, FlowState, Moment, NewFlow, Result, Task, TxTask,
     task::{Handlers, Kind, OUTPUT_MAX, Typed},
     tx_task::TypedTx,
     worker::{Settings, Worker},
@@ -29,6 +29,12 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Flows in progress at the same time.
 const FLOWS_MAX: usize = 64;
 
+/// Attempts that may go on although their time is over.
+const LEAKS_MAX: usize = 16;
+
+/// Retryable failures in a row after which a backend counts as one that does not answer.
+const BACKEND_FAILURES_MAX: u32 = 5;
+
 /// How long a worker counts as alive after its last sign of life.
 const LEASE: Duration = Duration::from_secs(15);
 
@@ -38,6 +44,8 @@ pub struct Engine {
     store: Store,
     worker: Worker,
     stopping: CancellationToken,
+    failed: CancellationToken,
+    leaks_max: usize,
     killed: CancellationToken,
     running: Option<JoinHandle<()>>,
 }
@@ -62,6 +70,8 @@ impl Engine {
             labels: BTreeSet::new(),
             limits: HashMap::new(),
             output_max: OUTPUT_MAX,
+            leaks_max: LEAKS_MAX,
+            backend_failures_max: BACKEND_FAILURES_MAX,
         };
         Builder { store, handlers: Handlers::new(), settings }
     }
@@ -103,6 +113,13 @@ impl Engine {
     #[must_use]
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(self.worker.counters())
+    }
+
+    /// Resolves when this process has to be replaced, with the reason: the worker takes nothing more and gives back what it has.
+    /// [`stop`](Self::stop) the engine, and end the process so that something starts it again.
+    pub async fn failed(&self) -> Error {
+        self.failed.cancelled().await;
+        Error::Leaks { max: self.leaks_max }
     }
 
     /// Takes nothing more, lets running tasks end (telling them, and dropping those that take longer than the grace), and gives
@@ -174,7 +191,25 @@ impl Builder {
         self
     }
 
-    /// How long running tasks may go on when the engine stops; 10 s by default.
+    /// How many attempts may go on although their time is over, because they block their thread; 16 by default. With more the
+    /// engine [fails](Engine::failed). Attempts with [`Timeouts`](crate::Timeouts) have so many threads more than there are cores.
+    #[must_use]
+    pub fn leaks_max(mut self, max: usize) -> Self {
+        self.settings.leaks_max = max;
+        self
+    }
+
+    /// After how many retryable failures in a row a [backend](Task::BACKEND) counts as one that does not answer; 5 by default.
+    /// Then attempts at its tasks are not made by this worker, and do not count, for five seconds, and each time longer, up to two
+    /// minutes; the first one after that finds out whether it answers again.
+    #[must_use]
+    pub fn backend_failures_max(mut self, max: u32) -> Self {
+        self.settings.backend_failures_max = max.max(1);
+        self
+    }
+
+    /// How long running tasks may go on when the engine stops, and attempts when their time is over before they count as leaked;
+    /// 10 s by default.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.settings.grace = grace;
@@ -201,18 +236,21 @@ impl Builder {
     /// Storage errors.
     pub async fn start(self) -> Result<Engine> {
         let (stopping, killed) = (CancellationToken::new(), CancellationToken::new());
+        let failed = CancellationToken::new();
+        let leaks_max = self.settings.leaks_max;
         let store = self.store.clone();
         let worker = Worker::join(
             self.store,
             Arc::new(self.handlers),
             self.settings,
             stopping.clone(),
+            failed.clone(),
             killed.child_token(),
         )
         .await?;
         tokio::spawn(worker.clone().tell_ended());
         let running = Some(tokio::spawn(worker.clone().run()));
-        Ok(Engine { store, worker, stopping, killed, running })
+        Ok(Engine { store, worker, stopping, failed, leaks_max, killed, running })
     }
 }
 

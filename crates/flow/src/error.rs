@@ -78,6 +78,15 @@ pub enum Error {
         /// The claim.
         claim: Uuid,
     },
+    /// Attempts went on although their time was over, more than [`Builder::leaks_max`](crate::Builder::leaks_max): the process
+    /// has to be replaced.
+    #[error(
+        "more than {max} attempts at tasks go on although their time is over, each blocking a thread: this process has to be replaced"
+    )]
+    Leaks {
+        /// How many may.
+        max: usize,
+    },
     /// A task that does not wait for its completion from outside was completed.
     #[error("task {id} is not waiting")]
     NotWaiting {
@@ -90,9 +99,24 @@ impl Error {
     /// Whether what was asked is at fault: the same would be refused again.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
-            Self::Store(error) => error.is_refusal(),
+            Self::Store(error) if error.is_refusal() => true,
             Self::Plan { .. } => true,
-            _ => false,
+            _ => self.is_unreadable(),
+        }
+    }
+
+    /// Whether what is stored is at fault.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Stored { .. } | Self::Store(tutti_store::Error::Column { .. }))
+    }
+
+    /// The error of a read, with what of the flow cannot be read if that is the cause.
+    pub(crate) fn unread(error: tutti_store::Error, id: Uuid, what: &str) -> Self {
+        match error {
+            tutti_store::Error::Column { .. } => {
+                Self::Stored { id, reason: format!("{what}: {error}") }
+            }
+            error => error.into(),
         }
     }
 

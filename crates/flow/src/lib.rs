@@ -10,7 +10,7 @@
 //! - [`signal`], [`signal_gone`], [`trouble`] and [`complete`] bring news from outside to tasks that [`Wait`].
 //! - [`claim`] gives tasks to workers that have no flows, such as those behind HTTP.
 //! - [`query`] lists flows and tasks; [`sync_state`] sums up a resource; [`ended`] waits for a flow.
-//! - [`Engine::counters`] tells what a worker has done, for those who watch over it.
+//! - [`Engine::counters`] tells what a worker has done, for those who watch over it; [`Engine::failed`], that it has to be replaced.
 //! - [`Builder::probe`] injects crashes at named points and [`Builder::clock`] moves time, in tests.
 //!
 //! Inside, `graph` decides without a database, `boundary` writes what one change of a flow comes to, `queue` grants resources,
@@ -18,9 +18,12 @@
 //! flow's epoch, so one that lost its lease without knowing changes nothing.
 
 mod announce;
+mod aside;
 mod attempt;
+mod backend;
 mod begin;
 mod boundary;
+mod breaker;
 mod change;
 pub mod claim;
 mod claimant;
@@ -32,6 +35,7 @@ mod ended;
 mod engine;
 mod error;
 mod graph;
+mod limited;
 mod offer;
 pub mod pattern;
 mod plan;

@@ -24,6 +24,8 @@ pub(crate) enum Trouble {
     Panicked(String),
     /// This worker has no handler of that name.
     NoHandler(String),
+    /// It was not made, because its backend does not answer: it shall come back then.
+    Held { reason: String, until: i64 },
 }
 
 impl Trouble {
@@ -32,6 +34,7 @@ impl Trouble {
             Self::Failed(failure) => storable(failure.message()),
             Self::Panicked(message) => format!("panicked: {}", storable(message)),
             Self::NoHandler(name) => format!("no worker knows the task `{name}`"),
+            Self::Held { reason, .. } => storable(reason),
         }
     }
 }
@@ -41,6 +44,8 @@ impl Trouble {
 pub(crate) enum Next {
     /// Another attempt after so many microseconds.
     Again(i64),
+    /// The same attempt at this time: it was not made.
+    Held(i64),
     /// The flow ends like this once nothing of it runs; `Reverted` means that it is undone first.
     End(FlowState),
 }
@@ -55,6 +60,7 @@ pub(crate) fn after_trouble(
 ) -> Next {
     match trouble {
         Trouble::NoHandler(_) => Next::End(FlowState::Parked),
+        Trouble::Held { until, .. } => Next::Held(*until),
         Trouble::Panicked(_) if attempt >= POISON_MAX => Next::End(FlowState::Parked),
         Trouble::Panicked(_) => Next::Again(backoff(attempt, random)),
         Trouble::Failed(Failure::Retryable(_)) if attempt < attempts_max => {
@@ -79,14 +85,20 @@ pub(crate) fn after_revert_trouble(
         Trouble::Failed(Failure::Retryable(_)) | Trouble::Panicked(_) if attempt < attempts_max => {
             Next::Again(backoff(attempt, random))
         }
+        Trouble::Held { until, .. } => Next::Held(*until),
         _ => Next::End(FlowState::Stuck),
     }
 }
 
-/// The wait after attempt number `attempt`: doubles from the base to the cap, and lies between half and all of that.
+/// The wait after attempt number `attempt`.
 pub(crate) fn backoff(attempt: u32, random: u32) -> i64 {
-    let doublings = attempt.saturating_sub(1).min(20);
-    let whole = (BACKOFF_BASE << doublings).min(BACKOFF_MAX);
+    doubling(BACKOFF_BASE, BACKOFF_MAX, attempt, random)
+}
+
+/// Wait number `number`: doubles from the base to the cap, and lies between half and all of that.
+pub(crate) fn doubling(base: i64, max: i64, number: u32, random: u32) -> i64 {
+    let doublings = number.saturating_sub(1).min(20);
+    let whole = (base << doublings).min(max);
     let half = whole / 2;
     half + half * i64::from(random) / i64::from(u32::MAX)
 }
@@ -141,6 +153,14 @@ pub(crate) fn storable(message: &str) -> String {
     message.replace('\0', "\u{fffd}")
 }
 
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+        .to_owned()
+}
+
 /// A duration in microseconds.
 pub(crate) fn micros(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
@@ -160,6 +180,9 @@ mod tests {
         let terminal = Trouble::Failed(Failure::Terminal("no".into()));
         let panicked = Trouble::Panicked("bug".into());
         let unknown = Trouble::NoHandler("x".into());
+        let held = Trouble::Held { reason: "down".into(), until: 7 };
+        assert_eq!(after_trouble(&held, 3, 3, Then::Fail, 0), Next::Held(7));
+        assert_eq!(after_revert_trouble(&held, 3, 3, 0), Next::Held(7));
         for (trouble, attempt, attempts_max, then, expected) in [
             (retryable(), 1, 3, Then::Fail, None),
             (retryable(), 2, 3, Then::Revert, None),

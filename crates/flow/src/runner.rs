@@ -138,7 +138,7 @@ impl Runner {
         for (_, id, one) in news {
             if !self.heard.contains(&id) {
                 self.heard.push(id);
-                self.tell(one.into());
+                self.tell(one);
             }
         }
     }

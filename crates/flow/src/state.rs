@@ -41,8 +41,10 @@ macro_rules! states {
         impl tutti_store::FromValue for $name {
             fn from_value(value: tutti_store::Value) -> tutti_store::Result<Self> {
                 let text = <String as tutti_store::FromValue>::from_value(value)?;
-                text.parse().map_err(|_| {
-                    tutti_store::Error::mismatch(stringify!($name), &tutti_store::Value::Text(text))
+                text.parse().map_err(|UnknownState(word)| tutti_store::Error::Column {
+                    index: 0,
+                    expected: stringify!($name),
+                    found: format!("`{word}`"),
                 })
             }
         }
@@ -69,7 +71,8 @@ states! {
         Suspended = "suspended",
         /// What it did is being undone, last task first.
         Reverting = "reverting",
-        /// Given up as poison: its worker died or panicked over it too often, or no worker knows its handler.
+        /// Given up as poison: its worker died or panicked over it too often, no worker knows its handler, or what is stored of
+        /// it cannot be read.
         Parked = "parked",
         /// Every task succeeded.
         Succeeded = "succeeded",

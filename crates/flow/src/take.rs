@@ -194,7 +194,7 @@ fn begin(
         let mut heard = Vec::new();
         for (_, id, one) in news.iter().filter(|(flow, ..)| *flow == whose) {
             heard.push(*id);
-            graph.tell(one.clone().into(), Hands::Free, now, 0);
+            graph.tell(one.clone(), Hands::Free, now, 0);
         }
         if graph.head.losses >= i64::from(POISON_MAX) {
             graph.give_up(&format!("its worker died {POISON_MAX} times without progress"));

@@ -20,6 +20,10 @@ pub trait Task: Send + Sync + 'static {
     /// `Option` is known to be.
     const OPTIONAL: &'static [&'static str] = &[];
 
+    /// What it asks to do it, such as `cloud`; tasks of several kinds can have the same. While that does not answer, attempts
+    /// are not made and do not count: see [`Builder::backend_failures_max`](crate::Builder::backend_failures_max).
+    const BACKEND: Option<&'static str> = None;
+
     /// What it is given. Input of an older version must still be understood: give new fields defaults.
     type Input: DeserializeOwned + Send;
 
@@ -152,6 +156,7 @@ type Answer<'a> = Pin<Box<dyn Future<Output = Result<String, Failure>> + Send + 
 
 /// A [`Task`] with its types erased to JSON.
 pub(crate) trait Handler: Send + Sync {
+    fn backend(&self) -> Option<&'static str>;
     fn execute(&self, context: TaskContext, input: String) -> Answer<'_>;
     fn revert(&self, context: TaskContext, input: String, left: Left) -> Answer<'_>;
 }
@@ -165,12 +170,26 @@ pub(crate) enum Kind {
     InTx(Arc<dyn TxHandler>),
 }
 
+impl Kind {
+    /// What must answer for it to work, beside the database.
+    pub(crate) fn backend(&self) -> Option<&'static str> {
+        match self {
+            Self::Call(handler) => handler.backend(),
+            Self::InTx(_) => None,
+        }
+    }
+}
+
 /// Handlers by name.
 pub(crate) type Handlers = HashMap<String, Kind>;
 
 pub(crate) struct Typed<T>(pub(crate) T);
 
 impl<T: Task> Handler for Typed<T> {
+    fn backend(&self) -> Option<&'static str> {
+        T::BACKEND
+    }
+
     fn execute(&self, context: TaskContext, input: String) -> Answer<'_> {
         Box::pin(async move {
             let output = self.0.execute(context, parse(&input, "input")?).await?;

@@ -19,11 +19,13 @@ use uuid::Uuid;
 
 use crate::{
     Clock, Counters, Error, Point, Result, TOPIC,
+    backend::Backends,
     begin::{Submissions, submissions},
     boundary::{self, Boundary, Written},
     change,
     ended::Watch,
     graph::{Known, Skills},
+    limited::{Leaks, Limited},
     policy::micros,
     probe::Probe,
     take::{self, Taken, Work},
@@ -59,6 +61,10 @@ pub(crate) struct Settings {
     pub(crate) limits: HashMap<String, usize>,
     /// Bytes of a task's result.
     pub(crate) output_max: usize,
+    /// Attempts that may go on although their time is over.
+    pub(crate) leaks_max: usize,
+    /// Retryable failures in a row after which a backend counts as one that does not answer.
+    pub(crate) backend_failures_max: u32,
 }
 
 /// A worker and everything its flows share.
@@ -90,6 +96,8 @@ struct Shared {
     unsure: AtomicBool,
     flows: TaskTracker,
     watch: Watch,
+    limited: Limited,
+    backends: Backends,
     counters: Arc<Counters>,
     stopping: CancellationToken,
     /// Drops everything at once.
@@ -137,8 +145,17 @@ impl Worker {
         handlers: Arc<Handlers>,
         settings: Settings,
         stopping: CancellationToken,
+        failed: CancellationToken,
         killed: CancellationToken,
     ) -> Result<Self> {
+        let counters: Arc<Counters> = Arc::default();
+        let leaks = Leaks {
+            max: settings.leaks_max,
+            grace: settings.grace,
+            counters: counters.clone(),
+            failed,
+            stopping: stopping.clone(),
+        };
         let life = Mutex::new(Life::new(Uuid::nil(), &killed));
         let clock = settings.clock.clone();
         let boundaries = store.batcher(move |tx, boundaries: &[Boundary]| {
@@ -161,6 +178,7 @@ impl Worker {
         let places = Arc::new(Semaphore::new(settings.flows_max));
         let known: Known = Arc::new(skills);
         let submissions = submissions(&store, known.clone(), settings.clock.clone());
+        let backends = Backends::of(&handlers, settings.backend_failures_max);
         let worker = Self(Arc::new(Shared {
             store,
             boundaries,
@@ -179,7 +197,9 @@ impl Worker {
             unsure: AtomicBool::new(false),
             flows: TaskTracker::new(),
             watch: Watch::default(),
-            counters: Arc::default(),
+            limited: Limited::new(leaks),
+            backends,
+            counters,
             stopping,
             killed,
         }));
@@ -241,6 +261,14 @@ impl Worker {
 
     pub(crate) fn output_max(&self) -> usize {
         self.0.settings.output_max
+    }
+
+    pub(crate) fn limited(&self) -> &Limited {
+        &self.0.limited
+    }
+
+    pub(crate) fn backends(&self) -> &Backends {
+        &self.0.backends
     }
 
     /// The turns of a task that has a limit.
@@ -355,6 +383,7 @@ impl Worker {
                 shared.flows.wait().await;
             }
         }
+        shared.limited.ended().await;
     }
 
     async fn take_work(&self) {

@@ -101,6 +101,8 @@ fn worked(text: &mut Text, counts: &Counts) {
     ] {
         text.single(name, "counter", help, count);
     }
+    let help = "Attempts that go on although their time is over, each blocking a thread.";
+    text.single("tutti_task_attempts_leaked", "gauge", help, counts.leaked);
 }
 
 /// What the kernel tells of this process.

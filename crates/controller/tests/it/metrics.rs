@@ -56,6 +56,7 @@ async fn flows_tasks_and_requests_are_counted() {
             "tutti_task_attempts_total{outcome=\"panicked\"}",
             "tutti_flow_lease_losses_total",
             "tutti_flow_fenced_total",
+            "tutti_task_attempts_leaked",
         ] {
             assert_eq!(now[never], 0.0, "{never}");
         }

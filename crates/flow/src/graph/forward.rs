@@ -224,14 +224,25 @@ impl Graph {
         match next {
             // Going on is not wanted any more: that it was retryable does not matter.
             Next::Again(_) if halted => self.fail(number, &trouble.message(), FlowState::Failed),
-            Next::Again(delay) => {
-                let node = self.change(number);
-                node.state = TaskState::RetryWait;
-                node.error = Some(trouble.message());
-                self.arm(number, self.now + delay);
+            Next::Again(delay) => self.retry_at(number, self.now + delay, trouble.message()),
+            Next::Held(until) => {
+                // It was not made, so it does not count.
+                self.change(number).attempt -= 1;
+                if end.is_some_and(|end| until >= end) {
+                    self.fail_by_policy(number, &trouble.message());
+                } else {
+                    self.retry_at(number, until, trouble.message());
+                }
             }
             Next::End(ending) => self.fail(number, &trouble.message(), ending),
         }
+    }
+
+    fn retry_at(&mut self, number: usize, at: i64, message: String) {
+        let node = self.change(number);
+        node.state = TaskState::RetryWait;
+        node.error = Some(message);
+        self.arm(number, at);
     }
 
     /// A task failed for good: its controller decides what follows, or else its own policy.

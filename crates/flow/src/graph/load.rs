@@ -31,18 +31,15 @@ pub(crate) struct Whose {
 impl Graph {
     /// A flow from the rows of its tasks, in order.
     pub(crate) fn load(whose: Whose, head: Head, rows: Vec<Row>) -> Result<Self> {
-        let mut nodes = Vec::with_capacity(rows.len());
-        let mut needs = Vec::with_capacity(rows.len());
+        let count = rows.len();
+        let mut nodes = Vec::with_capacity(count);
+        let mut needs = Vec::with_capacity(count);
         for row in rows {
-            let unreadable = |error| Error::Stored {
-                id: whose.id,
-                reason: format!("task {} cannot be read: {error}", row.number),
-            };
-            let own: Option<Vec<usize>> =
-                row.needs.as_deref().map(serde_json::from_str).transpose().map_err(unreadable)?;
-            let spec: Option<Spec> =
-                row.spec.as_deref().map(serde_json::from_str).transpose().map_err(unreadable)?;
-            needs.push(own.unwrap_or_default());
+            let (own, spec) = plan_of(&row, nodes.len(), count).map_err(|reason| {
+                let reason = format!("task {}: {reason}", row.number);
+                Error::Stored { id: whose.id, reason }
+            })?;
+            needs.push(own);
             nodes.push(Node::new(row, spec));
         }
         let mut graph = Self {
@@ -76,9 +73,7 @@ impl Graph {
         };
         for (number, needs) in needs.into_iter().enumerate() {
             for need in &needs {
-                if let Some(need) = graph.nodes.get_mut(*need) {
-                    need.successors.push(number);
-                }
+                graph.nodes[*need].successors.push(number);
             }
             graph.nodes[number].needs = needs;
         }
@@ -128,5 +123,36 @@ impl Graph {
             }
         }
         self.resume_unwinding();
+    }
+}
+
+/// What the row of the task that comes `next` of `count` says about its plan, if it can be followed.
+fn plan_of(row: &Row, next: usize, count: usize) -> Result<(Vec<usize>, Option<Spec>), String> {
+    if usize::try_from(row.number) != Ok(next) {
+        return Err(format!("task {next} is missing"));
+    }
+    let said = |what: &str, error: serde_json::Error| format!("its {what}: {error}");
+    let needs: Option<Vec<usize>> = row
+        .needs
+        .as_deref()
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(|error| said("needs", error))?;
+    let needs = needs.unwrap_or_default();
+    let spec: Option<Spec> = row
+        .spec
+        .as_deref()
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(|error| said("plan", error))?;
+    let plan = spec.iter();
+    let named = plan.flat_map(|spec| {
+        let bound = spec.bindings.iter().map(|binding| binding.task);
+        let asked = spec.when.iter().map(|when| when.task);
+        bound.chain(asked).chain(spec.guard).chain(spec.item_of.map(|(list, _)| list))
+    });
+    match needs.iter().copied().chain(named).find(|other| *other >= count) {
+        Some(other) => Err(format!("it names task {other} of {count}")),
+        None => Ok((needs, spec)),
     }
 }

@@ -112,6 +112,8 @@ pub(crate) enum Event {
     Cancel,
     /// Somebody suspends it, or lets it go on.
     Suspend(bool),
+    /// There is news that cannot be read.
+    Unreadable(String),
     /// Time has passed.
     Due,
 }
@@ -197,6 +199,7 @@ impl Graph {
             Event::Troubled(number, message) => self.troubled(number, message),
             Event::Cancel => self.cancel(),
             Event::Suspend(suspended) => self.suspend(suspended),
+            Event::Unreadable(message) => self.give_up(&message),
             Event::Due => self.due(),
         }
         self.advance();
@@ -207,7 +210,7 @@ impl Graph {
         self.known = known;
     }
 
-    /// Sets it aside because it kills its workers: one that is being undone as stuck.
+    /// Sets it aside because nobody can go on with it: one that is being undone as stuck.
     pub(crate) fn give_up(&mut self, message: &str) {
         if self.head.reverting { self.give_up_reverting(message) } else { self.park(message) }
     }

@@ -223,10 +223,21 @@ impl Graph {
         let node = &self.nodes[number];
         let (attempt, max) = (node.revert_attempt, node.retry.attempts_max);
         let message = trouble.message();
-        self.change(number).error = Some(message.clone());
-        match policy::after_revert_trouble(&trouble, attempt, max, self.random) {
-            Next::Again(delay) => self.arm(number, self.now + delay),
+        let next = policy::after_revert_trouble(&trouble, attempt, max, self.random);
+        let node = self.change(number);
+        match next {
+            Next::Held(until) => {
+                // It was not made, so it does not count, and nothing new is known of what the task left.
+                node.revert_attempt -= 1;
+                node.error.get_or_insert(message);
+                self.arm(number, until);
+            }
+            Next::Again(delay) => {
+                node.error = Some(message);
+                self.arm(number, self.now + delay);
+            }
             Next::End(_) => {
+                node.error = Some(message.clone());
                 self.finish_failed(number, TaskState::RevertFailed);
                 self.head.ending = Some(FlowState::Stuck);
                 self.head.error = Some(message);
@@ -237,10 +248,11 @@ impl Graph {
     /// Nobody shall try again to undo what was being undone.
     pub(super) fn give_up_reverting(&mut self, message: &str) {
         for number in 0..self.nodes.len() {
-            // What others still undo may yet succeed.
+            // What is still being undone, here or elsewhere, may yet succeed.
             let node = &self.nodes[number];
             let elsewhere = node.offered || self.children_undone.contains(&number);
-            if node.state == TaskState::Reverting && !elsewhere {
+            let under_way = elsewhere || self.active.contains(&number);
+            if node.state == TaskState::Reverting && !under_way {
                 self.change(number).error = Some(message.to_owned());
                 self.finish_failed(number, TaskState::RevertFailed);
             }

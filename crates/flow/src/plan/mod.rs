@@ -157,7 +157,8 @@ impl PartialEq for Child {
     }
 }
 
-/// How long a task may take; `None` means as long as it likes. Measured by the worker's monotonic clock.
+/// How long a task may take; `None` means as long as it likes. Measured by the worker's monotonic clock. An attempt with a limit
+/// runs on threads apart from those of flows, so that it can be left behind if it blocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Timeouts {

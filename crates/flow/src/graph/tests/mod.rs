@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{Effect, Event, Graph, Hands, Head, Left, Row, Start};
-use crate::{FlowState, TaskState};
+use crate::{FlowState, TaskState, policy::Trouble};
 use world::{Fate, NOT_YET, Shape, World, parent, row, shape};
 
 /// A worker that has the flow.
@@ -119,6 +119,9 @@ fn happen(world: &mut World, owner: Owner, choice: u32) -> Option<Owner> {
             let mut owner = owner;
             let number = running[choice as usize / 16 % running.len()];
             let start = owner.active.remove(&number).unwrap();
+            if choice.is_multiple_of(11) {
+                return held(world, owner, &start, choice);
+            }
             let outcome = world.outcome(&start);
             owner.tell(world, Event::Attempted(number, outcome), choice)
         }
@@ -127,6 +130,16 @@ fn happen(world: &mut World, owner: Owner, choice: u32) -> Option<Owner> {
             owner.tell(world, Event::Due, choice)
         }
     }
+}
+
+/// An attempt was not made, because its backend does not answer: it does not count.
+fn held(world: &mut World, owner: Owner, start: &Start, choice: u32) -> Option<Owner> {
+    let trouble = Trouble::Held { reason: "down".into(), until: world.now + 3_000_000 };
+    let owner = owner.tell(world, Event::Attempted(start.number, Err(trouble)), choice);
+    let row = &world.rows[start.number];
+    let counted = if start.revert.is_some() { row.revert_attempt } else { row.attempt };
+    assert!(counted < start.attempt, "{row:?}");
+    owner
 }
 
 fn child_ends(world: &mut World) -> Event {

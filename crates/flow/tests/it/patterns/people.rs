@@ -10,7 +10,7 @@ use tutti_flow::{
 use uuid::Uuid;
 
 use super::{Site, a_while, act, fails};
-use crate::world::{now, state};
+use crate::world::{now, row, sees, state};
 
 /// Longer than it takes to suspend a flow.
 const NAP: Duration = Duration::from_millis(600);
@@ -27,10 +27,12 @@ async fn suspending_a_running_flow_lets_what_runs_end() {
         let id = site.submit(flow).await;
         site.log.has("+a").await;
         site.wants(move |tx| suspend(tx, id)).await.unwrap();
+        sees("that it has heard", || async { row(&site.store, id).await.suspended.then_some(()) })
+            .await;
         stays(&site, id, FlowState::Running).await;
         site.log.add("go on");
         site.reaches(id, FlowState::Suspended).await;
-        assert!(crate::world::row(&site.store, id).await.suspended);
+        assert!(row(&site.store, id).await.suspended);
         site.stop().await;
         site.start().await;
         stays(&site, id, FlowState::Suspended).await;

@@ -17,25 +17,29 @@
 //! | 16, 17 | clocks jump | `failures::clocks_jump`; leases go by the database's clock, which a test cannot move |
 //! | 18 | a handler panics | `flows::poison_is_parked` |
 //! | 19 | a task kills its worker | `crash::a_flow_that_kills_its_workers_is_parked`, `failures::undoing_that_kills_its_workers_is_stuck` |
-//! | 20, 21 | a task hangs, or gives no sign of life | `patterns::timeouts` |
-//! | 22 | the backend is down for hours | `failures::hours_of_trouble_pass` |
+//! | 20, 21 | a task hangs, or gives no sign of life | `patterns::timeouts`; one that blocks its thread: `leaks` |
+//! | 22 | the backend is down for hours | `failures::hours_of_trouble_pass`; a thousand flows spare it: `backends` |
 //! | 23, 24, 25 | cancelled while queued, running, reverting, after the end | `flows::cancelling_ends_a_flow_wherever_it_stands`, `failures::cancelling_too_late_is_refused` |
 //! | 26 | undoing fails for good | `flows::a_revert_that_fails_leaves_the_flow_stuck_until_somebody_retries` |
 //! | 27 | abandoned while its worker is alive | `failures::an_abandoned_flow_is_out_of_its_workers_hands` |
-//! | 28 | an output that is not JSON | `failures::an_output_that_is_no_json_fails_for_good`; there is no limit on its size |
+//! | 28 | an output that is not JSON | `failures::an_output_that_is_no_json_fails_for_good`; `limits::a_result_too_large_fails_the_task_and_loses_nothing` |
 //! | 29 | senseless plans, unknown handlers | `queues::plans_that_make_no_sense_are_refused`, `failures::old_and_new_workers_share_the_work` |
 //! | 30 | workers of two versions | `failures::old_and_new_workers_share_the_work` |
 //! | 31, 32 | superseded, many updates of one resource | `queues::a_newer_converging_flow_takes_the_place_of_unstarted_ones` |
 //! | 33 | a long query holds back vacuum | not here: a measurement |
 //! | 34 | the disk is full | `failures::a_full_disk_stops_nothing_for_ever` |
 //! | – | the database refuses what a task answered | `refusals` |
+//! | – | a flow, news for it, or an offer cannot be read | `unreadable` |
 //! | 35 | a consumer of events lags | the store's own tests; flows do not read the outbox |
 //! | 36 | an agent reports late | the controller's tests |
 //! | 37 | a worker comes back under its old name | workers have no names: each start is a new id |
 
+mod backends;
 mod failures;
+mod leaks;
 mod points;
 mod refusals;
+mod unreadable;
 
 use std::{
     collections::BTreeMap,

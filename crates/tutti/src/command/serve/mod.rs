@@ -123,8 +123,16 @@ impl Serve {
         if !self.background {
             context.tell(format!("controller {:?} listens on {}", self.name, socket.display()));
         }
-        let signal = signals.first().await;
-        tracing::info!(signal, "stopping");
+        let failure = tokio::select! {
+            signal = signals.first() => {
+                tracing::info!(signal, "stopping");
+                None
+            }
+            error = controller.failed() => {
+                tracing::error!(%error, "stopping");
+                Some(error)
+            }
+        };
         let stop = async {
             if let Some(agent) = agent
                 && let Err(error) = agent.stop().await
@@ -133,7 +141,9 @@ impl Serve {
             }
             controller.stop().await;
         };
-        signals.unless_again(stop).await
+        signals.unless_again(stop).await?;
+        // Whoever watches over the process starts it again.
+        failure.map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn data(&self) -> PathBuf {
