@@ -72,6 +72,7 @@ impl Graph {
         let number = self.nodes.len();
         let spec = Spec {
             timeouts: each.timeouts,
+            backoff: each.retry.backoff,
             labels: each.labels.clone(),
             within: self.nodes[list].spec().within.clone(),
             item_of: Some((list, position)),

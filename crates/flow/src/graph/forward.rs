@@ -204,11 +204,12 @@ impl Graph {
 
     fn attempt_failed(&mut self, number: usize, trouble: &Trouble) {
         let (node, end) = (&self.nodes[number], self.end_of(number));
-        let Retry { attempts_max, then } = node.retry;
-        let next = |max| policy::after_trouble(trouble, node.attempt, max, then, self.random);
-        let next = match next(attempts_max) {
+        let next = |retry| policy::after_trouble(trouble, node.attempt, &retry, self.random);
+        let next = match next(node.retry) {
             // Another attempt would begin too late.
-            Next::Again(delay) if end.is_some_and(|end| self.now + delay >= end) => next(0),
+            Next::Again(delay) if end.is_some_and(|end| self.now.saturating_add(delay) >= end) => {
+                next(Retry { attempts_max: 0, ..node.retry })
+            }
             next => next,
         };
         let halted = self.head.ending.is_some() || self.is_unwinding(number);
@@ -219,7 +220,7 @@ impl Graph {
                 let node = self.change(number);
                 node.state = TaskState::RetryWait;
                 node.error = Some(trouble.message());
-                self.arm(number, self.now + delay);
+                self.arm(number, self.now.saturating_add(delay));
             }
             Next::End(ending) => self.fail(number, &trouble.message(), ending),
         }

@@ -191,11 +191,12 @@ impl Graph {
             return self.go_on_unwinding();
         };
         let node = &self.nodes[number];
-        let (attempt, max) = (node.revert_attempt, node.retry.attempts_max);
+        let next =
+            policy::after_revert_trouble(&trouble, node.revert_attempt, &node.retry, self.random);
         let message = trouble.message();
         self.change(number).error = Some(message.clone());
-        match policy::after_revert_trouble(&trouble, attempt, max, self.random) {
-            Next::Again(delay) => self.arm(number, self.now + delay),
+        match next {
+            Next::Again(delay) => self.arm(number, self.now.saturating_add(delay)),
             Next::End(_) => {
                 self.finish_failed(number, TaskState::RevertFailed);
                 self.head.ending = Some(FlowState::Stuck);

@@ -1,6 +1,7 @@
 //! What a caller says about a flow: its tasks, what they need, and what follows a failure. A plan is data: it is stored with
 //! the flow, so any worker of any version can go on with it.
 
+mod backoff;
 mod condition;
 mod retry;
 mod spec;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 use crate::Fate;
 
+pub use backoff::Backoff;
 pub use condition::{Condition, Depth, When};
 pub use retry::{Controller, Failure, Retry, Then};
 pub(crate) use spec::Spec;

@@ -126,7 +126,7 @@ fn every_kind_of_work_is_planned() {
     let tasks = built(pattern);
     let Work::Each(greet) = &tasks[0].work else { panic!("no each") };
     assert_eq!((greet.name.as_str(), greet.item.as_str(), greet.timeouts), ("greet", "", minute));
-    assert_eq!(greet.retry, Retry { attempts_max: 2, then: Then::Revert });
+    assert_eq!(greet.retry, Retry::times(2).or_revert());
     assert_eq!(
         (&tasks[0].input, tasks[0].timeouts),
         (&json!({"items": ["Ada"]}), Timeouts::default())
@@ -149,7 +149,7 @@ fn every_kind_of_work_is_planned() {
 #[test]
 fn reverting_is_kept_whatever_is_said_later() {
     let tasks = built(linear("p").add(nothing("a").or_revert().retry(Retry::times(3))));
-    assert_eq!(tasks[0].retry, Retry { attempts_max: 3, then: Then::Revert });
+    assert_eq!(tasks[0].retry, Retry::times(3).or_revert());
 }
 
 fn built_flow(pattern: Pattern) -> NewFlow {
