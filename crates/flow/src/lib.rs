@@ -47,6 +47,7 @@ mod sync;
 mod take;
 mod task;
 mod tx_task;
+mod version;
 mod worker;
 
 use tutti_store::Migration;

@@ -37,6 +37,9 @@ impl<'a> Binder<'a> {
     pub(crate) fn bind(&mut self, step: &Step) -> NewTask {
         self.problems.extend(step.problems.iter().cloned());
         let mut task = step.task.clone();
+        if step.or_revert {
+            task.retry = task.retry.or_revert();
+        }
         task.when = self.conditions(&step.when);
         task.needs = task.when.iter().map(|when| when.task).collect();
         let input = self.input(step);

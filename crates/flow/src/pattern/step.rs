@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::shape::Shape;
 use crate::{
-    Child, Condition, Controller, Depth, Each, Fate, NewFlow, NewTask, Retry, Task, Then, Timeouts,
+    Child, Condition, Controller, Depth, Each, Fate, NewFlow, NewTask, Retry, Task, Timeouts,
     TxTask, Wait, Work,
 };
 
@@ -29,6 +29,7 @@ pub struct Step {
     pub(crate) optional: Vec<String>,
     pub(crate) provides: Option<String>,
     pub(crate) when: Vec<(String, Condition, Depth)>,
+    pub(crate) or_revert: bool,
     pub(crate) node: usize,
     pub(crate) problems: Vec<String>,
 }
@@ -50,16 +51,21 @@ pub(crate) enum Source {
 /// A task that a worker runs. The members of its input are bound by name to what earlier tasks provide, and the members of its
 /// output are provided by name.
 pub fn task<T: Task>() -> Step {
-    run::<T::Input, T::Output>(T::NAME, T::OPTIONAL)
+    run::<T::Input, T::Output>(T::NAME, NewTask::of::<T>(), T::OPTIONAL)
 }
 
 /// The same for a [`TxTask`].
 pub fn tx_task<T: TxTask>() -> Step {
-    run::<T::Input, T::Output>(T::NAME, T::OPTIONAL)
+    run::<T::Input, T::Output>(T::NAME, NewTask::of_tx::<T>(), T::OPTIONAL)
 }
 
-fn run<I: DeserializeOwned, O: DeserializeOwned>(name: &str, optional: &[&str]) -> Step {
+fn run<I: DeserializeOwned, O: DeserializeOwned>(
+    label: &str,
+    task: NewTask,
+    optional: &[&str],
+) -> Step {
     Step {
+        task,
         takes: Shape::of::<I>(),
         gives: Shape::of::<O>(),
         check: |value| {
@@ -67,7 +73,7 @@ fn run<I: DeserializeOwned, O: DeserializeOwned>(name: &str, optional: &[&str]) 
             parsed.map(drop).map_err(|error| error.to_string())
         },
         optional: optional.iter().map(|&name| name.to_owned()).collect(),
-        ..Step::new(name, Work::Run)
+        ..Step::new(label, Work::Run)
     }
 }
 
@@ -75,19 +81,20 @@ fn run<I: DeserializeOwned, O: DeserializeOwned>(name: &str, optional: &[&str]) 
 /// by [`item`](Step::item) which member; the others are [injected](Step::inject). It provides the list of the outputs, under the
 /// name it is given by [`provides`](Step::provides).
 pub fn each<T: Task>(items: impl Into<String>) -> Step {
+    let step = task::<T>();
+    // Retries and limits of the step become those of its items once nothing more is said of it.
     let each = Each {
-        name: T::NAME.into(),
+        name: step.task.name.clone(),
         input: Value::Null,
         item: String::new(),
         retry: Retry::default(),
         timeouts: Timeouts::default(),
         labels: Vec::new(),
     };
-    let step = task::<T>();
     Step {
         list: Some(("items", items.into())),
         gives: Shape::List,
-        task: NewTask { work: Work::Each(Box::new(each)), ..step.task },
+        task: NewTask { name: T::NAME.into(), work: Work::Each(Box::new(each)), ..step.task },
         ..step
     }
 }
@@ -136,6 +143,7 @@ impl Step {
             optional: vec![],
             provides: None,
             when: vec![],
+            or_revert: false,
             node: 0,
             problems: vec![],
         }
@@ -219,20 +227,19 @@ impl Step {
         self
     }
 
-    /// What follows a failed attempt.
+    /// What follows a failed attempt, in place of [`Task::RETRY`].
     pub fn retry(mut self, retry: Retry) -> Self {
-        let reverts = self.task.retry.then == Then::Revert;
-        self.task.retry = if reverts { retry.or_revert() } else { retry };
+        self.task.retry = retry;
         self
     }
 
-    /// The flow is reverted after its last failure.
+    /// The flow is reverted after its last failure, whatever else is said of retries.
     pub fn or_revert(mut self) -> Self {
-        self.task.retry = self.task.retry.or_revert();
+        self.or_revert = true;
         self
     }
 
-    /// How long it may take.
+    /// How long it may take, in place of [`Task::TIMEOUTS`].
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.task.timeouts = timeouts;
         self

@@ -28,13 +28,15 @@ pub enum Then {
 }
 
 impl Default for Retry {
-    /// Ten attempts (some five minutes), then the flow fails.
     fn default() -> Self {
-        Self::times(10)
+        Self::DEFAULT
     }
 }
 
 impl Retry {
+    /// Ten attempts (some five minutes), then the flow fails.
+    pub const DEFAULT: Self = Self::times(10);
+
     /// So many attempts in all.
     #[must_use]
     pub const fn times(attempts_max: u32) -> Self {

@@ -33,7 +33,7 @@ impl Spec {
         bindings: Vec::new(),
         when: Vec::new(),
         work: Work::Run,
-        timeouts: Timeouts { attempt: None, total: None, heartbeat: None },
+        timeouts: Timeouts::NONE,
         guard: None,
         within: Vec::new(),
         item_of: None,

@@ -155,3 +155,53 @@ fn reverting_is_kept_whatever_is_said_later() {
 fn built_flow(pattern: Pattern) -> NewFlow {
     pattern.build(Uuid::nil()).unwrap()
 }
+
+#[test]
+fn steps_have_what_their_tasks_say_unless_told_otherwise() {
+    struct Careful;
+    impl Task for Careful {
+        const NAME: &'static str = "careful";
+        const VERSION: u32 = 3;
+        const RETRY: Retry = Retry::times(7).or_revert();
+        const TIMEOUTS: Timeouts =
+            Timeouts { total: Some(Duration::from_secs(9)), ..Timeouts::NONE };
+        type Input = ();
+        type Output = ();
+        async fn execute(&self, _: TaskContext, (): ()) -> Result<(), crate::Failure> {
+            Ok(())
+        }
+    }
+    struct Exact;
+    impl crate::TxTask for Exact {
+        const NAME: &'static str = "exact";
+        const VERSION: u32 = 2;
+        const RETRY: Retry = Retry::times(4);
+        type Input = ();
+        type Output = ();
+        fn execute(
+            &self,
+            _: &mut tutti_store::Tx<'_>,
+            _: &TaskContext,
+            (): (),
+        ) -> Result<(), crate::TxError> {
+            Ok(())
+        }
+    }
+    let tasks = built(
+        linear("p")
+            .inject("all", [(), ()])
+            .add(task::<Careful>())
+            .add(task::<Careful>().retry(Retry::times(2)).timeouts(Timeouts::NONE))
+            .add(each::<Careful>("all"))
+            .add(tx_task::<Exact>().or_revert()),
+    );
+    assert_eq!((&*tasks[0].name, tasks[0].retry), ("careful@3", Careful::RETRY));
+    assert_eq!(tasks[0].timeouts, Careful::TIMEOUTS);
+    assert_eq!((tasks[1].retry, tasks[1].timeouts), (Retry::times(2), Timeouts::NONE));
+    let Work::Each(each) = &tasks[2].work else { panic!("no each") };
+    assert_eq!((&*each.name, each.retry), ("careful@3", Careful::RETRY));
+    assert_eq!((each.timeouts, tasks[2].timeouts), (Careful::TIMEOUTS, Timeouts::NONE));
+    assert_eq!((&*tasks[3].name, tasks[3].retry), ("exact@2", Retry::times(4).or_revert()));
+    let problem = linear("p").add(task::<Careful>().inject("a", 1)).build(Uuid::nil());
+    assert_eq!(problem.unwrap_err().problems, ["task `careful` has no member `a` in its input"]);
+}

@@ -1,4 +1,4 @@
-//! What a task says about itself: how long to wait between attempts, its version, its limits and its resources.
+//! How long a task and a controller wait between attempts.
 
 use std::time::Duration;
 
