@@ -61,7 +61,7 @@ pub use engine::{Builder, Engine};
 pub use error::{Error, Result};
 pub use plan::{
     Access, Backoff, Binding, Child, Condition, Controller, Depth, Each, Failure, NewFlow, NewTask,
-    Retry, Then, Timeouts, Wait, When, Work, child_id, task_id,
+    Resources, Retry, Then, Timeouts, Wait, When, Work, child_id, task_id,
 };
 pub use probe::{Action, Moment, Point};
 pub use query::{FlowFilter, FlowRow, LogLine, OfferRow, TaskFilter, TaskRow, WaitingFor};

@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 use tutti_store::Store;
 use uuid::Uuid;
 
-use crate::{Failure, Result, Retry, Timeouts, claim, graph::Left, sql, tx_task::TxHandler};
+use crate::{
+    Failure, Resources, Result, Retry, Timeouts, claim, graph::Left, sql, tx_task::TxHandler,
+};
 
 /// A kind of task. It may run more than once for one task row: after a failure, and when its worker died over it. Make its
 /// effects idempotent, or hand [`TaskContext::idempotency_key`] to whoever carries them out.
@@ -28,6 +30,24 @@ pub trait Task: Send + Sync + 'static {
 
     /// How long it may take, unless a plan says otherwise.
     const TIMEOUTS: Timeouts = Timeouts::NONE;
+
+    /// What it adds to the resources of its flow, by its input: collected by [`Pattern::build`](crate::pattern::Pattern::build),
+    /// because a flow that runs can add none. A step whose input is known only then must [say](crate::pattern::Step::holds) what
+    /// it adds. A plan put down by hand names all its resources itself.
+    ///
+    /// ```
+    /// # use tutti_flow::{Access, Failure, Resources, Task, TaskContext};
+    /// # struct Grow;
+    /// # impl Task for Grow {
+    /// #     const NAME: &'static str = "grow";
+    /// #     type Input = String;
+    /// #     type Output = ();
+    /// const RESOURCES: Resources<String> =
+    ///     Some(|volume| vec![(format!("volume/{volume}"), Access::Exclusive)]);
+    /// #     async fn execute(&self, _: TaskContext, _: String) -> Result<(), Failure> { Ok(()) }
+    /// # }
+    /// ```
+    const RESOURCES: Resources<Self::Input> = None;
 
     /// Members of a struct as input that may be absent, for [patterns](crate::pattern): those with `#[serde(default)]`. An
     /// `Option` is known to be.

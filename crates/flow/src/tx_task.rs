@@ -9,7 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tutti_store::{Error as StoreError, Tx, sql};
 
 use crate::{
-    Action, Error, Failure, Outcome, Point, Result, Retry, TaskContext, TaskState, claim,
+    Action, Error, Failure, Outcome, Point, Resources, Result, Retry, TaskContext, TaskState,
+    claim,
     graph::{Left, Return},
     policy::Trouble,
     task::{parse, too_large},
@@ -62,6 +63,9 @@ pub trait TxTask: Send + Sync + 'static {
 
     /// As [`Task::RETRY`](crate::Task::RETRY).
     const RETRY: Retry = Retry::DEFAULT;
+
+    /// As [`Task::RESOURCES`](crate::Task::RESOURCES).
+    const RESOURCES: Resources<Self::Input> = None;
 
     /// As [`Task::OPTIONAL`](crate::Task::OPTIONAL).
     const OPTIONAL: &'static [&'static str] = &[];

@@ -29,6 +29,9 @@ pub enum Access {
     Shared,
 }
 
+/// What a task adds to the resources of its flow, by its input: see [`Task::RESOURCES`].
+pub type Resources<I> = Option<fn(&I) -> Vec<(String, Access)>>;
+
 /// A flow to submit. Its tasks begin once it is at the head of the queue of every resource it names.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -152,10 +152,6 @@ fn reverting_is_kept_whatever_is_said_later() {
     assert_eq!(tasks[0].retry, Retry::times(3).or_revert());
 }
 
-fn built_flow(pattern: Pattern) -> NewFlow {
-    pattern.build(Uuid::nil()).unwrap()
-}
-
 #[test]
 fn steps_have_what_their_tasks_say_unless_told_otherwise() {
     struct Careful;
