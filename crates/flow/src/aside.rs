@@ -5,10 +5,7 @@ use tutti_store::{Json, Tx, row, sql};
 use uuid::Uuid;
 
 use crate::{
-    FlowState, Result, TaskState, announce, change,
-    graph::Label,
-    offer, queue,
-    sql::WAITS_END,
+    FlowState, Result, TaskState, announce, change, graph::Label, offer, queue, sql::WAITS_END,
 };
 
 sql! {

@@ -1,13 +1,14 @@
 //! A circuit breaker: how a worker spares a backend that does not answer, and finds out when it does. Pure: time, in
 //! microseconds, and randomness are arguments.
 
-use crate::policy::doubling;
+use std::time::Duration;
 
-/// First pause, in microseconds.
-pub(crate) const PAUSE_BASE: i64 = 5_000_000;
+use crate::Backoff;
 
 /// Longest pause, in microseconds.
 pub(crate) const PAUSE_MAX: i64 = 120_000_000;
+
+const PAUSES: Backoff = Backoff::exponential(Duration::from_secs(5), Duration::from_secs(120));
 
 /// Where a breaker stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +100,7 @@ fn is_over(until: i64, now: i64) -> bool {
 }
 
 fn pause(pauses: u32, random: u32) -> i64 {
-    doubling(PAUSE_BASE, PAUSE_MAX, pauses, random)
+    PAUSES.wait(pauses, random)
 }
 
 #[cfg(test)]
@@ -194,7 +195,7 @@ mod tests {
                 }
             }
             // Three before it opens, and then a probe for each pause, of which only the lost ones do not lengthen the next.
-            prop_assert!(i64::from(made) <= 3 + now / (PAUSE_BASE / 2), "{made} in {now} µs");
+            prop_assert!(i64::from(made) <= 3 + now / 2_500_000, "{made} in {now} µs");
             let back = now + PAUSE_MAX;
             prop_assert_eq!(breaker.admit(back, 0), Admission::Probe);
             breaker.succeeded();

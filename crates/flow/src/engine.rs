@@ -20,6 +20,7 @@ use crate::{
     Action, Clock, Counters, Error, FlowState, Moment, NewFlow, Result, Task, TxTask,
     task::{Handlers, Kind, OUTPUT_MAX, Typed},
     tx_task::TypedTx,
+    version,
     worker::{Settings, Worker},
 };
 
@@ -141,18 +142,30 @@ impl Drop for Engine {
 }
 
 impl Builder {
-    /// Adds a handler. A task this worker has none for is offered to others; one that no worker has a handler for parks its flow,
-    /// unless it names [labels](crate::NewTask::labels).
+    /// Adds a handler, for each version of the task it runs; of two for the same, the later counts. A task this worker has none
+    /// for is offered to others; one that no worker has a handler for parks its flow, unless it names
+    /// [labels](crate::NewTask::labels).
     #[must_use]
-    pub fn task<T: Task>(mut self, task: T) -> Self {
-        self.handlers.insert(T::NAME.to_owned(), Kind::Call(Arc::new(Typed(task))));
-        self
+    pub fn task<T: Task>(self, task: T) -> Self {
+        const { version::check(T::NAME, T::MIN_VERSION, T::VERSION) };
+        self.add(
+            version::names(T::NAME, T::MIN_VERSION, T::VERSION),
+            Kind::Call(Arc::new(Typed(task))),
+        )
     }
 
     /// Adds a handler whose work is done in the transaction that records it: exactly once.
     #[must_use]
-    pub fn tx_task<T: TxTask>(mut self, task: T) -> Self {
-        self.handlers.insert(T::NAME.to_owned(), Kind::InTx(Arc::new(TypedTx(task))));
+    pub fn tx_task<T: TxTask>(self, task: T) -> Self {
+        const { version::check(T::NAME, T::MIN_VERSION, T::VERSION) };
+        self.add(
+            version::names(T::NAME, T::MIN_VERSION, T::VERSION),
+            Kind::InTx(Arc::new(TypedTx(task))),
+        )
+    }
+
+    fn add(mut self, names: impl Iterator<Item = String>, handler: Kind) -> Self {
+        self.handlers.extend(names.map(|name| (name, handler.clone())));
         self
     }
 
@@ -177,7 +190,7 @@ impl Builder {
         self
     }
 
-    /// How many attempts at tasks of this name may run at the same time at this worker; without limit by default.
+    /// How many attempts at tasks of this name, of whichever version, may run at the same time at this worker; without limit by default.
     #[must_use]
     pub fn limit(mut self, name: impl Into<String>, max: usize) -> Self {
         self.settings.limits.insert(name.into(), max.max(1));

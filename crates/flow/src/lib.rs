@@ -53,6 +53,7 @@ mod sync;
 mod take;
 mod task;
 mod tx_task;
+mod version;
 mod worker;
 
 use tutti_store::Migration;
@@ -65,8 +66,8 @@ pub use ended::ended;
 pub use engine::{Builder, Engine};
 pub use error::{Error, Result};
 pub use plan::{
-    Access, Binding, Child, Condition, Controller, Depth, Each, Failure, NewFlow, NewTask, Retry,
-    Then, Timeouts, Wait, When, Work, child_id, task_id,
+    Access, Backoff, Binding, Child, Condition, Controller, Depth, Each, Failure, NewFlow, NewTask,
+    Resources, Retry, Then, Timeouts, Wait, When, Work, child_id, task_id,
 };
 pub use probe::{Action, Moment, Point};
 pub use query::{FlowFilter, FlowRow, LogLine, OfferRow, TaskFilter, TaskRow, WaitingFor};

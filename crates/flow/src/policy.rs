@@ -1,12 +1,6 @@
 //! The engine's decisions, without a database: what follows an attempt, where a flow stands, how long to wait.
 
-use crate::{Failure, FlowState, Then};
-
-/// First wait between attempts, in microseconds.
-pub(crate) const BACKOFF_BASE: i64 = 500_000;
-
-/// Longest wait between attempts, in microseconds.
-pub(crate) const BACKOFF_MAX: i64 = 300_000_000;
+use crate::{Failure, FlowState, Retry, Then};
 
 /// Panics of one task, or deaths of a flow's worker in a row, after which the flow is parked as poison.
 pub(crate) const POISON_MAX: u32 = 3;
@@ -50,23 +44,17 @@ pub(crate) enum Next {
     End(FlowState),
 }
 
-/// What follows attempt number `attempt` of at most `attempts_max`. `random` spreads retries.
-pub(crate) fn after_trouble(
-    trouble: &Trouble,
-    attempt: u32,
-    attempts_max: u32,
-    then: Then,
-    random: u32,
-) -> Next {
+/// What follows attempt number `attempt`. `random` spreads retries.
+pub(crate) fn after_trouble(trouble: &Trouble, attempt: u32, retry: &Retry, random: u32) -> Next {
     match trouble {
         Trouble::NoHandler(_) => Next::End(FlowState::Parked),
         Trouble::Held { until, .. } => Next::Held(*until),
         Trouble::Panicked(_) if attempt >= POISON_MAX => Next::End(FlowState::Parked),
-        Trouble::Panicked(_) => Next::Again(backoff(attempt, random)),
-        Trouble::Failed(Failure::Retryable(_)) if attempt < attempts_max => {
-            Next::Again(backoff(attempt, random))
+        Trouble::Panicked(_) => Next::Again(retry.backoff.wait(attempt, random)),
+        Trouble::Failed(Failure::Retryable(_)) if attempt < retry.attempts_max => {
+            Next::Again(retry.backoff.wait(attempt, random))
         }
-        Trouble::Failed(_) => Next::End(match then {
+        Trouble::Failed(_) => Next::End(match retry.then {
             Then::Fail => FlowState::Failed,
             Then::Revert => FlowState::Reverted,
         }),
@@ -77,30 +65,17 @@ pub(crate) fn after_trouble(
 pub(crate) fn after_revert_trouble(
     trouble: &Trouble,
     attempt: u32,
-    attempts_max: u32,
+    retry: &Retry,
     random: u32,
 ) -> Next {
-    let attempts_max = attempts_max.max(REVERT_ATTEMPTS_MIN);
+    let attempts_max = retry.attempts_max.max(REVERT_ATTEMPTS_MIN);
     match trouble {
         Trouble::Failed(Failure::Retryable(_)) | Trouble::Panicked(_) if attempt < attempts_max => {
-            Next::Again(backoff(attempt, random))
+            Next::Again(retry.backoff.wait(attempt, random))
         }
         Trouble::Held { until, .. } => Next::Held(*until),
         _ => Next::End(FlowState::Stuck),
     }
-}
-
-/// The wait after attempt number `attempt`.
-pub(crate) fn backoff(attempt: u32, random: u32) -> i64 {
-    doubling(BACKOFF_BASE, BACKOFF_MAX, attempt, random)
-}
-
-/// Wait number `number`: doubles from the base to the cap, and lies between half and all of that.
-pub(crate) fn doubling(base: i64, max: i64, number: u32, random: u32) -> i64 {
-    let doublings = number.saturating_sub(1).min(20);
-    let whole = (base << doublings).min(max);
-    let half = whole / 2;
-    half + half * i64::from(random) / i64::from(u32::MAX)
 }
 
 /// What decides where a flow stands that is not reverting.
@@ -169,6 +144,7 @@ pub(crate) fn micros(duration: std::time::Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Backoff;
 
     fn retryable() -> Trouble {
         Trouble::Failed(Failure::Retryable("busy".into()))
@@ -181,8 +157,8 @@ mod tests {
         let panicked = Trouble::Panicked("bug".into());
         let unknown = Trouble::NoHandler("x".into());
         let held = Trouble::Held { reason: "down".into(), until: 7 };
-        assert_eq!(after_trouble(&held, 3, 3, Then::Fail, 0), Next::Held(7));
-        assert_eq!(after_revert_trouble(&held, 3, 3, 0), Next::Held(7));
+        assert_eq!(after_trouble(&held, 3, &Retry::times(3), 0), Next::Held(7));
+        assert_eq!(after_revert_trouble(&held, 3, &Retry::times(3), 0), Next::Held(7));
         for (trouble, attempt, attempts_max, then, expected) in [
             (retryable(), 1, 3, Then::Fail, None),
             (retryable(), 2, 3, Then::Revert, None),
@@ -195,7 +171,8 @@ mod tests {
             (panicked, 3, 99, Then::Revert, Some(Parked)),
             (unknown, 1, 99, Then::Revert, Some(Parked)),
         ] {
-            let next = after_trouble(&trouble, attempt, attempts_max, then, 0);
+            let retry = Retry { then, ..Retry::times(attempts_max) };
+            let next = after_trouble(&trouble, attempt, &retry, 0);
             match expected {
                 Some(state) => assert_eq!(next, Next::End(state), "{trouble:?}"),
                 None => assert!(matches!(next, Next::Again(_)), "{trouble:?}"),
@@ -205,25 +182,12 @@ mod tests {
 
     #[test]
     fn reverts_are_tried_three_times_at_least() {
-        assert!(matches!(after_revert_trouble(&retryable(), 2, 1, 0), Next::Again(_)));
-        assert_eq!(after_revert_trouble(&retryable(), 3, 1, 0), Next::End(FlowState::Stuck));
+        let (once, often) = (Retry::never(), Retry::times(9).backoff(Backoff::NONE));
+        assert_eq!(after_revert_trouble(&retryable(), 1, &often, 0), Next::Again(0));
+        assert!(matches!(after_revert_trouble(&retryable(), 2, &once, 0), Next::Again(_)));
+        assert_eq!(after_revert_trouble(&retryable(), 3, &once, 0), Next::End(FlowState::Stuck));
         let terminal = Trouble::Failed(Failure::Terminal("no".into()));
-        assert_eq!(after_revert_trouble(&terminal, 1, 9, 0), Next::End(FlowState::Stuck));
-    }
-
-    #[test]
-    fn waits_double_up_to_the_cap() {
-        for (attempt, least, most) in [
-            (0, 250_000, 500_000),
-            (1, 250_000, 500_000),
-            (2, 500_000, 1_000_000),
-            (5, 4_000_000, 8_000_000),
-            (11, 150_000_000, 300_000_000),
-            (u32::MAX, 150_000_000, 300_000_000),
-        ] {
-            assert_eq!(backoff(attempt, 0), least);
-            assert_eq!(backoff(attempt, u32::MAX), most);
-        }
+        assert_eq!(after_revert_trouble(&terminal, 1, &often, 0), Next::End(FlowState::Stuck));
     }
 
     #[test]

@@ -8,13 +8,46 @@ use tokio_util::sync::CancellationToken;
 use tutti_store::Store;
 use uuid::Uuid;
 
-use crate::{Failure, Result, claim, graph::Left, sql, tx_task::TxHandler};
+use crate::{
+    Failure, Resources, Result, Retry, Timeouts, claim, graph::Left, sql, tx_task::TxHandler,
+};
 
 /// A kind of task. It may run more than once for one task row: after a failure, and when its worker died over it. Make its
 /// effects idempotent, or hand [`TaskContext::idempotency_key`] to whoever carries them out.
 pub trait Task: Send + Sync + 'static {
-    /// The name flows call it by, such as `charm.fetch`.
+    /// The name flows call it by, such as `charm.fetch`; without `@`.
     const NAME: &'static str;
+
+    /// Grows when plans of the former version must not be mixed up with those of this one, such as for an input that older
+    /// handlers would misread. A plan made with this type runs only where the handler has at least this version.
+    const VERSION: u32 = 1;
+
+    /// The oldest version whose plans it runs: it understands their input, and their output where it undoes them.
+    const MIN_VERSION: u32 = 1;
+
+    /// What follows a failed attempt, unless a plan says otherwise.
+    const RETRY: Retry = Retry::DEFAULT;
+
+    /// How long it may take, unless a plan says otherwise.
+    const TIMEOUTS: Timeouts = Timeouts::NONE;
+
+    /// What it adds to the resources of its flow, by its input: collected by [`Pattern::build`](crate::pattern::Pattern::build),
+    /// because a flow that runs can add none. A step whose input is known only then must [say](crate::pattern::Step::holds) what
+    /// it adds. A plan put down by hand names all its resources itself.
+    ///
+    /// ```
+    /// # use tutti_flow::{Access, Failure, Resources, Task, TaskContext};
+    /// # struct Grow;
+    /// # impl Task for Grow {
+    /// #     const NAME: &'static str = "grow";
+    /// #     type Input = String;
+    /// #     type Output = ();
+    /// const RESOURCES: Resources<String> =
+    ///     Some(|volume| vec![(format!("volume/{volume}"), Access::Exclusive)]);
+    /// #     async fn execute(&self, _: TaskContext, _: String) -> Result<(), Failure> { Ok(()) }
+    /// # }
+    /// ```
+    const RESOURCES: Resources<Self::Input> = None;
 
     /// Members of a struct as input that may be absent, for [patterns](crate::pattern): those with `#[serde(default)]`. An
     /// `Option` is known to be.
@@ -24,7 +57,8 @@ pub trait Task: Send + Sync + 'static {
     /// are not made and do not count: see [`Builder::backend_failures_max`](crate::Builder::backend_failures_max).
     const BACKEND: Option<&'static str> = None;
 
-    /// What it is given. Input of an older version must still be understood: give new fields defaults.
+    /// What it is given. That of older versions must be understood, down to [`MIN_VERSION`](Self::MIN_VERSION): give new fields
+    /// defaults.
     type Input: DeserializeOwned + Send;
 
     /// What it answers.

@@ -9,7 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tutti_store::{Error as StoreError, Tx, sql};
 
 use crate::{
-    Action, Error, Failure, Outcome, Point, Result, TaskContext, TaskState, claim,
+    Action, Error, Failure, Outcome, Point, Resources, Result, Retry, TaskContext, TaskState,
+    claim,
     graph::{Left, Return},
     policy::Trouble,
     task::{parse, too_large},
@@ -54,10 +55,22 @@ pub trait TxTask: Send + Sync + 'static {
     /// The name flows call it by.
     const NAME: &'static str;
 
+    /// As [`Task::VERSION`](crate::Task::VERSION).
+    const VERSION: u32 = 1;
+
+    /// As [`Task::MIN_VERSION`](crate::Task::MIN_VERSION).
+    const MIN_VERSION: u32 = 1;
+
+    /// As [`Task::RETRY`](crate::Task::RETRY).
+    const RETRY: Retry = Retry::DEFAULT;
+
+    /// As [`Task::RESOURCES`](crate::Task::RESOURCES).
+    const RESOURCES: Resources<Self::Input> = None;
+
     /// As [`Task::OPTIONAL`](crate::Task::OPTIONAL).
     const OPTIONAL: &'static [&'static str] = &[];
 
-    /// What it is given. Input of an older version must still be understood: give new fields defaults.
+    /// What it is given. That of older versions must be understood: give new fields defaults.
     type Input: DeserializeOwned;
 
     /// What it answers.

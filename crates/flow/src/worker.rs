@@ -30,6 +30,7 @@ use crate::{
     probe::Probe,
     take::{self, Taken, Work},
     task::Handlers,
+    version,
 };
 
 /// The longest sleep between looks for work: what a lost wake-up costs.
@@ -273,7 +274,7 @@ impl Worker {
 
     /// The turns of a task that has a limit.
     pub(crate) fn turns(&self, name: &str) -> Option<&Arc<Semaphore>> {
-        self.0.turns.get(name)
+        self.0.turns.get(version::without(name))
     }
 
     pub(crate) fn claims(&self) -> &Arc<Semaphore> {

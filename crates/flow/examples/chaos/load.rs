@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tutti_flow::{Access, Child, Controller, Fate, NewFlow, NewTask, Retry, Wait, Work, task_id};
+use tutti_flow::{
+    Access, Backoff, Child, Controller, Fate, NewFlow, NewTask, Retry, Wait, Work, task_id,
+};
 use uuid::Uuid;
 
 /// Resources all flows share.
@@ -64,7 +66,10 @@ fn plain(random: &mut Random) -> NewFlow {
     let mut tasks: Vec<NewTask> = Vec::new();
     let guarded = random.one_in(5);
     if guarded {
-        let controller = Controller::Times { attempts_max: 2, pause: Duration::from_millis(20) };
+        let controller = Controller::Times {
+            attempts_max: 2,
+            backoff: Backoff::constant(Duration::from_millis(20)),
+        };
         tasks.push(NewTask {
             name: "controller".into(),
             work: Work::Retry(controller),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use tutti_store::ToValue as _;
 
 use super::{Effect, Graph, Node, Row};
-use crate::{Child, Each, Fate, TaskState, Then, Work, plan::Spec};
+use crate::{Child, Each, Fate, TaskState, Then, Work, plan::Spec, version};
 
 /// Items of one list; more belong into lists of lists.
 const ITEMS_MAX: usize = 100_000;
@@ -72,6 +72,7 @@ impl Graph {
         let number = self.nodes.len();
         let spec = Spec {
             timeouts: each.timeouts,
+            backoff: each.retry.backoff,
             labels: each.labels.clone(),
             within: self.nodes[list].spec().within.clone(),
             item_of: Some((list, position)),
@@ -107,7 +108,11 @@ impl Graph {
         self.open += 1;
         self.touched.insert(number);
         self.use_item(list, number);
-        Item { number, title: format!("{} {}", each.name, position + 1), spec: stored }
+        Item {
+            number,
+            title: format!("{} {}", version::without(&each.name), position + 1),
+            spec: stored,
+        }
     }
 
     fn use_item(&mut self, list: usize, item: usize) {

@@ -213,18 +213,21 @@ impl Graph {
 
     fn attempt_failed(&mut self, number: usize, trouble: &Trouble) {
         let (node, end) = (&self.nodes[number], self.end_of(number));
-        let Retry { attempts_max, then } = node.retry;
-        let next = |max| policy::after_trouble(trouble, node.attempt, max, then, self.random);
-        let next = match next(attempts_max) {
+        let next = |retry| policy::after_trouble(trouble, node.attempt, &retry, self.random);
+        let next = match next(node.retry) {
             // Another attempt would begin too late.
-            Next::Again(delay) if end.is_some_and(|end| self.now + delay >= end) => next(0),
+            Next::Again(delay) if end.is_some_and(|end| self.now.saturating_add(delay) >= end) => {
+                next(Retry { attempts_max: 0, ..node.retry })
+            }
             next => next,
         };
         let halted = self.head.ending.is_some() || self.is_unwinding(number);
         match next {
             // Going on is not wanted any more: that it was retryable does not matter.
             Next::Again(_) if halted => self.fail(number, &trouble.message(), FlowState::Failed),
-            Next::Again(delay) => self.retry_at(number, self.now + delay, trouble.message()),
+            Next::Again(delay) => {
+                self.retry_at(number, self.now.saturating_add(delay), trouble.message());
+            }
             Next::Held(until) => {
                 // It was not made, so it does not count.
                 self.change(number).attempt -= 1;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{Graph, revert::Unwinding};
-use crate::{Controller, FlowState, TaskState, Work, policy};
+use crate::{Controller, FlowState, TaskState, Work};
 
 /// What a controller decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl Graph {
         waiting.into_iter().for_each(|number| self.count_blockers(number));
         let node = &self.nodes[guard];
         let pause = match node.work() {
-            Work::Retry(Controller::Times { pause, .. }) => policy::micros(*pause),
+            Work::Retry(Controller::Times { backoff, .. }) => backoff.wait(attempt, self.random),
             _ => 0,
         };
         if pause > 0 {

@@ -4,7 +4,7 @@ use tutti_store::row;
 use uuid::Uuid;
 
 use super::Left;
-use crate::{Fate, Retry, TaskState, Then, Wait, Work, plan::Spec};
+use crate::{Backoff, Fate, Retry, TaskState, Then, Wait, Work, plan::Spec};
 
 row! {
     /// A task as it is loaded.
@@ -77,11 +77,12 @@ impl Node {
             (spec, None) => spec,
             (spec, Some(wait)) => Some(Spec { work: Work::Wait(wait), ..spec.unwrap_or_default() }),
         };
+        let backoff = spec.as_ref().map_or(Backoff::DEFAULT, |spec| spec.backoff);
         Self {
             name: row.name,
             resource: row.resource,
             input: row.input,
-            retry: Retry { attempts_max: row.attempts_max, then },
+            retry: Retry { attempts_max: row.attempts_max, then, backoff },
             spec: spec.map(Box::new),
             state: row.state,
             attempt: row.attempt,

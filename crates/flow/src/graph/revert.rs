@@ -221,9 +221,9 @@ impl Graph {
             return self.go_on_unwinding();
         };
         let node = &self.nodes[number];
-        let (attempt, max) = (node.revert_attempt, node.retry.attempts_max);
+        let next =
+            policy::after_revert_trouble(&trouble, node.revert_attempt, &node.retry, self.random);
         let message = trouble.message();
-        let next = policy::after_revert_trouble(&trouble, attempt, max, self.random);
         let node = self.change(number);
         match next {
             Next::Held(until) => {
@@ -234,7 +234,7 @@ impl Graph {
             }
             Next::Again(delay) => {
                 node.error = Some(message);
-                self.arm(number, self.now + delay);
+                self.arm(number, self.now.saturating_add(delay));
             }
             Next::End(_) => {
                 node.error = Some(message.clone());

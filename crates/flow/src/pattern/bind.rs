@@ -9,7 +9,7 @@ use super::{
     shape::{Member, Shape},
     step::{Source, Step},
 };
-use crate::{Binding, Condition, NewTask, When, Work};
+use crate::{Access, Binding, Condition, Fate, NewTask, When, Work};
 
 /// Binds the input of one task; positions are nodes.
 pub(crate) struct Binder<'a> {
@@ -20,6 +20,8 @@ pub(crate) struct Binder<'a> {
     label: String,
     pub(crate) problems: Vec<String>,
     bindings: Vec<Binding>,
+    /// What the task adds to the resources of the flow.
+    pub(crate) resources: Vec<(String, Access)>,
 }
 
 impl<'a> Binder<'a> {
@@ -30,13 +32,24 @@ impl<'a> Binder<'a> {
         label: &str,
     ) -> Self {
         let label = label.to_owned();
-        Self { scopes, producers, kind, label, problems: vec![], bindings: vec![] }
+        Self {
+            scopes,
+            producers,
+            kind,
+            label,
+            problems: vec![],
+            bindings: vec![],
+            resources: vec![],
+        }
     }
 
     /// The task with its input, bindings and conditions.
     pub(crate) fn bind(&mut self, step: &Step) -> NewTask {
         self.problems.extend(step.problems.iter().cloned());
         let mut task = step.task.clone();
+        if step.or_revert {
+            task.retry = task.retry.or_revert();
+        }
         task.when = self.conditions(&step.when);
         task.needs = task.when.iter().map(|when| when.task).collect();
         let input = self.input(step);
@@ -54,16 +67,29 @@ impl<'a> Binder<'a> {
             }
             Work::Retry(_) => task.input = self.list(step),
             _ => {
-                if self.bindings.is_empty()
-                    && self.problems.is_empty()
-                    && let Err(error) = (step.check)(input.clone())
-                {
-                    self.problem(&format!("cannot take its input: {error}"));
+                if self.bindings.is_empty() && self.problems.is_empty() {
+                    match (step.check)(input.clone()) {
+                        Ok(resources) => self.resources = resources,
+                        Err(error) => self.problem(&format!("cannot take its input: {error}")),
+                    }
                 }
                 task.input = input;
             }
         }
         task.bindings = std::mem::take(&mut self.bindings);
+        let later = !task.bindings.is_empty() || matches!(task.work, Work::Each(_));
+        if step.adds_resources && later && step.held.is_empty() {
+            self.problem(
+                "adds resources by an input that is known only later: say them by `holds`",
+            );
+        }
+        self.resources.extend(step.held.iter().cloned());
+        if let Work::Flow(child) = &task.work
+            && child.fate == Fate::Joined
+        {
+            // It runs under the resources of the flow that waits for it.
+            self.resources.extend(child.flow.resources.iter().cloned());
+        }
         task
     }
 

@@ -6,15 +6,25 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::{Member, Order, Pattern, bind::Binder, names::Scope, step::Step};
-use crate::{NewTask, Work, task_id};
+use crate::{Access, NewTask, Work, task_id};
+
+/// What a pattern comes to.
+pub(crate) struct Composed {
+    pub(crate) tasks: Vec<NewTask>,
+    /// What it holds, each once.
+    pub(crate) resources: Vec<(String, Access)>,
+}
 
 /// The tasks of a pattern, or everything that is wrong with it.
-pub(crate) fn compose(mut pattern: Pattern, flow: Uuid) -> Result<Vec<NewTask>, Vec<String>> {
+pub(crate) fn compose(mut pattern: Pattern, flow: Uuid) -> Result<Composed, Vec<String>> {
     let mut composer = Composer::default();
+    let held = pattern.held.clone();
     composer.number(&mut pattern);
     composer.tasks.resize_with(composer.labels.len(), NewTask::default);
     let block = composer.pattern(pattern);
-    composer.finish(&block, flow)
+    let resources = composer.resources(held, &block);
+    let tasks = composer.finish(&block, flow)?;
+    Ok(Composed { tasks, resources })
 }
 
 /// Works on nodes: tasks by the order in which they were added, gates behind all of them.
@@ -22,6 +32,8 @@ pub(crate) fn compose(mut pattern: Pattern, flow: Uuid) -> Result<Vec<NewTask>, 
 pub(crate) struct Composer {
     pub(crate) tasks: Vec<NewTask>,
     labels: Vec<String>,
+    /// What is held for a task.
+    held: BTreeMap<usize, Vec<(String, Access)>>,
     producers: BTreeMap<String, String>,
     pub(crate) scopes: Vec<Scope>,
     within: Vec<u32>,
@@ -68,6 +80,7 @@ impl Composer {
         let mut binder = Binder::new(&mut self.scopes, &self.producers, "task", &step.label);
         let task = binder.bind(&step);
         self.problems.append(&mut binder.problems);
+        self.held.insert(step.node, binder.resources);
         let (guard, within) = (self.guard, self.within.clone());
         self.tasks[step.node] = NewTask { guard, within, ..task };
         Block { order: vec![step.node], sources: vec![step.node], sinks: vec![step.node] }
@@ -90,6 +103,7 @@ impl Composer {
                 scope.give(offers);
             }
         }
+        let held = std::mem::take(&mut pattern.held);
         let inner = match pattern.order {
             Order::Linear => self.linear(pattern.members),
             Order::Unordered => self.unordered(pattern.members),
@@ -99,6 +113,10 @@ impl Composer {
         self.or_revert = or_revert;
         self.then(&mut block, inner);
         self.guard = guard;
+        // What a pattern holds is held for its first task: not if a target leaves that out.
+        if let Some(first) = block.order.first() {
+            self.held.entry(*first).or_default().extend(held);
+        }
         for source in &block.sources {
             let task = &mut self.tasks[*source];
             task.needs.extend(whens.iter().map(|when| when.task));
@@ -113,7 +131,7 @@ impl Composer {
             Member::Pattern(pattern) => {
                 self.nested += 1;
                 self.within.push(self.nested);
-                let block = self.pattern(pattern);
+                let block = self.pattern(*pattern);
                 self.within.pop();
                 block
             }
@@ -188,6 +206,25 @@ impl Composer {
             ..NewTask::default()
         });
         self.tasks.len() - 1
+    }
+
+    /// What is held for tasks that run, each once: alone if anybody wants it alone.
+    fn resources(
+        &mut self,
+        mut held: Vec<(String, Access)>,
+        block: &Block,
+    ) -> Vec<(String, Access)> {
+        for node in &block.order {
+            held.append(self.held.entry(*node).or_default());
+        }
+        let mut resources: BTreeMap<String, Access> = BTreeMap::new();
+        for (name, access) in held {
+            let known = resources.entry(name).or_insert(access);
+            if access == Access::Exclusive {
+                *known = access;
+            }
+        }
+        resources.into_iter().collect()
     }
 
     /// Turns nodes into positions.

@@ -66,7 +66,9 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Condition, Controller, Depth, Error, NewFlow};
+use compose::Composed;
+
+use crate::{Access, Condition, Controller, Depth, Error, NewFlow};
 
 pub use step::{Step, child, completion, each, sleep, task, tx_task, until, wait};
 
@@ -84,6 +86,7 @@ pub struct Pattern {
     controller: Option<Box<Step>>,
     when: Vec<(String, Condition, Depth)>,
     or_revert: bool,
+    held: Vec<(String, Access)>,
     problems: Vec<String>,
 }
 
@@ -93,7 +96,7 @@ pub enum Member {
     /// A task.
     Step(Box<Step>),
     /// A nested pattern.
-    Pattern(Pattern),
+    Pattern(Box<Pattern>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +157,7 @@ impl Pattern {
             controller: None,
             when: vec![],
             or_revert: false,
+            held: vec![],
             problems: vec![],
         }
     }
@@ -262,8 +266,15 @@ impl Pattern {
         self
     }
 
-    /// The flow, under the caller's id, of the kind of the pattern's name. Its resources, and what else a flow has, are yours to
-    /// fill in: `NewFlow { resources, ..pattern.build(id)? }`.
+    /// Adds a resource to those of the flow, which are all held from before its first task until its end.
+    pub fn holds(mut self, resource: impl Into<String>, access: Access) -> Self {
+        self.held.push((resource.into(), access));
+        self
+    }
+
+    /// The flow, under the caller's id, of the kind of the pattern's name. Its resources are those that it and its members
+    /// [hold](Self::holds), and those its tasks [add](crate::Task::RESOURCES) by their input. What else a flow has is yours to fill
+    /// in, and only that: `NewFlow { model, ..pattern.build(id)? }`.
     ///
     /// # Errors
     /// Everything that does not fit together.
@@ -273,7 +284,9 @@ impl Pattern {
             title.clone_from(&kind);
         }
         match compose::compose(self, id) {
-            Ok(tasks) => Ok(NewFlow { id, kind, title, tasks, ..NewFlow::default() }),
+            Ok(Composed { tasks, resources }) => {
+                Ok(NewFlow { id, kind, title, resources, tasks, ..NewFlow::default() })
+            }
             Err(problems) => Err(BuildError { flow: kind, problems }),
         }
     }
@@ -295,6 +308,6 @@ impl From<Step> for Member {
 
 impl From<Pattern> for Member {
     fn from(pattern: Pattern) -> Self {
-        Self::Pattern(pattern)
+        Self::Pattern(Box::new(pattern))
     }
 }

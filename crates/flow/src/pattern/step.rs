@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::shape::Shape;
 use crate::{
-    Child, Condition, Controller, Depth, Each, Fate, NewFlow, NewTask, Retry, Task, Then, Timeouts,
-    TxTask, Wait, Work,
+    Access, Child, Condition, Controller, Depth, Each, Fate, NewFlow, NewTask, Resources, Retry,
+    Task, Timeouts, TxTask, Wait, Work,
 };
 
 /// A task in the making. Methods that make no sense for it are reported by [`Pattern::build`](super::Pattern::build).
@@ -21,6 +21,10 @@ pub struct Step {
     pub(crate) takes: Shape,
     pub(crate) gives: Shape,
     pub(crate) check: Check,
+    /// Whether its type adds resources by its input.
+    pub(crate) adds_resources: bool,
+    /// Resources it adds by itself.
+    pub(crate) held: Vec<(String, Access)>,
     pub(crate) source: Source,
     /// The name of the list an [`each`] goes through, or of the values of a retry controller.
     pub(crate) list: Option<(&'static str, String)>,
@@ -29,12 +33,13 @@ pub struct Step {
     pub(crate) optional: Vec<String>,
     pub(crate) provides: Option<String>,
     pub(crate) when: Vec<(String, Condition, Depth)>,
+    pub(crate) or_revert: bool,
     pub(crate) node: usize,
     pub(crate) problems: Vec<String>,
 }
 
-/// Whether a value can be the input; otherwise why not.
-pub(crate) type Check = fn(Value) -> Result<(), String>;
+/// The resources a task adds with this input; or why it cannot be its input.
+pub(crate) type Check = fn(Value) -> Result<Vec<(String, Access)>, String>;
 
 /// Where the input comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,44 +55,62 @@ pub(crate) enum Source {
 /// A task that a worker runs. The members of its input are bound by name to what earlier tasks provide, and the members of its
 /// output are provided by name.
 pub fn task<T: Task>() -> Step {
-    run::<T::Input, T::Output>(T::NAME, T::OPTIONAL)
+    Step {
+        check: |input| check(input, T::RESOURCES),
+        adds_resources: T::RESOURCES.is_some(),
+        ..run::<T::Input, T::Output>(T::NAME, NewTask::of::<T>(), T::OPTIONAL)
+    }
 }
 
 /// The same for a [`TxTask`].
 pub fn tx_task<T: TxTask>() -> Step {
-    run::<T::Input, T::Output>(T::NAME, T::OPTIONAL)
+    Step {
+        check: |input| check(input, T::RESOURCES),
+        adds_resources: T::RESOURCES.is_some(),
+        ..run::<T::Input, T::Output>(T::NAME, NewTask::of_tx::<T>(), T::OPTIONAL)
+    }
 }
 
-fn run<I: DeserializeOwned, O: DeserializeOwned>(name: &str, optional: &[&str]) -> Step {
+fn run<I: DeserializeOwned, O: DeserializeOwned>(
+    label: &str,
+    task: NewTask,
+    optional: &[&str],
+) -> Step {
     Step {
+        task,
         takes: Shape::of::<I>(),
         gives: Shape::of::<O>(),
-        check: |value| {
-            let parsed = serde_json::from_value::<I>(value);
-            parsed.map(drop).map_err(|error| error.to_string())
-        },
         optional: optional.iter().map(|&name| name.to_owned()).collect(),
-        ..Step::new(name, Work::Run)
+        ..Step::new(label, Work::Run)
     }
+}
+
+fn check<I: DeserializeOwned>(
+    input: Value,
+    resources: Resources<I>,
+) -> Result<Vec<(String, Access)>, String> {
+    let input = serde_json::from_value(input).map_err(|error| error.to_string())?;
+    Ok(resources.map(|resources| resources(&input)).unwrap_or_default())
 }
 
 /// A task run for each item of a list that is known only when the flow runs. The item is all of its input, unless it is told
 /// by [`item`](Step::item) which member; the others are [injected](Step::inject). It provides the list of the outputs, under the
 /// name it is given by [`provides`](Step::provides).
 pub fn each<T: Task>(items: impl Into<String>) -> Step {
+    let step = task::<T>();
+    // Retries and limits of the step become those of its items once nothing more is said of it.
     let each = Each {
-        name: T::NAME.into(),
+        name: step.task.name.clone(),
         input: Value::Null,
         item: String::new(),
         retry: Retry::default(),
         timeouts: Timeouts::default(),
         labels: Vec::new(),
     };
-    let step = task::<T>();
     Step {
         list: Some(("items", items.into())),
         gives: Shape::List,
-        task: NewTask { work: Work::Each(Box::new(each)), ..step.task },
+        task: NewTask { name: T::NAME.into(), work: Work::Each(Box::new(each)), ..step.task },
         ..step
     }
 }
@@ -128,7 +151,9 @@ impl Step {
             task: NewTask { name: name.to_owned(), work, ..NewTask::default() },
             takes: Shape::Unit,
             gives: Shape::Unit,
-            check: |_| Ok(()),
+            check: |_| Ok(vec![]),
+            adds_resources: false,
+            held: vec![],
             source: Source::Names,
             list: None,
             injected: vec![],
@@ -136,6 +161,7 @@ impl Step {
             optional: vec![],
             provides: None,
             when: vec![],
+            or_revert: false,
             node: 0,
             problems: vec![],
         }
@@ -169,6 +195,13 @@ impl Step {
     /// The resource it works on, for filters.
     pub fn resource(mut self, resource: impl Into<String>) -> Self {
         self.task.resource = Some(resource.into());
+        self
+    }
+
+    /// Adds a resource to those of the flow, which are all held from before its first task until its end. Needed where the
+    /// task's [type](Task::RESOURCES) would say it by an input that is known only later: then what is said here is all it adds.
+    pub fn holds(mut self, resource: impl Into<String>, access: Access) -> Self {
+        self.held.push((resource.into(), access));
         self
     }
 
@@ -219,20 +252,19 @@ impl Step {
         self
     }
 
-    /// What follows a failed attempt.
+    /// What follows a failed attempt, in place of [`Task::RETRY`].
     pub fn retry(mut self, retry: Retry) -> Self {
-        let reverts = self.task.retry.then == Then::Revert;
-        self.task.retry = if reverts { retry.or_revert() } else { retry };
+        self.task.retry = retry;
         self
     }
 
-    /// The flow is reverted after its last failure.
+    /// The flow is reverted after its last failure, whatever else is said of retries.
     pub fn or_revert(mut self) -> Self {
-        self.task.retry = self.task.retry.or_revert();
+        self.or_revert = true;
         self
     }
 
-    /// How long it may take.
+    /// How long it may take, in place of [`Task::TIMEOUTS`].
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.task.timeouts = timeouts;
         self

@@ -1,6 +1,7 @@
 //! What a caller says about a flow: its tasks, what they need, and what follows a failure. A plan is data: it is stored with
-//! the flow, so any worker of any version can go on with it.
+//! the flow, so any worker can go on with it that has handlers for the versions of the tasks.
 
+mod backoff;
 mod condition;
 mod retry;
 mod spec;
@@ -11,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::Fate;
+use crate::{Fate, Task, TxTask, version};
 
+pub use backoff::Backoff;
 pub use condition::{Condition, Depth, When};
 pub use retry::{Controller, Failure, Retry, Then};
 pub(crate) use spec::Spec;
@@ -26,6 +28,9 @@ pub enum Access {
     /// Together with other shared ones.
     Shared,
 }
+
+/// What a task adds to the resources of its flow, by its input: see [`Task::RESOURCES`].
+pub type Resources<I> = Option<fn(&I) -> Vec<(String, Access)>>;
 
 /// A flow to submit. Its tasks begin once it is at the head of the queue of every resource it names.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -56,7 +61,8 @@ pub struct NewFlow {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NewTask {
-    /// The [`Task::NAME`](crate::Task::NAME) of its handler; for other [`Work`] only a name, such as `unit.converge`.
+    /// The [`Task::NAME`] of its handler, followed by `@` and the [`Task::VERSION`] from 2 on: [`NewTask::of`] says it. For other
+    /// [`Work`] only a name, such as `unit.converge`.
     pub name: String,
     /// One sentence for people.
     pub title: String,
@@ -83,6 +89,21 @@ pub struct NewTask {
     pub guard: Option<usize>,
     /// The nested flows it is in, outermost first: numbers of the caller's choice.
     pub within: Vec<u32>,
+}
+
+impl NewTask {
+    /// A task of this type: by its name and version, with what it says of itself.
+    #[must_use]
+    pub fn of<T: Task>() -> Self {
+        let name = version::of(T::NAME, T::VERSION);
+        Self { name, retry: T::RETRY, timeouts: T::TIMEOUTS, ..Self::default() }
+    }
+
+    /// The same for a [`TxTask`].
+    #[must_use]
+    pub fn of_tx<T: TxTask>() -> Self {
+        Self { name: version::of(T::NAME, T::VERSION), retry: T::RETRY, ..Self::default() }
+    }
 }
 
 /// What a task does.
@@ -123,7 +144,7 @@ pub struct Wait {
 /// The task run for each item of a list known only when the flow runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Each {
-    /// The handler.
+    /// The handler, as in [`NewTask::name`].
     pub name: String,
     /// What each is given, besides its item.
     pub input: Value,
@@ -168,6 +189,11 @@ pub struct Timeouts {
     pub total: Option<Duration>,
     /// Between two [`TaskContext::heartbeat`](crate::TaskContext::heartbeat)s.
     pub heartbeat: Option<Duration>,
+}
+
+impl Timeouts {
+    /// As long as it likes.
+    pub const NONE: Self = Self { attempt: None, total: None, heartbeat: None };
 }
 
 /// A member of a task's input that an earlier task provides. It is left out if that task was skipped.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tutti_flow::{Access, Error, FlowState, NewFlow, SyncState, WaitingFor, query, sync_state};
+use tutti_flow::{
+    Access, Error, FlowState, NewFlow, NewTask, Retry, SyncState, Wait, WaitingFor, Work, query,
+    sync_state,
+};
 
 use crate::world::{Log, Place, Plan, ended, engine, flow, named, sees, state, step, submit};
 
@@ -126,6 +129,33 @@ async fn sync_state_follows_the_flows() {
         // An action says nothing about desired state.
         ended(&store, submit(&store, flow(&["app/db"], vec![])).await.id).await;
         assert_eq!(sync().await.unwrap().flow, Some(failed));
+        engine.stop().await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_waits_keeps_its_resources_and_what_is_set_aside_does_not() {
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        let engine = engine(&store, &log).start().await.unwrap();
+        let wait = Wait { key: "key".into(), at_least: 1 };
+        let waits = NewTask { work: Work::Wait(wait), ..NewTask::default() };
+        let unknown = NewTask { name: "unknown".into(), ..NewTask::default() };
+        let knotted = Plan { terminal: true, revert_fails: true, ..named("a") };
+        let knotted = NewTask { retry: Retry::never().or_revert(), ..step(knotted, &[]) };
+        for (task, expected, next) in [
+            (waits, FlowState::Waiting, FlowState::Blocked),
+            (unknown, FlowState::Parked, FlowState::Succeeded),
+            (knotted, FlowState::Stuck, FlowState::Succeeded),
+        ] {
+            let resource = expected.as_str();
+            let first =
+                submit(&store, flow(&[resource], vec![task, step(named("b"), &[0])])).await.id;
+            crate::world::reaches(&store, first, expected).await;
+            let second = submit(&store, flow(&[resource], vec![step(named("c"), &[])])).await.id;
+            crate::world::reaches(&store, second, next).await;
+        }
         engine.stop().await;
         store.close().await;
     }

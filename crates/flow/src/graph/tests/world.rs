@@ -13,8 +13,8 @@ use crate::graph::{
     Effect, Event, Graph, Head, Known, Node, Offer, Return, Row, Skills, Start, Whose, is_unwanted,
 };
 use crate::{
-    Child, Condition, Controller, Depth, Each, Failure, FlowState, NewFlow, Retry, TaskState, Then,
-    Timeouts, Wait, When, Work, plan::Spec, policy::Trouble,
+    Backoff, Child, Condition, Controller, Depth, Each, Failure, FlowState, NewFlow, Retry,
+    TaskState, Then, Timeouts, Wait, When, Work, plan::Spec, policy::Trouble,
 };
 
 /// Why something could not be undone.
@@ -431,19 +431,22 @@ pub(super) fn work(kind: u8) -> Work {
         0 => Work::Gate,
         1 => Work::Wait(Wait { key: "key".into(), at_least: 1 }),
         2 => Work::Sleep(Duration::from_secs(3)),
-        3 => Work::Retry(Controller::Times { attempts_max: 2, pause: Duration::ZERO }),
+        3 => Work::Retry(Controller::times(2)),
         4 => Work::Retry(Controller::ForEach { values: vec![json!("a"), json!("b")] }),
         5 => Work::Retry(Controller::AlwaysRevert),
         6 => Work::Each(Box::new(Each {
             name: "task".into(),
             input: json!(null),
             item: String::new(),
-            retry: Retry { attempts_max: 3, then: Then::Fail },
+            retry: Retry::times(3),
             timeouts: Timeouts::default(),
             labels: Vec::new(),
         })),
         7 => Work::Until(5_000_000),
-        8 => Work::Retry(Controller::Times { attempts_max: 3, pause: Duration::from_secs(1) }),
+        8 => Work::Retry(Controller::Times {
+            attempts_max: 3,
+            backoff: Backoff::constant(Duration::from_secs(1)),
+        }),
         9 => Work::Retry(Controller::AlwaysRevertAll),
         10 => Work::Flow(Box::new(Child { flow: NewFlow::default(), fate: crate::Fate::Joined })),
         _ => Work::Run,

@@ -126,7 +126,7 @@ fn every_kind_of_work_is_planned() {
     let tasks = built(pattern);
     let Work::Each(greet) = &tasks[0].work else { panic!("no each") };
     assert_eq!((greet.name.as_str(), greet.item.as_str(), greet.timeouts), ("greet", "", minute));
-    assert_eq!(greet.retry, Retry { attempts_max: 2, then: Then::Revert });
+    assert_eq!(greet.retry, Retry::times(2).or_revert());
     assert_eq!(
         (&tasks[0].input, tasks[0].timeouts),
         (&json!({"items": ["Ada"]}), Timeouts::default())
@@ -149,9 +149,55 @@ fn every_kind_of_work_is_planned() {
 #[test]
 fn reverting_is_kept_whatever_is_said_later() {
     let tasks = built(linear("p").add(nothing("a").or_revert().retry(Retry::times(3))));
-    assert_eq!(tasks[0].retry, Retry { attempts_max: 3, then: Then::Revert });
+    assert_eq!(tasks[0].retry, Retry::times(3).or_revert());
 }
 
-fn built_flow(pattern: Pattern) -> NewFlow {
-    pattern.build(Uuid::nil()).unwrap()
+#[test]
+fn steps_have_what_their_tasks_say_unless_told_otherwise() {
+    struct Careful;
+    impl Task for Careful {
+        const NAME: &'static str = "careful";
+        const VERSION: u32 = 3;
+        const RETRY: Retry = Retry::times(7).or_revert();
+        const TIMEOUTS: Timeouts =
+            Timeouts { total: Some(Duration::from_secs(9)), ..Timeouts::NONE };
+        type Input = ();
+        type Output = ();
+        async fn execute(&self, _: TaskContext, (): ()) -> Result<(), crate::Failure> {
+            Ok(())
+        }
+    }
+    struct Exact;
+    impl crate::TxTask for Exact {
+        const NAME: &'static str = "exact";
+        const VERSION: u32 = 2;
+        const RETRY: Retry = Retry::times(4);
+        type Input = ();
+        type Output = ();
+        fn execute(
+            &self,
+            _: &mut tutti_store::Tx<'_>,
+            _: &TaskContext,
+            (): (),
+        ) -> Result<(), crate::TxError> {
+            Ok(())
+        }
+    }
+    let tasks = built(
+        linear("p")
+            .inject("all", [(), ()])
+            .add(task::<Careful>())
+            .add(task::<Careful>().retry(Retry::times(2)).timeouts(Timeouts::NONE))
+            .add(each::<Careful>("all"))
+            .add(tx_task::<Exact>().or_revert()),
+    );
+    assert_eq!((&*tasks[0].name, tasks[0].retry), ("careful@3", Careful::RETRY));
+    assert_eq!(tasks[0].timeouts, Careful::TIMEOUTS);
+    assert_eq!((tasks[1].retry, tasks[1].timeouts), (Retry::times(2), Timeouts::NONE));
+    let Work::Each(each) = &tasks[2].work else { panic!("no each") };
+    assert_eq!((&*each.name, each.retry), ("careful@3", Careful::RETRY));
+    assert_eq!((each.timeouts, tasks[2].timeouts), (Careful::TIMEOUTS, Timeouts::NONE));
+    assert_eq!((&*tasks[3].name, tasks[3].retry), ("exact@2", Retry::times(4).or_revert()));
+    let problem = linear("p").add(task::<Careful>().inject("a", 1)).build(Uuid::nil());
+    assert_eq!(problem.unwrap_err().problems, ["task `careful` has no member `a` in its input"]);
 }

@@ -2,6 +2,7 @@ mod inputs;
 mod order;
 mod random;
 mod refused;
+mod resources;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -72,7 +73,11 @@ struct Numbered {
 }
 
 fn built(pattern: Pattern) -> Vec<NewTask> {
-    pattern.build(Uuid::nil()).unwrap().tasks
+    built_flow(pattern).tasks
+}
+
+fn built_flow(pattern: Pattern) -> NewFlow {
+    pattern.build(Uuid::nil()).unwrap()
 }
 
 fn nothing(name: &str) -> Step {

@@ -157,7 +157,7 @@ async fn suspending_the_parent_suspends_those_it_waits_for() {
 #[tokio::test]
 async fn a_controller_ends_the_children_it_guards_before_it_runs_again() {
     for site in Site::all().await {
-        let twice = Controller::Times { attempts_max: 2, pause: std::time::Duration::ZERO };
+        let twice = Controller::times(2);
         let flow = unordered("p")
             .retry(twice)
             .add(of(act("c").inject("until", "mended")))

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tutti_flow::{
-    Controller, FlowState, Retry, TaskState, Then,
+    Backoff, Controller, FlowState, Retry, TaskState, Then,
     pattern::{graph, linear, unordered},
 };
 
 use super::{Site, act, fails};
 
 fn times(attempts_max: u32) -> Controller {
-    Controller::Times { attempts_max, pause: Duration::ZERO }
+    Controller::times(attempts_max)
 }
 
 #[tokio::test]
@@ -113,7 +113,8 @@ async fn times_tries_again_and_gives_up() {
 async fn times_pauses_without_a_worker() {
     for site in Site::all().await {
         let pause = Duration::from_millis(400);
-        let controller = Controller::Times { attempts_max: 2, pause };
+        let backoff = Backoff::constant(2 * pause);
+        let controller = Controller::Times { attempts_max: 2, backoff };
         let flow = linear("p").retry(controller).add(act("a").inject("from_run", 2));
         let begun = Instant::now();
         let id = site.submit(flow).await;
@@ -173,7 +174,7 @@ async fn a_failure_that_no_controller_guards_is_up_to_the_task() {
         let flow = |then: Then| {
             linear("p")
                 .add(linear("g").retry(times(3)).add(act("a")))
-                .add(fails("b").retry(Retry { attempts_max: 1, then }))
+                .add(fails("b").retry(Retry { then, ..Retry::never() }))
         };
         assert_eq!(site.run(flow(Then::Fail)).await.state, FlowState::Failed);
         assert_eq!(site.lines(), "+a -a +b");

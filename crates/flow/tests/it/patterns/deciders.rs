@@ -135,7 +135,7 @@ async fn a_pattern_is_skipped_whole() {
 #[tokio::test]
 async fn a_skipped_controller_decides_nothing() {
     for site in Site::all().await {
-        let twice = Controller::Times { attempts_max: 2, pause: std::time::Duration::ZERO };
+        let twice = Controller::times(2);
         let flow = linear("p").add(decide(false)).add(
             linear("maybe")
                 .retry(twice)

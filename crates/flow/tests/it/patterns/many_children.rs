@@ -110,7 +110,7 @@ async fn a_flow_is_cancelled_with_all_it_waits_for() {
 #[tokio::test]
 async fn a_controller_waits_for_the_children_it_guards_alone() {
     for site in Site::all().await {
-        let twice = Controller::Times { attempts_max: 2, pause: std::time::Duration::ZERO };
+        let twice = Controller::times(2);
         let slow = child(build(linear("inner").add(act("c").inject("until", "mended"))));
         let guarded = unordered("guarded")
             .retry(twice)

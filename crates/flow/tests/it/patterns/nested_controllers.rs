@@ -1,7 +1,5 @@
 //! Controllers within controllers, and what happens to them when a worker dies.
 
-use std::time::Duration;
-
 use serde_json::json;
 use tutti_flow::{
     Controller, FlowState, TaskState, cancel,
@@ -11,7 +9,7 @@ use tutti_flow::{
 use super::{Site, act, fails};
 
 fn times(attempts_max: u32) -> Controller {
-    Controller::Times { attempts_max, pause: Duration::ZERO }
+    Controller::times(attempts_max)
 }
 
 fn each_of(values: &[&str]) -> Controller {

@@ -1,6 +1,6 @@
 //! Which flow goes first, and at which worker.
 
-use tutti_flow::{Engine, FlowState, NewFlow, pattern::linear};
+use tutti_flow::{Access, Engine, FlowState, NewFlow, pattern::linear};
 use uuid::Uuid;
 
 use super::{Act, Site, act, build};
@@ -12,12 +12,17 @@ fn named(name: &str, model: &str, priority: i32) -> NewFlow {
 
 /// Submits flows to a worker that takes one at a time; answers in which order they began.
 async fn order(site: &mut Site, flows: Vec<NewFlow>) -> Vec<String> {
+    order_at(site, 1, flows).await
+}
+
+/// The same for a worker that takes so many.
+async fn order_at(site: &mut Site, flows_max: usize, flows: Vec<NewFlow>) -> Vec<String> {
     site.stop().await;
     let ids: Vec<Uuid> = flows.iter().map(|flow| flow.id).collect();
     for flow in flows {
         site.submit_flow(flow).await;
     }
-    site.engine = Some(site.builder().flows_max(1).start().await.unwrap());
+    site.engine = Some(site.builder().flows_max(flows_max).start().await.unwrap());
     for id in ids {
         assert_eq!(site.ended(id).await.state, FlowState::Succeeded);
     }
@@ -56,6 +61,45 @@ async fn a_model_that_slept_has_no_claim_to_all_the_turns_it_missed() {
         let order = order(&mut site, flows).await;
         let first = order.iter().position(|line| line == "+busy").unwrap();
         assert!(first < 4, "{order:?}");
+        site.close().await;
+    }
+}
+
+/// A long row of flows about a library, and behind it one about a garden; answers when that began.
+async fn turn_of_the_garden(
+    site: &mut Site,
+    places: usize,
+    access: Access,
+    garden: NewFlow,
+) -> usize {
+    let library =
+        || NewFlow { resources: vec![("library".into(), access)], ..named("library", "one", 0) };
+    let mut flows: Vec<NewFlow> = (0..20).map(|_| library()).collect();
+    flows.push(NewFlow { resources: vec![("garden".into(), access)], ..garden });
+    let order = order_at(site, places, flows).await;
+    order.iter().position(|line| line == "+garden").unwrap()
+}
+
+#[tokio::test]
+async fn a_row_of_flows_that_share_a_resource_goes_before_what_came_later_in_its_model() {
+    for mut site in Site::all().await {
+        let garden = |model, priority| named("garden", model, priority);
+        let mut turn =
+            async |garden| turn_of_the_garden(&mut site, 1, Access::Shared, garden).await;
+        assert_eq!(turn(garden("one", 0)).await, 20);
+        assert_eq!(turn(garden("one", 1)).await, 0);
+        assert!(turn(garden("two", 0)).await < 3);
+        site.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_row_of_flows_that_hold_a_resource_alone_takes_one_place() {
+    for mut site in Site::all().await {
+        let garden = || named("garden", "one", 0);
+        assert!(turn_of_the_garden(&mut site, 2, Access::Exclusive, garden()).await < 2);
+        // Where there is only one, it takes that.
+        assert_eq!(turn_of_the_garden(&mut site, 1, Access::Exclusive, garden()).await, 20);
         site.close().await;
     }
 }

@@ -114,7 +114,7 @@ async fn a_signal_comes_in_time_or_not() {
 async fn a_controller_waits_again() {
     for site in Site::all().await {
         let flow = linear("p")
-            .retry(Controller::Times { attempts_max: 2, pause: Duration::ZERO })
+            .retry(Controller::times(2))
             .add(act("a"))
             .add(wait("again", 1).timeouts(soon()));
         let id = site.submit(flow).await;

@@ -141,7 +141,7 @@ async fn a_child_given_up_is_nobodys_to_undo() {
 #[tokio::test]
 async fn a_controller_runs_the_children_again_that_it_has_undone() {
     for site in Site::all().await {
-        let twice = Controller::Times { attempts_max: 2, pause: std::time::Duration::ZERO };
+        let twice = Controller::times(2);
         let flow =
             linear("p").retry(twice).add(inner([act("c")])).add(act("b").inject("from_run", 2));
         assert_eq!(site.run(flow).await.state, FlowState::Succeeded);

@@ -104,7 +104,7 @@ impl Shape {
         let first = self.first();
         let controller = self.guarded.then(|| NewTask {
             name: "controller".into(),
-            work: Work::Retry(Controller::Times { attempts_max: 2, pause: Duration::ZERO }),
+            work: Work::Retry(Controller::times(2)),
             ..NewTask::default()
         });
         let tasks = self.tasks.iter().enumerate().map(|(at, task)| {

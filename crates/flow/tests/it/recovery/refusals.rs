@@ -1,7 +1,5 @@
 //! What the database does not take is the failure of the task it came of, and nobody else's.
 
-use std::time::Duration;
-
 use serde_json::Value;
 use tutti_flow::{Binding, Controller, FlowState, NewTask, Retry, TaskState, Work, suspend};
 use tutti_store::{Store, Tx};
@@ -87,7 +85,7 @@ async fn a_task_beside_a_refused_one_runs_again() {
         let (store, log) = (place.open().await, Log::default());
         refuse_twins(&store).await;
         let engine = engine(&store, &log).start().await.unwrap();
-        let twice = Controller::Times { attempts_max: 2, pause: Duration::ZERO };
+        let twice = Controller::times(2);
         let plan = vec![
             NewTask { name: "twice".into(), work: Work::Retry(twice), ..NewTask::default() },
             step(named("one"), &[]),
