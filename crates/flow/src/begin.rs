@@ -1,6 +1,6 @@
 //! Flows that begin in the transaction that queues them: at a worker with a free place, when no other flow waits for its turn.
 
-use std::{collections::HashMap, sync::atomic::Ordering};
+use std::collections::HashMap;
 
 use tutti_store::{Batcher, Store};
 use uuid::Uuid;
@@ -69,7 +69,7 @@ impl Worker {
         let taken = match self.submissions().write(submission).await {
             Ok(taken) => taken,
             Err(error) => {
-                self.unsure().store(true, Ordering::Relaxed);
+                self.is_unsure();
                 return Err(error);
             }
         };

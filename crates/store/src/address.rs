@@ -1,8 +1,14 @@
 //! Where a database is.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use crate::{Error, Result};
+
+/// How long a server may take to accept a connection, unless the address says otherwise (`connect_timeout`).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server may leave what was sent to it unacknowledged, unless the address says otherwise (`tcp_user_timeout`).
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// A parsed database address.
 pub(crate) enum Address {
@@ -57,8 +63,15 @@ impl Server {
             return Err(refused(url, "a schema is named by up to 63 of a-z, 0-9 and _"));
         }
         let query = options.join("&");
-        let config = tokio_postgres::Config::from_str(&format!("{base}?{query}"))
+        let mut config = tokio_postgres::Config::from_str(&format!("{base}?{query}"))
             .map_err(|error| refused(url, &error.to_string()))?;
+        // A server that vanished without a word must not be waited for forever.
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE_MAX);
+        }
         Ok(Self { config, schema })
     }
 

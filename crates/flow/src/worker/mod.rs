@@ -1,10 +1,12 @@
 //! One life of a worker: from joining under a new id to leaving, or to the loss of its lease.
 
+mod look;
+
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -14,33 +16,23 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tutti_store::{Backend, Batcher, Store, Tx};
+use tutti_store::{Backend, Batcher, Store};
 use uuid::Uuid;
 
 use crate::{
-    Clock, Counters, Error, Point, Result, TOPIC,
+    Clock, Counters, Error, Point, Result,
     backend::Backends,
     begin::{Submissions, submissions},
     boundary::{self, Boundary, Written},
-    change,
     ended::Watch,
     graph::{Known, Skills},
     limited::{Leaks, Limited},
     policy::micros,
     probe::Probe,
-    take::{self, Taken, Work},
+    take,
     task::Handlers,
     version,
 };
-
-/// The longest sleep between looks for work: what a lost wake-up costs.
-const POLL: Duration = Duration::from_secs(1);
-
-/// How long a busy worker takes flows without looking what else there is.
-const LOOK: Duration = Duration::from_millis(50);
-
-/// The shortest sleep between two looks that found nothing, when another worker is about to do what is due.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Wait before the database is asked again after it failed.
 const TROUBLE_PAUSE: Duration = Duration::from_millis(250);
@@ -93,8 +85,8 @@ struct Shared {
     /// Places for flows.
     places: Arc<Semaphore>,
     submissions: Submissions,
-    /// A take was not answered: it may have given flows to this worker that it does not know of.
-    unsure: AtomicBool,
+    /// Takes that were not answered: they may have given flows to this worker that it does not know of.
+    unsure: AtomicUsize,
     flows: TaskTracker,
     watch: Watch,
     limited: Limited,
@@ -195,7 +187,7 @@ impl Worker {
             unclaimed: Notify::new(),
             places,
             submissions,
-            unsure: AtomicBool::new(false),
+            unsure: AtomicUsize::new(0),
             flows: TaskTracker::new(),
             watch: Watch::default(),
             limited: Limited::new(leaks),
@@ -290,18 +282,13 @@ impl Worker {
         Arc::clone(&self.0.places).try_acquire_owned().ok()
     }
 
-    /// All places for flows that are free.
-    fn free_places(&self) -> Option<OwnedSemaphorePermit> {
-        let free = u32::try_from(self.0.places.available_permits()).unwrap_or(u32::MAX);
-        Arc::clone(&self.0.places).try_acquire_many_owned(free).ok()
-    }
-
     pub(crate) fn submissions(&self) -> &Submissions {
         &self.0.submissions
     }
 
-    pub(crate) fn unsure(&self) -> &AtomicBool {
-        &self.0.unsure
+    /// A take may have given flows to this worker that it does not know of.
+    pub(crate) fn is_unsure(&self) {
+        self.0.unsure.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn probe(&self) -> Option<&Probe> {
@@ -387,140 +374,6 @@ impl Worker {
         shared.limited.ended().await;
     }
 
-    async fn take_work(&self) {
-        let mut bell = self.0.store.bell(TOPIC);
-        let mut hungry = None;
-        loop {
-            let due = match self.look(&mut hungry).await {
-                Ok(due) => due,
-                Err(error) => {
-                    tracing::warn!(%error, "looking for work failed");
-                    tokio::time::sleep(TROUBLE_PAUSE).await;
-                    continue;
-                }
-            };
-            tokio::select! {
-                biased;
-                () = self.0.stopping.cancelled() => return,
-                () = bell.wait() => {}
-                () = self.0.freed.notified() => {}
-                () = self.clock().reaches(due) => {}
-            }
-            // What was written together frees several places: they are filled together.
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// Takes what there is; answers when to look again if nothing wakes the worker before. `hungry` is set if there is
-    /// probably more than was taken last: the time of the last look around, which is not needed again so soon.
-    async fn look(&self, hungry: &mut Option<Instant>) -> Result<i64> {
-        if self.0.unsure.load(Ordering::Relaxed) {
-            self.disown().await?;
-        }
-        let now = self.clock().now();
-        let life = self.life();
-        let id = life.id;
-        let room = self.0.places.available_permits();
-        if hungry.is_some_and(|looked| looked.elapsed() < LOOK) && room > 0 && !self.is_stopping() {
-            let nudged = self.0.store.read(move |tx| take::nudged(tx, id));
-            let (taken, nudged) = tokio::join!(self.take(&life, room, false), nudged);
-            self.nudge(&nudged?);
-            if taken? == room {
-                return Ok(now + micros(LOOK));
-            }
-            *hungry = None;
-        }
-        let looked = Instant::now();
-        let outlook = self.0.store.read(move |tx| take::outlook(tx, id, room, now)).await?;
-        self.nudge(&outlook.nudged);
-        if !outlook.work || self.is_stopping() {
-            let poll = now + micros(POLL);
-            return Ok(outlook.next_at.map_or(poll, |at| at.min(poll)));
-        }
-        let looked_at = self.take(&life, room, outlook.due).await?;
-        *hungry = (room > 0 && looked_at == room).then_some(looked);
-        Ok(if looked_at == 0 { now + micros(PAUSE) } else { now })
-    }
-
-    /// Tells flows that there is news for them.
-    fn nudge(&self, flows: &[Uuid]) {
-        let held = lock(&self.0.held);
-        flows.iter().filter_map(|flow| held.get(flow)).for_each(|held| held.nudge.notify_one());
-    }
-
-    /// Takes up to `room` flows; answers how many it looked at.
-    async fn take(&self, life: &Life, room: usize, due: bool) -> Result<usize> {
-        let (id, known, now) = (life.id, self.0.known.clone(), self.clock().now());
-        let places = self.free_places();
-        let room = room.min(places.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
-        self.reach(Point::BeforeTake, None).await?;
-        self.0.unsure.store(true, Ordering::Relaxed);
-        let taking = move |tx: &mut Tx<'_>| take::work(tx, id, room, &known, due, now);
-        let work = match self.0.store.write(taking).await {
-            Err(error) if error.is_refusal() => self.take_singly(id, room).await?,
-            work => work?,
-        };
-        self.reach(Point::AfterTake, None).await?;
-        self.0.unsure.store(false, Ordering::Relaxed);
-        if let Some(places) = places {
-            self.accept(work.taken, places, life);
-        }
-        Ok(work.looked_at)
-    }
-
-    /// Takes flows each by itself, after the database refused to begin them together: one that it refuses again and again
-    /// is set aside, so that it does not keep the others.
-    async fn take_singly(&self, worker: Uuid, room: usize) -> Result<Work> {
-        let store = &self.0.store;
-        let mut all = Work::default();
-        for id in store.read(move |tx| take::ready(tx, room)).await? {
-            let mut refusals = 0;
-            let one = loop {
-                let (known, now) = (self.0.known.clone(), self.clock().now());
-                let take = move |tx: &mut Tx<'_>| take::these(tx, worker, vec![id], &known, now);
-                match store.write(take).await {
-                    Err(error) if error.is_refusal() => {
-                        tracing::warn!(%error, flow = %id, "beginning a flow was refused");
-                        refusals += 1;
-                        if refusals == REFUSALS_MAX {
-                            let message = format!("it cannot be begun: {}", error.with_causes());
-                            let aside =
-                                move |tx: &mut Tx<'_>| change::set_aside(tx, id, &message, now);
-                            store.write(aside).await?;
-                            break Work { looked_at: 1, ..Work::default() };
-                        }
-                    }
-                    one => break one?,
-                }
-            };
-            all.taken.extend(one.taken);
-            all.looked_at += one.looked_at;
-        }
-        Ok(all)
-    }
-
-    /// Gives back what a take may have given to this worker without its knowing.
-    async fn disown(&self) -> Result<()> {
-        let id = self.life().id;
-        let known: Vec<String> =
-            lock(&self.0.held).iter().map(|(id, held)| format!("{id} {}", held.epoch)).collect();
-        self.0.store.write(move |tx| take::disown(tx, id, &known)).await?;
-        self.0.unsure.store(false, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Begins what was taken in a life, each in one of the places.
-    pub(crate) fn accept(&self, taken: Vec<Taken>, mut places: OwnedSemaphorePermit, life: &Life) {
-        if life.over.is_cancelled() {
-            // Whoever ended it has given the flows to others, or will when the lease ends.
-            return;
-        }
-        self.0.counters.taken(taken.len());
-        for taken in taken {
-            self.run_flow(taken, places.split(1), life);
-        }
-    }
-
     pub(crate) fn hold(&self, flow: Uuid, held: Held) {
         lock(&self.0.held).insert(flow, held);
     }
@@ -575,13 +428,15 @@ impl Worker {
                 take::recover(tx, alone)?;
                 Ok::<_, Error>(alive)
             });
-            let alive = match beat.await {
-                Ok(alive) => alive,
-                // Others may take over at the end of the lease: stop well before.
-                Err(error) => {
+            // Others may take over at the end of the lease: stop well before, also if there is no answer at all.
+            let patience = (lease * 2 / 3).saturating_sub(confirmed.elapsed());
+            let alive = match tokio::time::timeout(patience, beat).await {
+                Ok(Ok(alive)) => alive,
+                Ok(Err(error)) => {
                     tracing::warn!(%error, "renewing the lease failed");
                     confirmed.elapsed() < lease * 2 / 3
                 }
+                Err(_) => false,
             };
             if alive {
                 confirmed = asked;
