@@ -227,7 +227,7 @@ fn requeue(tx: &mut Tx<'_>, flow: Flow, ending: Option<FlowState>, now: i64) -> 
     // What has no worker's task can go on without one, but undoing starts with a worker's look.
     let at_once = ungranted == 0 && flow.passive && ending.is_none();
     let state = if ungranted > 0 || at_once { FlowState::Blocked } else { FlowState::Ready };
-    tx.exec(sql::FLOW_REQUEUE, (id, ticket, state, ungranted, ending, ending.is_some()))?;
+    tx.exec(sql::FLOW_REQUEUE, (id, ticket, state, ungranted, ending, ending.is_some(), now))?;
     tx.ring(TOPIC);
     if at_once { change::begin(tx, id, now) } else { Ok(()) }
 }

@@ -98,6 +98,12 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "offers",
         sql: include_str!("../migrations/4_offers.sql"),
     },
+    Migration {
+        owner: "tutti-flow",
+        number: 6,
+        name: "queries",
+        sql: include_str!("../migrations/6_queries.sql"),
+    },
 ];
 
 /// The topic that rings when there is work for a worker.

@@ -139,7 +139,8 @@ sql! {
         WHERE id = $1 RETURNING id, passive, ungranted, state";
 
     pub(crate) FLOW_REQUEUE = "UPDATE flow SET ticket = $2, state = $3, ungranted = $4, ending = $5, reverting = $6,
-        losses = 0, error = NULL, finished = NULL, epoch = epoch + 1, nudged = FALSE, suspended = FALSE WHERE id = $1";
+        requeued = $7, losses = 0, error = NULL, finished = NULL, epoch = epoch + 1, nudged = FALSE, suspended = FALSE
+        WHERE id = $1";
 
     /// A flow that has not started ends.
     pub(crate) FLOW_END_UNSTARTED = "UPDATE flow SET state = $2, ending = $2, superseded_by = $3, finished = $4,

@@ -188,13 +188,9 @@ pub(crate) fn sync(
 ) -> Result<Sync, Error> {
     let resource = scoped(&model.id, resource);
     let sync = tutti_flow::sync_state(tx, &resource)?;
-    let (observed, applied) = match sync.state {
-        SyncState::InSync => (generation, generation),
-        _ => (
-            newest_generation(tx, &resource, FlowState::ALL)?,
-            newest_generation(tx, &resource, &[FlowState::Succeeded])?,
-        ),
-    };
+    // A flow of one that had the name before may have had more generations.
+    let before = |oldest: Option<i64>| oldest.map_or(generation, |one| generation.min(one - 1));
+    let (observed, applied) = (before(sync.unhandled), before(sync.missing));
     Ok(Sync {
         state: word(sync.state).to_owned(),
         observed_generation: observed,
@@ -205,24 +201,6 @@ pub(crate) fn sync(
         message: sync.message,
         since: rfc3339(sync.since),
     })
-}
-
-/// The generation of the newest flow about a resource that ended in one of these states.
-fn newest_generation(tx: &mut Tx<'_>, resource: &str, states: &[FlowState]) -> Result<i64, Error> {
-    let states: Vec<_> = states.iter().copied().filter(|state| state.is_ended()).collect();
-    // Mostly it is the newest; each more costs a look at its resources.
-    for limit in [1, 10] {
-        let filter = FlowFilter {
-            resource: Some(resource.to_owned()),
-            state: states.clone(),
-            limit: Some(limit),
-            ..FlowFilter::default()
-        };
-        if let Some(generation) = flows(tx, &filter)?.iter().find_map(|flow| flow.generation) {
-            return Ok(generation);
-        }
-    }
-    Ok(0)
 }
 
 fn word(state: SyncState) -> &'static str {

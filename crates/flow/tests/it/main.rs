@@ -13,6 +13,7 @@ mod queues;
 mod random;
 mod recovery;
 mod signals;
+mod sync;
 mod tx_tasks;
 mod upgrade;
 mod workers;
