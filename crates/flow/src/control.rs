@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// Cancels a flow. One that has no running task ends at once; running tasks are told and the flow ends with them. What was
-/// done is undone if a task of the flow asks for reverting. Cancelling twice is the same.
+/// done is undone if a task of the flow asks for reverting; by one that was retried and waits for resources, when it has them.
+/// Cancelling twice is the same.
 ///
 /// # Errors
 /// [`Error::NoFlow`]; [`Error::Ended`]; [`Error::Reverting`]; storage errors.
@@ -29,8 +30,13 @@ pub(crate) fn cancel_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     if flow.reverting {
         return Err(Error::Reverting { id });
     }
-    if flow.started.is_none() {
+    let left = flow.revertible && tx.one(sql::SOMETHING_DONE, (id,))?;
+    if flow.started.is_none() && !left {
         return end_unstarted(tx, flow, FlowState::Cancelled, None, now);
+    }
+    if flow.state == FlowState::Blocked {
+        tx.exec(sql::FLOW_CANCELLED, (id,))?;
+        return Ok(());
     }
     change::tell(tx, id, vec![News::Cancel], now)
 }
@@ -73,7 +79,7 @@ fn unfinished(tx: &mut Tx<'_>, id: Uuid) -> Result<Flow> {
     Ok(flow)
 }
 
-/// Ends a flow that has not begun.
+/// Ends a flow that has not begun, or not again.
 pub(crate) fn end_unstarted(
     tx: &mut Tx<'_>,
     flow: Flow,

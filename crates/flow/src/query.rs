@@ -56,7 +56,7 @@ pub struct FlowRow {
     pub wake_at: Option<i64>,
     /// When it was submitted.
     pub created: i64,
-    /// When its first task began.
+    /// When its first task began; of one that was retried, since then.
     pub started: Option<i64>,
     /// When it ended.
     pub finished: Option<i64>,

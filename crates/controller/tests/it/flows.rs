@@ -346,3 +346,26 @@ async fn a_failed_task_that_somebody_took_care_of_is_skipped() {
         world.end().await;
     }
 }
+
+#[tokio::test]
+async fn a_retried_flow_that_waits_its_turn_is_cancelled_by_whoever_may() {
+    for world in World::all().await {
+        world.model().await;
+        let deployed = world.deploy(&charm("db"), 1).await;
+        let path = format!("/v1/flows/{}", deployed.flow.as_ref().unwrap().id);
+        let ask = async |verb: &str| -> FlowInfo {
+            world.post(&format!("{path}:{verb}"), json!({})).await
+        };
+        ask("cancel").await;
+        assert_eq!(world.ended(&deployed).await.state, "cancelled");
+        let configured = "/v1/models/m/applications/db/config";
+        world.patch(configured, json!({"set": {"port": "1"}})).await;
+        assert_eq!(ask("retry").await.state, "blocked");
+        assert_eq!(ask("cancel").await.state, "cancelled");
+        assert_eq!(ask("retry").await.state, "blocked");
+        let removed = world.delete("/v1/models/m/applications/db").await;
+        assert_eq!(world.ended(&removed).await.state, "succeeded");
+        assert_eq!(world.ended(&deployed).await.state, "cancelled");
+        world.end().await;
+    }
+}

@@ -16,7 +16,7 @@ row! {
         pub state: FlowState,
         /// How many there are.
         pub count: i64,
-        /// When the oldest of them that has not begun was submitted, in microseconds since 1970, UTC.
+        /// When the oldest of them that has not begun was queued, in microseconds since 1970, UTC.
         pub oldest: Option<i64>,
     }
 
@@ -42,7 +42,7 @@ macro_rules! open {
 }
 
 sql! {
-    pub(crate) OPEN_FLOWS = concat!("SELECT state, count(*), min(CASE WHEN started IS NULL THEN created END) FROM flow
+    pub(crate) OPEN_FLOWS = concat!("SELECT state, count(*), min(CASE WHEN started IS NULL THEN coalesce(requeued, created) END) FROM flow
         WHERE id IN ", open!(), " GROUP BY state");
     pub(crate) OPEN_TASKS = concat!("SELECT state, count(*) FROM flow_task WHERE flow IN ", open!(), " GROUP BY state");
     pub(crate) ENDED_TASKS = "SELECT flow, name, started, finished FROM flow_task
