@@ -4,7 +4,8 @@ use tutti_flow::{FlowRow, FlowState, TaskState, query};
 use tutti_store::Tx;
 use uuid::Uuid;
 
-use crate::Error;
+use crate::relations::Touched;
+use crate::{Error, clock, operations, sequence};
 
 /// What can be asked of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,12 @@ impl Verb {
     /// Does it, or says what the flow is like and what can be done instead.
     pub(super) fn apply(self, tx: &mut Tx<'_>, id: Uuid) -> Result<(), Error> {
         let row = query::flow(tx, id)?.ok_or(tutti_flow::Error::NoFlow { id })?;
+        let is_again = matches!(self, Self::Retry | Self::Revert);
+        if is_again && row.state.is_ended() && operations::is_behind(&row.kind) {
+            return Err(Error::Conflict(once(&row, self.participle())));
+        }
         let done = match self {
+            Self::Cancel if operations::is_behind(&row.kind) => return cancel_operation(tx, &row),
             Self::Cancel => tutti_flow::cancel(tx, id),
             Self::Suspend => tutti_flow::suspend(tx, id),
             Self::Resume => tutti_flow::resume(tx, id),
@@ -70,13 +76,18 @@ impl Verb {
             Self::Revert => tutti_flow::revert(tx, id),
             Self::Abandon => tutti_flow::abandon(tx, id),
         };
+        self.said(&row, done)
+    }
+
+    /// What the engine refuses, as a sentence.
+    fn said(self, row: &FlowRow, done: tutti_flow::Result<()>) -> Result<(), Error> {
         match done {
             Ok(()) => Ok(()),
             Err(
                 tutti_flow::Error::Ended { .. }
                 | tutti_flow::Error::Reverting { .. }
                 | tutti_flow::Error::NotRetryable { .. },
-            ) => Err(Error::Conflict(self.refusal(&row))),
+            ) => Err(Error::Conflict(self.refusal(row))),
             Err(error) => Err(error.into()),
         }
     }
@@ -94,9 +105,38 @@ impl Verb {
     }
 }
 
+/// Cancels the flow behind an operation, and with it the tasks that others run.
+fn cancel_operation(tx: &mut Tx<'_>, row: &FlowRow) -> Result<(), Error> {
+    let Some(model) = &row.model else { return Ok(()) };
+    match sequence::lock_model(tx, model) {
+        // With the model its operations are gone.
+        Ok(()) | Err(Error::NotFound(_)) => {}
+        Err(error) => return Err(error),
+    }
+    Verb::Cancel.said(row, tutti_flow::cancel(tx, row.id))?;
+    let mut touched = Touched::new();
+    operations::cancel_of_flow(tx, model, row.id, clock::now(), &mut touched)?;
+    if !touched.is_empty() {
+        sequence::touch(tx, touched.iter().map(String::as_str))?;
+    }
+    Ok(())
+}
+
+/// Why what an operation ran does not run again: units and machines take each of its tasks once.
+fn once(row: &FlowRow, participle: &str) -> String {
+    format!(
+        "flow {} is {} and cannot be {participle}: it stands behind an operation, which runs once; run it again as a new one",
+        row.id, row.state
+    )
+}
+
 /// What can be done with a flow.
 pub(super) fn possible(row: &FlowRow) -> Vec<Verb> {
-    in_state(row.state, row.cancelling, row.suspended)
+    let mut verbs = in_state(row.state, row.cancelling, row.suspended);
+    if operations::is_behind(&row.kind) {
+        verbs.retain(|verb| !matches!(verb, Verb::Retry | Verb::Revert));
+    }
+    verbs
 }
 
 fn in_state(state: FlowState, cancelling: bool, suspended: bool) -> Vec<Verb> {
@@ -120,6 +160,10 @@ fn in_state(state: FlowState, cancelling: bool, suspended: bool) -> Vec<Verb> {
 /// Says that a task was taken care of by hand; answers its flow, which goes on.
 pub(super) fn skip(tx: &mut Tx<'_>, id: Uuid) -> Result<Uuid, Error> {
     let task = query::task(tx, id)?.ok_or(tutti_flow::Error::NoTask { id })?;
+    let flow = query::flow(tx, task.flow)?.ok_or(tutti_flow::Error::NoFlow { id: task.flow })?;
+    if operations::is_behind(&flow.kind) {
+        return Err(Error::Conflict(once(&flow, "continued")));
+    }
     match tutti_flow::skip(tx, id) {
         Ok(()) => Ok(task.flow),
         Err(tutti_flow::Error::NotFailed { state, .. }) => Err(Error::Conflict(format!(
