@@ -12,7 +12,7 @@ pub(super) fn flow(row: FlowRow, name: impl Fn(&str) -> String) -> FlowInfo {
     let waiting = |one: tutti_flow::WaitingFor| WaitingFor {
         resource: unscoped(&one.resource).to_owned(),
         flow: one.flow.to_string(),
-        position: None,
+        position: Some(one.place),
     };
     FlowInfo {
         id: row.id.to_string(),
