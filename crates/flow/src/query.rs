@@ -60,6 +60,8 @@ pub struct FlowRow {
     pub wake_at: Option<i64>,
     /// When it was submitted.
     pub created: i64,
+    /// When it was put back into its queues after it had ended, if it was.
+    pub requeued: Option<i64>,
     /// When its first task began; of one that was retried, since then.
     pub started: Option<i64>,
     /// When it ended.
@@ -163,6 +165,8 @@ pub struct FlowFilter {
     pub state: Vec<FlowState>,
     /// Of this kind.
     pub kind: Option<String>,
+    /// Of this kind, or with this in its title, in any case.
+    pub name: Option<String>,
     /// Submitted by a task of this flow.
     pub parent: Option<Uuid>,
     /// Submitted at this time or later.
@@ -241,9 +245,12 @@ pub fn flows(tx: &mut Tx<'_>, filter: &FlowFilter) -> Result<Vec<FlowRow>> {
     let limit = filter.limit.unwrap_or(100).min(PAGE_MAX);
     let (model, kind) = (&filter.model, &filter.kind);
     let (after, parent) = (filter.after, filter.parent);
+    let name = &filter.name;
+    let title = name.as_deref().map(pattern);
     let are = |wanted: fn(&FlowState) -> bool| states.is_some() && filter.state.iter().all(wanted);
-    let raw: Vec<RawFlow> = if let Some(name) = &filter.resource {
-        tx.all(sql::FLOWS_OF, (model, states, kind, since, after, limit, parent, name))?
+    let raw: Vec<RawFlow> = if let Some(resource) = &filter.resource {
+        let wanted = (model, states, kind, since, after, limit, parent, name, title, resource);
+        tx.all(sql::FLOWS_OF, wanted)?
     } else {
         let statement = match parent {
             Some(_) => sql::FLOWS_UNDER,
@@ -251,9 +258,22 @@ pub fn flows(tx: &mut Tx<'_>, filter: &FlowFilter) -> Result<Vec<FlowRow>> {
             None if are(|state| UNSUCCESSFUL.contains(state)) => sql::FLOWS_UNSUCCESSFUL,
             None => sql::FLOWS,
         };
-        tx.all(statement, (model, states, kind, since, after, limit, parent))?
+        tx.all(statement, (model, states, kind, since, after, limit, parent, name, title))?
     };
     complete(tx, raw)
+}
+
+/// What a text is like that has these words in it, in any case.
+fn pattern(words: &str) -> String {
+    let mut pattern = String::from("%");
+    for letter in words.to_lowercase().chars() {
+        if matches!(letter, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
 }
 
 /// A flow's places in the queues of the resources it waits for: 1 has the resource.
@@ -383,6 +403,7 @@ impl From<RawFlow> for FlowRow {
             error: raw.error,
             wake_at: raw.wake_at,
             created: raw.created,
+            requeued: raw.requeued,
             started: raw.started,
             finished: raw.finished,
             resources: Vec::new(),

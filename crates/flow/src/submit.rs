@@ -101,6 +101,7 @@ fn ready(flow: NewFlow, ticket: i64, now: i64) -> FlowRow {
         superseded_by: None,
         error: None,
         created: now,
+        requeued: None,
         started: None,
         finished: None,
         resources,

@@ -54,6 +54,7 @@ struct FlowQuery {
     #[serde(alias = "flow_state")]
     state: String,
     kind: String,
+    name: String,
     since: String,
     limit: Option<u32>,
     after: Option<Uuid>,
@@ -71,6 +72,7 @@ struct TaskQuery {
     state: String,
     #[serde(alias = "flow_id")]
     flow: Option<Uuid>,
+    parent: Option<Uuid>,
     name: String,
     since: String,
     limit: Option<u32>,
@@ -154,6 +156,7 @@ async fn flow_page(state: &State, uri: &Uri, query: FlowQuery) -> Result<Respons
     let wanted = FlowFilter {
         state: states(&query.state, FlowState::ALL, |state| state.as_str(), "flow")?,
         kind: said(&query.kind),
+        name: said(&query.name),
         parent: query.parent,
         since: since(&query.since, clock::now())?,
         limit: Some(limit),
@@ -209,6 +212,7 @@ async fn tasks(
         state: show::task_states(&query.state)
             .map_err(|word| unknown("task", &word, &show::task_state_words()))?,
         flow: query.flow,
+        parent: query.parent,
         name: said(&query.name),
         since: since(&query.since, clock::now())?,
         limit: Some(limit),

@@ -32,6 +32,7 @@ pub(super) fn flow(row: FlowRow, name: impl Fn(&str) -> String) -> FlowInfo {
         tasks_open: row.tasks_open,
         generation: row.generation,
         created: rfc3339(row.created),
+        retried: time(row.requeued),
         started: time(row.started),
         finished: time(row.finished),
         ..FlowInfo::default()

@@ -33,6 +33,7 @@ row! {
         pub(super) parent: Option<Uuid>,
         pub(super) parent_task: Option<i64>,
         pub(super) wake_at: Option<i64>,
+        pub(super) requeued: Option<i64>,
     }
 
     pub(super) struct RawTask {
@@ -65,11 +66,12 @@ macro_rules! flow_columns {
         "SELECT flow.id, flow.ticket, flow.kind, flow.title, flow.model, flow.state, flow.ending, flow.converge, \
          flow.generation, flow.tasks, (SELECT count(*) FROM flow_task AS open WHERE open.flow = flow.id \
          AND open.finished IS NULL), flow.superseded_by, flow.error, flow.created, flow.started, flow.finished, \
-         flow.suspended, flow.priority, flow.parent, flow.parent_task, flow.wake_at FROM "
+         flow.suspended, flow.priority, flow.parent, flow.parent_task, flow.wake_at, flow.requeued FROM "
     };
 }
 
-// $1 model, $2 states as JSON, $3 kind, $4 since or 0, $5 after, $6 limit, $7 parent. Tickets follow the time of submission but
+// $1 model, $2 states as JSON, $3 kind, $4 since or 0, $5 after, $6 limit, $7 parent, $8 name, $9 the same as a
+// pattern. Tickets follow the time of submission but
 // for flows that were retried, and for the clocks of those who submit: what is a minute older than wanted ends the search.
 macro_rules! flow_filter {
     ($ticket:literal) => {
@@ -77,7 +79,8 @@ macro_rules! flow_filter {
             "(CAST($1 AS TEXT) IS NULL OR flow.model = $1) \
              AND (CAST($2 AS TEXT) IS NULL OR flow.state IN (SELECT value FROM json_each($2))) \
              AND (CAST($3 AS TEXT) IS NULL OR flow.kind = $3) AND flow.created >= CAST($4 AS BIGINT) \
-             AND (CAST($7 AS TEXT) IS NULL OR flow.parent = $7) AND ",
+             AND (CAST($7 AS TEXT) IS NULL OR flow.parent = $7) AND (CAST($8 AS TEXT) IS NULL OR flow.kind = $8 \
+             OR lower(flow.title) LIKE CAST($9 AS TEXT) ESCAPE '!') AND ",
             $ticket,
             " < coalesce((SELECT ticket FROM flow WHERE id = $5), 9223372036854775807) AND ",
             $ticket,
@@ -141,7 +144,7 @@ sql! {
         ('failed', 'reverted', 'cancelled', 'parked', 'stuck', 'abandoned') AND ", flow_filter!("flow.ticket"));
     pub(crate) FLOWS_UNDER = concat!(flow_columns!(), "flow WHERE flow.parent = $7 AND ", flow_filter!("flow.ticket"));
     pub(crate) FLOWS_OF = concat!(flow_columns!(), "flow_resource AS used JOIN flow ON flow.id = used.flow
-        WHERE used.resource = $8 AND ", flow_filter!("used.ticket"));
+        WHERE used.resource = $10 AND ", flow_filter!("used.ticket"));
     pub(crate) RESOURCES = "SELECT flow, resource, exclusive FROM flow_resource {rows} WHERE flow = $1";
     pub(crate) WAITING_FOR = "SELECT own.flow, own.resource, (
             SELECT before.flow FROM flow_queue AS before

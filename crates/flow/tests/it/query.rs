@@ -58,6 +58,12 @@ async fn filters_and_pages() {
                 vec![],
             ),
             (FlowFilter { limit: Some(1), ..all.clone() }, vec![three_id]),
+            (FlowFilter { name: Some("other".into()), ..all.clone() }, vec![two]),
+            (
+                FlowFilter { name: Some("The Engine".into()), ..all.clone() },
+                vec![three_id, two, one],
+            ),
+            (FlowFilter { name: Some("the%engine".into()), ..all.clone() }, vec![]),
             (FlowFilter { after: Some(three_id), limit: Some(1), ..all.clone() }, vec![two]),
             (FlowFilter { resource: Some("app/none".into()), ..all }, vec![]),
         ] {

@@ -96,7 +96,9 @@ pub struct FlowInfo {
     pub generation: Option<i64>,
     /// RFC 3339.
     pub created: String,
-    /// RFC 3339, or empty.
+    /// When it was last told to go on after it had ended, RFC 3339, or empty.
+    pub retried: String,
+    /// When it began, since it was retried, RFC 3339, or empty.
     pub started: String,
     /// RFC 3339, or empty.
     pub finished: String,
@@ -133,7 +135,7 @@ pub struct WaitingFor {
     pub resource: String,
     /// The flow next before it in the resource's queue.
     pub flow: String,
-    /// Its place in the queue; who has the resource is the first. In lists left out.
+    /// Its place in the queue; who has the resource is the first.
     pub position: Option<u32>,
 }
 

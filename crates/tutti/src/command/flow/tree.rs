@@ -36,7 +36,9 @@ pub(super) fn describe(flow: &FlowInfo, now: Timestamp) -> String {
     );
     line("Parent", flow.parent.as_deref().unwrap_or_default());
     line("Created", &flow.created);
-    line("Started", &after(&flow.started, &flow.created, now));
+    line("Retried", &flow.retried);
+    let queued = if flow.retried.is_empty() { &flow.created } else { &flow.retried };
+    line("Started", &after(&flow.started, queued, now));
     line("Finished", &after(&flow.finished, &flow.started, now));
     line("Next", &due(&flow.next, now));
     line("Can be", &verbs(flow));
