@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{Access, FlowState, Result, TaskState, Wait, task_id};
 
 use statements as sql;
+pub(crate) use statements::shown_state;
 use statements::{RawFlow, RawTask};
 
 pub use find::{flows_like, tasks_like};
@@ -38,6 +39,8 @@ pub struct FlowRow {
     pub state: FlowState,
     /// Whether somebody cancelled it; it ends as soon as its running tasks do.
     pub cancelling: bool,
+    /// Whether what it did is being undone, or is to be undone once it has its resources.
+    pub reverting: bool,
     /// Whether somebody suspended it; nothing of it begins until it is resumed.
     pub suspended: bool,
     /// Among flows that could run, greater ones go first.
@@ -389,6 +392,7 @@ impl From<RawFlow> for FlowRow {
             title: raw.title,
             model: raw.model,
             state: raw.state,
+            reverting: raw.reverting && !raw.state.is_ended(),
             cancelling: raw.ending == Some(FlowState::Cancelled) && !raw.state.is_ended(),
             suspended: raw.suspended,
             priority: raw.priority,

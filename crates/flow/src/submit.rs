@@ -94,6 +94,7 @@ fn ready(flow: NewFlow, ticket: i64, now: i64) -> FlowRow {
         model: flow.model,
         state: FlowState::Ready,
         cancelling: false,
+        reverting: false,
         converge: flow.converge,
         generation: flow.generation,
         tasks,

@@ -6,7 +6,7 @@
 use tutti_store::{Tx, row, sql};
 use uuid::Uuid;
 
-use crate::{FlowState, Result, TaskState};
+use crate::{FlowState, Result, TaskState, query::shown_state};
 
 /// Whether a resource is as desired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -56,8 +56,10 @@ row! {
 
 macro_rules! brief {
     () => {
-        "SELECT flow.id, flow.title, flow.state, flow.error, flow.generation, coalesce(flow.requeued, flow.created), \
-         flow.started, flow.finished, flow.requeued IS NOT NULL FROM "
+        concat!(
+            "SELECT flow.id, flow.title, ", shown_state!(), ", flow.error, flow.generation, \
+             coalesce(flow.requeued, flow.created), flow.started, flow.finished, flow.requeued IS NOT NULL FROM "
+        )
     };
 }
 

@@ -24,6 +24,7 @@ pub(super) fn flow(row: FlowRow, name: impl Fn(&str) -> String) -> FlowInfo {
         message: row.error.unwrap_or_default(),
         waiting_for: row.waiting_for.into_iter().map(waiting).collect(),
         cancelling: row.cancelling,
+        reverting: row.reverting,
         superseded_by: row.superseded_by.map(|id| id.to_string()),
         parent: row.parent.map(|(parent, _)| parent.to_string()),
         next: time(row.wake_at),

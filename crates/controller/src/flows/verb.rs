@@ -101,6 +101,10 @@ impl Verb {
             (Some((last, [])), _) => format!("it can be {last}"),
             (Some((last, others)), _) => format!("it can be {} or {last}", others.join(", ")),
         };
+        let state = match state {
+            FlowState::Blocked if row.reverting => "about to be reverted",
+            state => state.as_str(),
+        };
         format!("flow {id} is {state} and cannot be {}: {instead}", self.participle())
     }
 }
@@ -132,17 +136,19 @@ fn once(row: &FlowRow, participle: &str) -> String {
 
 /// What can be done with a flow.
 pub(super) fn possible(row: &FlowRow) -> Vec<Verb> {
-    let mut verbs = in_state(row.state, row.cancelling, row.suspended);
+    let one_way = row.cancelling || row.reverting;
+    let mut verbs = in_state(row.state, one_way, row.suspended);
     if operations::is_behind(&row.kind) {
         verbs.retain(|verb| !matches!(verb, Verb::Retry | Verb::Revert));
     }
     verbs
 }
 
-fn in_state(state: FlowState, cancelling: bool, suspended: bool) -> Vec<Verb> {
+/// `one_way`: it is cancelled or undone, and there is no second change of mind.
+fn in_state(state: FlowState, one_way: bool, suspended: bool) -> Vec<Verb> {
     use Verb::{Abandon, Cancel, Resume, Retry, Revert, Suspend};
     match state {
-        _ if cancelling => vec![Abandon],
+        _ if one_way => vec![Abandon],
         FlowState::Suspended => vec![Resume, Cancel, Abandon],
         FlowState::Blocked | FlowState::Ready | FlowState::Running | FlowState::Waiting => {
             vec![Cancel, if suspended { Resume } else { Suspend }, Abandon]
@@ -197,7 +203,9 @@ mod tests {
         use Verb::{Abandon, Cancel, Resume, Suspend};
         assert_eq!(in_state(FlowState::Blocked, false, true), [Cancel, Resume, Abandon]);
         assert_eq!(in_state(FlowState::Running, false, false), [Cancel, Suspend, Abandon]);
-        assert_eq!(in_state(FlowState::Running, true, false), [Abandon]);
+        for state in [FlowState::Running, FlowState::Blocked, FlowState::Reverting] {
+            assert_eq!(in_state(state, true, false), [Abandon], "{state}");
+        }
         assert_eq!(in_state(FlowState::Superseded, false, false), []);
     }
 }

@@ -18,6 +18,7 @@ row! {
         pub(super) title: String,
         pub(super) model: Option<String>,
         pub(super) state: FlowState,
+        pub(super) reverting: bool,
         pub(super) ending: Option<FlowState>,
         pub(super) converge: bool,
         pub(super) generation: Option<i64>,
@@ -61,12 +62,21 @@ row! {
     }
 }
 
+/// Where a flow stands, as people see it: one that is undone and waits for a worker, or for the time of another attempt, does not
+/// go forwards.
+macro_rules! shown_state {
+    () => {
+        "CASE WHEN flow.reverting AND flow.state IN ('ready', 'waiting') THEN 'reverting' ELSE flow.state END"
+    };
+}
+pub(crate) use shown_state;
+
 macro_rules! flow_columns {
     () => {
-        "SELECT flow.id, flow.ticket, flow.kind, flow.title, flow.model, flow.state, flow.ending, flow.converge, \
-         flow.generation, flow.tasks, (SELECT count(*) FROM flow_task AS open WHERE open.flow = flow.id \
+        concat!("SELECT flow.id, flow.ticket, flow.kind, flow.title, flow.model, ", shown_state!(), ", flow.reverting, \
+         flow.ending, flow.converge, flow.generation, flow.tasks, (SELECT count(*) FROM flow_task AS open WHERE open.flow = flow.id \
          AND open.finished IS NULL), flow.superseded_by, flow.error, flow.created, flow.started, flow.finished, \
-         flow.suspended, flow.priority, flow.parent, flow.parent_task, flow.wake_at, flow.requeued FROM "
+         flow.suspended, flow.priority, flow.parent, flow.parent_task, flow.wake_at, flow.requeued FROM ")
     };
 }
 
@@ -77,7 +87,7 @@ macro_rules! flow_filter {
     ($ticket:literal) => {
         concat!(
             "(CAST($1 AS TEXT) IS NULL OR flow.model = $1) \
-             AND (CAST($2 AS TEXT) IS NULL OR flow.state IN (SELECT value FROM json_each($2))) \
+             AND (CAST($2 AS TEXT) IS NULL OR ", shown_state!(), " IN (SELECT value FROM json_each($2))) \
              AND (CAST($3 AS TEXT) IS NULL OR flow.kind = $3) AND flow.created >= CAST($4 AS BIGINT) \
              AND (CAST($7 AS TEXT) IS NULL OR flow.parent = $7) AND (CAST($8 AS TEXT) IS NULL OR flow.kind = $8 \
              OR lower(flow.title) LIKE CAST($9 AS TEXT) ESCAPE '!') AND ",

@@ -6,6 +6,7 @@
 use tutti_store::{Json, Tx, row, sql};
 use uuid::Uuid;
 
+use super::statements::shown_state;
 use crate::{FlowState, Result, TaskState};
 
 row! {
@@ -42,8 +43,9 @@ macro_rules! open {
 }
 
 sql! {
-    pub(crate) OPEN_FLOWS = concat!("SELECT state, count(*), min(CASE WHEN started IS NULL THEN coalesce(requeued, created) END) FROM flow
-        WHERE id IN ", open!(), " GROUP BY state");
+    pub(crate) OPEN_FLOWS = concat!("SELECT ", shown_state!(), ", count(*),
+        min(CASE WHEN started IS NULL THEN coalesce(requeued, created) END) FROM flow
+        WHERE id IN ", open!(), " GROUP BY 1");
     pub(crate) OPEN_TASKS = concat!("SELECT state, count(*) FROM flow_task WHERE flow IN ", open!(), " GROUP BY state");
     pub(crate) ENDED_TASKS = "SELECT flow, name, started, finished FROM flow_task
         WHERE flow IN (SELECT value FROM json_each($1)) AND state IN ('succeeded', 'failed')

@@ -1,7 +1,8 @@
 //! Flows that were retried and wait for their turn again.
 
 use tutti_flow::{
-    FlowState, NewFlow, NewTask, Retry, SyncState, TaskState, Then, cancel, retry, sync_state,
+    FlowFilter, FlowState, NewFlow, NewTask, Retry, SyncState, TaskState, Then, cancel, query,
+    retry, revert, sync_state,
 };
 use tutti_store::Store;
 use uuid::Uuid;
@@ -74,6 +75,39 @@ async fn what_it_did_before_is_undone_when_its_turn_comes() {
         assert!(place("-holds") < place("~a (made by a)"), "{lines:?}");
         assert_eq!(lines.iter().filter(|line| *line == "+b").count(), 1, "{lines:?}");
         engine.stop().await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_undone_is_seen_to_be() {
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        let engine = engine(&store, &log).start().await.unwrap();
+        let id = submit(&store, flow(&["x"], vec![step(named("a"), &[])])).await.id;
+        assert_eq!(ended(&store, id).await.state, FlowState::Succeeded);
+        assert!(!row(&store, id).await.reverting);
+        engine.stop().await;
+        // Nobody is there to do it.
+        let next = submit(&store, flow(&["x"], vec![step(named("b"), &[])])).await.id;
+        store.write(move |tx| revert(tx, id)).await.unwrap();
+        let waiting = row(&store, id).await;
+        assert_eq!((waiting.state, waiting.reverting), (FlowState::Blocked, true));
+        store.write(move |tx| cancel(tx, next)).await.unwrap();
+        let undone = row(&store, id).await;
+        assert_eq!((undone.state, undone.reverting), (FlowState::Reverting, true));
+        for (state, found) in [(FlowState::Reverting, 1), (FlowState::Ready, 0)] {
+            let filter = FlowFilter { state: vec![state], ..FlowFilter::default() };
+            let (flows, open) = store
+                .read(move |tx| {
+                    Ok::<_, tutti_flow::Error>((query::flows(tx, &filter)?, query::open_flows(tx)?))
+                })
+                .await
+                .unwrap();
+            assert_eq!(flows.len(), found, "{state}");
+            let counted = open.iter().find(|open| open.state == state).map_or(0, |open| open.count);
+            assert_eq!(usize::try_from(counted).unwrap(), found, "{state}");
+        }
         store.close().await;
     }
 }

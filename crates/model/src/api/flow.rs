@@ -77,6 +77,8 @@ pub struct FlowInfo {
     pub waiting_for: Vec<WaitingFor>,
     /// Whether somebody cancelled it; it ends with its running tasks.
     pub cancelling: bool,
+    /// Whether what it did is being undone, or is to be undone once it has its resources.
+    pub reverting: bool,
     /// Whether somebody suspended it; nothing of it begins until it is resumed.
     pub suspended: bool,
     /// What can be asked of it now: `cancel`, `suspend`, `resume`, `retry`, `revert`, `abandon`; in lists

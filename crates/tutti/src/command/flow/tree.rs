@@ -54,6 +54,8 @@ fn state(flow: &FlowInfo) -> String {
     let mut text = format!("{style}{}{style:#}", flow.state);
     if flow.cancelling {
         text.push_str(", being cancelled");
+    } else if flow.reverting && flow.state != "reverting" {
+        text.push_str(", to be reverted");
     }
     if flow.finished.is_empty() && flow.task_count > 0 {
         let (all, ended) = (flow.task_count, flow.task_count - flow.tasks_open);
