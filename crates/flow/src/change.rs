@@ -188,7 +188,8 @@ fn settle(tx: &mut Tx<'_>, mut graph: Graph, now: i64) -> Result<()> {
     }
 }
 
-fn load_one(tx: &mut Tx<'_>, flow: Flow) -> Result<Graph> {
+/// A flow in memory.
+pub(crate) fn load_one(tx: &mut Tx<'_>, flow: Flow) -> Result<Graph> {
     let id = flow.id;
     load(tx, vec![flow])?.pop().ok_or(Error::NoFlow { id })
 }

@@ -1,5 +1,7 @@
 //! What people do to flows: cancel, suspend, resume, retry, revert, skip, abandon.
 
+use std::collections::BTreeSet;
+
 use tutti_store::Tx;
 use uuid::Uuid;
 
@@ -129,15 +131,28 @@ pub(crate) fn retry_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     }
 }
 
+/// The handlers that [`revert`] would ask to undo something, by name; none: it would change nothing. Waits, and what never began,
+/// leave nothing behind.
+///
+/// # Errors
+/// [`Error::NoFlow`]; storage errors.
+pub fn undoers(tx: &mut Tx<'_>, id: Uuid) -> Result<BTreeSet<String>> {
+    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+    Ok(change::load_one(tx, flow)?.undoers())
+}
+
 /// Undoes what a flow did that has ended without being reverted, last task first.
 ///
 /// # Errors
-/// [`Error::NoFlow`]; [`Error::NotRetryable`]; storage errors.
+/// [`Error::NoFlow`]; [`Error::NotRetryable`]; [`Error::NothingDone`]; storage errors.
 pub fn revert(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     let now = tx.now()?;
     let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
     match flow.state {
         FlowState::Succeeded | FlowState::Failed | FlowState::Parked | FlowState::Cancelled => {
+            if undoers(tx, id)?.is_empty() {
+                return Err(Error::NothingDone { id });
+            }
             requeue(tx, flow, Some(FlowState::Reverted), now)
         }
         FlowState::Stuck => retry(tx, id),

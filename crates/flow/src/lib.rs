@@ -52,7 +52,7 @@ mod worker;
 use tutti_store::Migration;
 
 pub use clock::Clock;
-pub use control::{abandon, cancel, resume, retry, revert, skip, suspend};
+pub use control::{abandon, cancel, resume, retry, revert, skip, suspend, undoers};
 pub use counters::{Counters, Counts};
 pub use draw::{Format, draw};
 pub use ended::ended;

@@ -5,7 +5,7 @@ use tutti_store::Tx;
 use uuid::Uuid;
 
 use crate::relations::Touched;
-use crate::{Error, clock, operations, sequence};
+use crate::{Error, clock, operations, sequence, tasks};
 
 /// What can be asked of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,12 @@ impl Verb {
         if is_again && row.state.is_ended() && operations::is_behind(&row.kind) {
             return Err(Error::Conflict(once(&row, self.participle())));
         }
+        if self == Self::Revert
+            && !possible(tx, &row)?.contains(&self)
+            && row.state != FlowState::Stuck
+        {
+            return Err(Error::Conflict(self.refusal(tx, &row)?));
+        }
         let done = match self {
             Self::Cancel if operations::is_behind(&row.kind) => return cancel_operation(tx, &row),
             Self::Cancel => tutti_flow::cancel(tx, id),
@@ -76,25 +82,30 @@ impl Verb {
             Self::Revert => tutti_flow::revert(tx, id),
             Self::Abandon => tutti_flow::abandon(tx, id),
         };
-        self.said(&row, done)
+        self.said(tx, &row, done)
     }
 
     /// What the engine refuses, as a sentence.
-    fn said(self, row: &FlowRow, done: tutti_flow::Result<()>) -> Result<(), Error> {
+    fn said(
+        self,
+        tx: &mut Tx<'_>,
+        row: &FlowRow,
+        done: tutti_flow::Result<()>,
+    ) -> Result<(), Error> {
         match done {
             Ok(()) => Ok(()),
             Err(
                 tutti_flow::Error::Ended { .. }
                 | tutti_flow::Error::Reverting { .. }
                 | tutti_flow::Error::NotRetryable { .. },
-            ) => Err(Error::Conflict(self.refusal(row))),
+            ) => Err(Error::Conflict(self.refusal(tx, row)?)),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn refusal(self, row: &FlowRow) -> String {
+    fn refusal(self, tx: &mut Tx<'_>, row: &FlowRow) -> Result<String, Error> {
         let (id, state) = (row.id, row.state);
-        let instead: Vec<_> = possible(row).into_iter().map(Self::participle).collect();
+        let instead: Vec<_> = possible(tx, row)?.into_iter().map(Self::participle).collect();
         let instead = match (instead.split_last(), row.superseded_by) {
             (None, Some(newer)) => format!("flow {newer} took its place"),
             (None, None) => "nothing can be done with it any more".to_owned(),
@@ -105,7 +116,9 @@ impl Verb {
             FlowState::Blocked if row.reverting => "about to be reverted",
             state => state.as_str(),
         };
-        format!("flow {id} is {state} and cannot be {}: {instead}", self.participle())
+        let in_vain = self == Self::Revert && offered(row).contains(&self);
+        let why = if in_vain { ", for nothing it did can be undone" } else { "" };
+        Ok(format!("flow {id} is {state} and cannot be {}{why}: {instead}", self.participle()))
     }
 }
 
@@ -117,7 +130,8 @@ fn cancel_operation(tx: &mut Tx<'_>, row: &FlowRow) -> Result<(), Error> {
         Ok(()) | Err(Error::NotFound(_)) => {}
         Err(error) => return Err(error),
     }
-    Verb::Cancel.said(row, tutti_flow::cancel(tx, row.id))?;
+    let cancelled = tutti_flow::cancel(tx, row.id);
+    Verb::Cancel.said(tx, row, cancelled)?;
     let mut touched = Touched::new();
     operations::cancel_of_flow(tx, model, row.id, clock::now(), &mut touched)?;
     if !touched.is_empty() {
@@ -135,7 +149,19 @@ fn once(row: &FlowRow, participle: &str) -> String {
 }
 
 /// What can be done with a flow.
-pub(super) fn possible(row: &FlowRow) -> Vec<Verb> {
+pub(super) fn possible(tx: &mut Tx<'_>, row: &FlowRow) -> Result<Vec<Verb>, Error> {
+    let mut verbs = offered(row);
+    if verbs.contains(&Verb::Revert) {
+        let undoers = tutti_flow::undoers(tx, row.id)?;
+        if !undoers.iter().any(|handler| tasks::may_undo(handler)) {
+            verbs.retain(|verb| *verb != Verb::Revert);
+        }
+    }
+    Ok(verbs)
+}
+
+/// What can be done with a flow like this, if there is anything to undo.
+fn offered(row: &FlowRow) -> Vec<Verb> {
     let one_way = row.cancelling || row.reverting;
     let mut verbs = in_state(row.state, one_way, row.suspended);
     if operations::is_behind(&row.kind) {

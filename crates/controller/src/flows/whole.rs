@@ -20,7 +20,7 @@ pub(crate) fn whole(tx: &mut Tx<'_>, id: Uuid) -> Result<FlowInfo, Error> {
     let row = query::flow(tx, id)?.ok_or(tutti_flow::Error::NoFlow { id })?;
     let names = models::names(tx)?;
     let name = |model: &str| names.get(model).cloned().unwrap_or_default();
-    let verbs = verb::possible(&row);
+    let verbs = verb::possible(tx, &row)?;
     let mut flow = show::flow(row, name);
     flow.verbs = verbs.into_iter().map(|verb| verb.as_str().to_owned()).collect();
     flow.children = children(tx, id)?;

@@ -302,10 +302,12 @@ async fn verbs_change_the_course_of_a_flow_and_say_what_they_cannot() {
         let again = refused(":suspend").await;
         assert_eq!(
             again.detail,
-            format!(
-                "flow {id} is cancelled and cannot be suspended: it can be retried or reverted"
-            )
+            format!("flow {id} is cancelled and cannot be suspended: it can be retried")
         );
+        let nothing = refused(":revert").await;
+        assert_eq!(nothing.status, 409);
+        let sentence = "cannot be reverted, for nothing it did can be undone: it can be retried";
+        assert!(nothing.detail.ends_with(sentence), "{}", nothing.detail);
         ask(":retry").await;
         ask(":abandon").await;
         assert_eq!(world.ended(&deployed).await.state, "abandoned");
@@ -338,7 +340,7 @@ async fn a_failed_task_that_somebody_took_care_of_is_skipped() {
         let deployed: Accepted = world.post("/v1/models/m/applications", deploy).await;
         let failed = world.ended(&deployed).await;
         assert_eq!((failed.state.as_str(), failed.tasks[0].state.as_str()), ("failed", "failed"));
-        assert_eq!(failed.verbs, ["retry", "revert"]);
+        assert_eq!(failed.verbs, ["retry"]);
         std::fs::rename(&elsewhere, &artifacts).unwrap();
         let path = format!("/v1/tasks/{}:skip", failed.tasks[0].id);
         let answer = world.send("POST", &path, &[], &json!({})).await;
