@@ -6,6 +6,7 @@ ALTER TABLE flow ADD COLUMN requeued BIGINT;
 CREATE INDEX flow_open ON flow (ticket) WHERE finished IS NULL;
 CREATE INDEX flow_unsuccessful ON flow (ticket)
     WHERE state IN ('failed', 'reverted', 'cancelled', 'parked', 'stuck', 'abandoned');
+CREATE INDEX flow_set_aside ON flow (ticket) WHERE state IN ('parked', 'stuck');
 
 -- Whether it failed for good. A column of its own, as PostgreSQL updates a row in place only if no column of any index changes,
 -- those of an index's condition included: this one does not change as long as all goes well. SQLite keeps no copy of it.
