@@ -7,6 +7,7 @@
 //! Resources are named `application/db`, `unit/db/0`, `relation/…`, `machine/0`, `model/prod`; the
 //! engine knows them by their model's UUID as well ([`scoped`]).
 
+mod announced;
 mod api;
 mod events;
 mod find;
