@@ -115,15 +115,33 @@ pub(crate) fn unfinished(
 pub(crate) fn check_room(tx: &mut Tx<'_>, id: Uuid, queue_max: usize) -> Result<(), Error> {
     let full = |(_, place): &(String, u32)| *place as usize > queue_max;
     let Some((resource, _)) = places(tx, id)?.into_iter().find(full) else { return Ok(()) };
-    let is_removal = |row: FlowRow| REMOVALS.iter().any(|removal| row.kind.starts_with(removal));
-    if flow(tx, id)?.is_some_and(is_removal) {
+    if flow(tx, id)?.is_some_and(|row| is_removal(&row.kind)) {
         return Ok(());
     }
     Err(Error::QueueFull { resource: unscoped(&resource).to_owned(), max: queue_max })
 }
 
+/// Whether flows of this kind remove something.
+fn is_removal(kind: &str) -> bool {
+    REMOVALS.iter().any(|removal| kind.starts_with(removal))
+}
+
 /// Cancels what is under way for a resource that is going: nobody waits for it any more.
 pub(crate) fn retire(tx: &mut Tx<'_>, model: &Model, resource: &str) -> Result<(), Error> {
+    cancel_all(tx, model, resource, |_| true)
+}
+
+/// Cancels what was still to be changed of a resource that is gone; whatever removes it is done.
+pub(crate) fn outlived(tx: &mut Tx<'_>, model: &Model, resource: &str) -> Result<(), Error> {
+    cancel_all(tx, model, resource, |flow| !is_removal(&flow.kind))
+}
+
+fn cancel_all(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    resource: &str,
+    wanted: impl Fn(&FlowRow) -> bool,
+) -> Result<(), Error> {
     let unfinished = FlowState::ALL.iter().copied().filter(|state| !state.is_ended()).collect();
     let filter = FlowFilter {
         resource: Some(scoped(&model.id, resource)),
@@ -131,7 +149,7 @@ pub(crate) fn retire(tx: &mut Tx<'_>, model: &Model, resource: &str) -> Result<(
         limit: Some(1000),
         ..FlowFilter::default()
     };
-    for flow in flows(tx, &filter)? {
+    for flow in flows(tx, &filter)?.into_iter().filter(wanted) {
         match tutti_flow::cancel(tx, flow.id) {
             Ok(()) | Err(tutti_flow::Error::Ended { .. } | tutti_flow::Error::Reverting { .. }) => {
             }
