@@ -10,6 +10,11 @@ use crate::operations::MachineExec;
 /// Name of [`CheckCharm`].
 pub(crate) const CHECK_CHARM: &str = CheckCharm::NAME;
 
+/// Whether a handler may have something to undo: ours only look, or run what cannot be undone; others are unknown.
+pub(crate) fn may_undo(handler: &str) -> bool {
+    ![CheckCharm::NAME, MachineExec::NAME].contains(&handler)
+}
+
 /// Adds the handlers to an engine.
 pub(crate) fn handlers(engine: Builder, store: &Store, artifacts: &Artifacts) -> Builder {
     engine

@@ -233,7 +233,7 @@ pub(crate) fn row(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<Option<Flow>> {
 }
 
 /// A flow in memory; nothing if it cannot be read and was set aside for that.
-fn load_one(tx: &mut Tx<'_>, flow: Flow, now: i64) -> Result<Option<Graph>> {
+pub(crate) fn load_one(tx: &mut Tx<'_>, flow: Flow, now: i64) -> Result<Option<Graph>> {
     let id = flow.id;
     let graph = load(tx, vec![flow]).and_then(|mut one| one.pop().ok_or(Error::NoFlow { id }));
     let graph = graph.map_err(|error| match error {

@@ -1,18 +1,23 @@
 //! What people do to flows: cancel, suspend, resume, retry, revert, skip, abandon.
 
+use std::collections::BTreeSet;
+
 use tutti_store::Tx;
 use uuid::Uuid;
 
 use crate::{
     Error, Fate, FlowState, Result, TOPIC, TaskState, announce, change,
     change::News,
+    child_id,
     graph::Head,
     offer, queue,
     sql::{self, Flow},
+    task_id,
 };
 
 /// Cancels a flow. One that has no running task ends at once; running tasks are told and the flow ends with them. What was
-/// done is undone if a task of the flow asks for reverting. Cancelling twice is the same.
+/// done is undone if a task of the flow asks for reverting; by one that was retried and waits for resources, when it has them.
+/// Cancelling twice is the same.
 ///
 /// # Errors
 /// [`Error::NoFlow`]; [`Error::Ended`]; [`Error::Reverting`]; storage errors.
@@ -29,8 +34,13 @@ pub(crate) fn cancel_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     if flow.reverting {
         return Err(Error::Reverting { id });
     }
-    if flow.started.is_none() {
+    let left = flow.revertible && tx.one(sql::SOMETHING_DONE, (id,))?;
+    if flow.started.is_none() && !left {
         return end_unstarted(tx, flow, FlowState::Cancelled, None, now);
+    }
+    if flow.state == FlowState::Blocked {
+        tx.exec(sql::FLOW_CANCELLED, (id,))?;
+        return Ok(());
     }
     change::tell(tx, id, vec![News::Cancel], now)
 }
@@ -73,7 +83,7 @@ fn unfinished(tx: &mut Tx<'_>, id: Uuid) -> Result<Flow> {
     Ok(flow)
 }
 
-/// Ends a flow that has not begun.
+/// Ends a flow that has not begun, or not again.
 pub(crate) fn end_unstarted(
     tx: &mut Tx<'_>,
     flow: Flow,
@@ -123,10 +133,30 @@ pub(crate) fn retry_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     }
 }
 
+/// The handlers that [`revert`] would ask to undo something, by name; none: it would change nothing. Waits, and what never began,
+/// leave nothing behind; a flow that was waited for is undone with its parent.
+///
+/// # Errors
+/// [`Error::NoFlow`]; storage errors.
+pub fn undoers(tx: &mut Tx<'_>, id: Uuid) -> Result<BTreeSet<String>> {
+    let now = tx.now()?;
+    let Some(flow) = change::row(tx, id, now)? else { return Ok(BTreeSet::new()) };
+    let Some(graph) = change::load_one(tx, flow, now)? else { return Ok(BTreeSet::new()) };
+    let mut undoers = graph.undoers();
+    for number in graph.children_done() {
+        match self::undoers(tx, child_id(task_id(id, number))) {
+            // It was pruned.
+            Err(Error::NoFlow { .. }) => {}
+            more => undoers.extend(more?),
+        }
+    }
+    Ok(undoers)
+}
+
 /// Undoes what a flow did that has ended without being reverted, and the flows it waited for, last task first.
 ///
 /// # Errors
-/// [`Error::NoFlow`]; [`Error::NotRetryable`]; storage errors.
+/// [`Error::NoFlow`]; [`Error::NotRetryable`]; [`Error::NothingDone`]; storage errors.
 pub fn revert(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     let now = tx.now()?;
     revert_at(tx, id, now)
@@ -136,6 +166,9 @@ pub(crate) fn revert_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
     match flow.state {
         FlowState::Succeeded | FlowState::Failed | FlowState::Parked | FlowState::Cancelled => {
+            if undoers(tx, id)?.is_empty() {
+                return Err(Error::NothingDone { id });
+            }
             requeue(tx, flow, Some(FlowState::Reverted), now)
         }
         FlowState::Stuck => retry_at(tx, id, now),
@@ -231,7 +264,7 @@ fn requeue(tx: &mut Tx<'_>, flow: Flow, ending: Option<FlowState>, now: i64) -> 
     // What has no worker's task can go on without one, but undoing starts with a worker's look.
     let at_once = ungranted == 0 && flow.passive && ending.is_none();
     let state = if ungranted > 0 || at_once { FlowState::Blocked } else { FlowState::Ready };
-    tx.exec(sql::FLOW_REQUEUE, (id, ticket, state, ungranted, ending, ending.is_some()))?;
+    tx.exec(sql::FLOW_REQUEUE, (id, ticket, state, ungranted, ending, ending.is_some(), now))?;
     tx.ring(TOPIC);
     if at_once { change::begin(tx, id, now) } else { Ok(()) }
 }

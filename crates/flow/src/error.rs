@@ -56,6 +56,12 @@ pub enum Error {
         /// Its state.
         state: FlowState,
     },
+    /// The flow did nothing that could be undone.
+    #[error("flow {id} did nothing that could be undone")]
+    NothingDone {
+        /// The flow.
+        id: Uuid,
+    },
     /// Only a task that failed for good can be skipped.
     #[error("task {id} is {state}, only failed ones can be skipped")]
     NotFailed {

@@ -59,7 +59,7 @@ mod worker;
 use tutti_store::Migration;
 
 pub use clock::Clock;
-pub use control::{abandon, cancel, resume, retry, revert, skip, suspend};
+pub use control::{abandon, cancel, resume, retry, revert, skip, suspend, undoers};
 pub use counters::{Counters, Counts};
 pub use draw::{Format, draw};
 pub use ended::ended;
@@ -110,6 +110,12 @@ pub const MIGRATIONS: &[Migration] = &[
         number: 5,
         name: "failures",
         sql: include_str!("../migrations/5_failures.sql"),
+    },
+    Migration {
+        owner: "tutti-flow",
+        number: 6,
+        name: "queries",
+        sql: include_str!("../migrations/6_queries.sql"),
     },
 ];
 

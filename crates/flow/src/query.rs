@@ -1,15 +1,20 @@
 //! What people and the API see: flows and tasks as typed rows, newest first.
 
 mod find;
+mod statements;
 mod totals;
 
 use std::collections::HashMap;
 
 use serde_json::value::Value;
-use tutti_store::{Json, Tx, row, sql};
+use tutti_store::{Json, Tx, row};
 use uuid::Uuid;
 
 use crate::{Access, FlowState, Result, TaskState, Wait, task_id};
+
+use statements as sql;
+pub(crate) use statements::shown_state;
+use statements::{RawFlow, RawTask};
 
 pub use find::{flows_like, tasks_like};
 pub use totals::{EndedTask, OpenFlows, ended_tasks, open_flows, open_tasks};
@@ -34,6 +39,8 @@ pub struct FlowRow {
     pub state: FlowState,
     /// Whether somebody cancelled it; it ends as soon as its running tasks do.
     pub cancelling: bool,
+    /// Whether what it did is being undone, or is to be undone once it has its resources.
+    pub reverting: bool,
     /// Whether somebody suspended it; nothing of it begins until it is resumed.
     pub suspended: bool,
     /// Among flows that could run, greater ones go first.
@@ -56,7 +63,9 @@ pub struct FlowRow {
     pub wake_at: Option<i64>,
     /// When it was submitted.
     pub created: i64,
-    /// When its first task began.
+    /// When it was put back into its queues after it had ended, if it was.
+    pub requeued: Option<i64>,
+    /// When its first task began; of one that was retried, since then.
     pub started: Option<i64>,
     /// When it ended.
     pub finished: Option<i64>,
@@ -73,6 +82,8 @@ pub struct WaitingFor {
     pub resource: String,
     /// The flow next before it in the resource's queue.
     pub flow: Uuid,
+    /// Its place in the queue: 1 has the resource.
+    pub place: u32,
 }
 
 /// A task as seen from outside. Times are microseconds since 1970, UTC.
@@ -157,6 +168,8 @@ pub struct FlowFilter {
     pub state: Vec<FlowState>,
     /// Of this kind.
     pub kind: Option<String>,
+    /// Of this kind, or with this in its title, in any case.
+    pub name: Option<String>,
     /// Submitted by a task of this flow.
     pub parent: Option<Uuid>,
     /// Submitted at this time or later.
@@ -180,6 +193,10 @@ pub struct TaskFilter {
     pub flow: Option<Uuid>,
     /// Of this name.
     pub name: Option<String>,
+    /// Of flows submitted by a task of this flow.
+    pub parent: Option<Uuid>,
+    /// Of flows submitted at this time or later, to the millisecond.
+    pub since: Option<i64>,
     /// At most so many; 100 if absent, 1000 at most.
     pub limit: Option<u32>,
     /// After this task, the last of the page before.
@@ -197,87 +214,6 @@ row! {
         /// What it said.
         pub line: String,
     }
-
-    struct RawFlow {
-        id: Uuid, ticket: i64, kind: String, title: String, model: Option<String>, state: FlowState,
-        ending: Option<FlowState>, converge: bool, generation: Option<i64>, tasks: i64, open: i64,
-        superseded_by: Option<Uuid>, error: Option<String>, created: i64, started: Option<i64>, finished: Option<i64>,
-        suspended: bool, priority: i32, parent: Option<Uuid>, parent_task: Option<i64>, wake_at: Option<i64>,
-    }
-
-    struct RawTask {
-        id: Uuid, flow: Uuid, number: i64, name: String, title: String, resource: Option<String>,
-        model: Option<String>, state: TaskState, attempt: u32, attempts_max: u32, input: Json<Value>,
-        output: Option<Json<Value>>, error: Option<String>, wait_key: Option<String>, wait_at_least: Option<i64>,
-        next_at: Option<i64>, started: Option<i64>, finished: Option<i64>, progress: Option<f64>,
-        labels: Option<Json<Vec<String>>>, worker: Option<String>,
-    }
-}
-
-macro_rules! flow_columns {
-    () => {
-        "SELECT flow.id, flow.ticket, flow.kind, flow.title, flow.model, flow.state, flow.ending, flow.converge, \
-         flow.generation, flow.tasks, (SELECT count(*) FROM flow_task AS open WHERE open.flow = flow.id \
-         AND open.finished IS NULL), flow.superseded_by, flow.error, flow.created, flow.started, flow.finished, \
-         flow.suspended, flow.priority, flow.parent, flow.parent_task, flow.wake_at FROM "
-    };
-}
-
-// $1 model, $2 states as JSON, $3 kind, $4 since, $5 after, $6 limit.
-macro_rules! flow_filter {
-    () => {
-        "(CAST($1 AS TEXT) IS NULL OR flow.model = $1) \
-         AND (CAST($2 AS TEXT) IS NULL OR flow.state IN (SELECT value FROM json_each($2))) \
-         AND (CAST($3 AS TEXT) IS NULL OR flow.kind = $3) AND flow.created >= $4 AND flow.ticket < \
-         coalesce((SELECT ticket FROM flow WHERE id = $5), 9223372036854775807) \
-         ORDER BY flow.ticket DESC LIMIT $6"
-    };
-}
-
-macro_rules! task_columns {
-    () => {
-        "SELECT task.id, task.flow, task.number, task.name, task.title, task.resource, flow.model, task.state, \
-         task.attempt, task.attempts_max, task.input, task.output, task.error, task.wait_key, task.wait_at_least, \
-         task.next_at, task.started, task.finished, task.progress, offer.labels, offer.worker \
-         FROM flow_task AS task JOIN flow ON flow.id = task.flow \
-         LEFT JOIN flow_offer AS offer ON task.offered AND offer.flow = task.flow AND offer.number = task.number WHERE "
-    };
-}
-
-sql! {
-    pub(crate) FLOW = concat!(flow_columns!(), "flow WHERE id = $1");
-    pub(crate) FLOWS = concat!(flow_columns!(), "flow WHERE ", flow_filter!());
-    pub(crate) FLOWS_UNDER = concat!(flow_columns!(), "flow WHERE flow.parent = $7 AND ", flow_filter!());
-    pub(crate) FLOWS_OF = concat!(flow_columns!(),
-        "flow_resource JOIN flow ON flow.id = flow_resource.flow WHERE flow_resource.resource = $8 \
-         AND (CAST($7 AS TEXT) IS NULL OR flow.parent = $7) AND ", flow_filter!());
-    pub(crate) RESOURCES = "SELECT resource, exclusive FROM flow_resource WHERE flow = $1 ORDER BY resource";
-    pub(crate) WAITING_FOR = "SELECT own.resource, (
-            SELECT flow FROM flow_queue AS before
-            WHERE before.resource = own.resource AND before.ticket < own.ticket ORDER BY before.ticket DESC LIMIT 1)
-        FROM flow_queue AS own WHERE own.flow = $1 AND NOT own.granted ORDER BY own.resource";
-    pub(crate) PLACES = "SELECT own.resource, (
-            SELECT count(*) FROM flow_queue AS before
-            WHERE before.resource = own.resource AND before.ticket <= own.ticket)
-        FROM flow_queue AS own WHERE own.flow = $1 AND NOT own.granted";
-    pub(crate) NEEDS = "SELECT number, needs FROM flow_task WHERE flow = $1 AND needs IS NOT NULL";
-    pub(crate) TASK = concat!(task_columns!(), "task.id = $1");
-    pub(crate) TASKS_OF_FLOW = concat!(task_columns!(), "task.flow = $1
-        AND (CAST($2 AS TEXT) IS NULL OR task.state IN (SELECT value FROM json_each($2)))
-        AND (CAST($3 AS TEXT) IS NULL OR task.name = $3)
-        AND task.number > coalesce((SELECT number FROM flow_task WHERE id = $4), -1) ORDER BY task.number LIMIT $5");
-    pub(crate) LOG = "SELECT number, at, line FROM flow_log WHERE flow = $1
-        AND (CAST($2 AS BIGINT) IS NULL OR number = $2) ORDER BY id DESC LIMIT $3";
-    pub(crate) TASKS = concat!(task_columns!(), "
-        (CAST($1 AS TEXT) IS NULL OR task.state IN (SELECT value FROM json_each($1)))
-        AND (CAST($2 AS TEXT) IS NULL OR task.name = $2)
-        AND (CAST($3 AS TEXT) IS NULL OR flow.model = $3)
-        AND (CAST($4 AS TEXT) IS NULL OR task.resource = $4 OR EXISTS (
-            SELECT 1 FROM flow_resource AS use WHERE use.flow = task.flow AND use.resource = $4))
-        AND (CAST($5 AS TEXT) IS NULL OR substr(task.resource, 1, length($5)) = $5 OR EXISTS (
-            SELECT 1 FROM flow_resource AS use
-            WHERE use.flow = task.flow AND substr(use.resource, 1, length($5)) = $5))
-        AND (CAST($6 AS TEXT) IS NULL OR task.id < $6) ORDER BY task.id DESC LIMIT $7");
 }
 
 /// One flow.
@@ -285,9 +221,22 @@ sql! {
 /// # Errors
 /// Storage errors.
 pub fn flow(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<FlowRow>> {
-    let raw: Option<RawFlow> = tx.maybe(FLOW, (id,))?;
-    raw.map(|raw| complete(tx, raw)).transpose()
+    let raw: Option<RawFlow> = tx.maybe(sql::FLOW, (id,))?;
+    Ok(complete(tx, raw.into_iter().collect())?.pop())
 }
+
+/// States of flows that ended otherwise than as they should.
+const UNSUCCESSFUL: &[FlowState] = &[
+    FlowState::Failed,
+    FlowState::Reverted,
+    FlowState::Cancelled,
+    FlowState::Parked,
+    FlowState::Stuck,
+    FlowState::Abandoned,
+];
+
+/// States of tasks that failed for good.
+const FAILED: &[TaskState] = &[TaskState::Failed, TaskState::RevertFailed];
 
 /// The flows a filter lets through, newest first.
 ///
@@ -295,20 +244,39 @@ pub fn flow(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<FlowRow>> {
 /// Storage errors.
 pub fn flows(tx: &mut Tx<'_>, filter: &FlowFilter) -> Result<Vec<FlowRow>> {
     let states = (!filter.state.is_empty()).then_some(Json(&filter.state));
-    let since = filter.since.unwrap_or(i64::MIN);
+    let since = filter.since.unwrap_or_default();
     let limit = filter.limit.unwrap_or(100).min(PAGE_MAX);
     let (model, kind) = (&filter.model, &filter.kind);
     let (after, parent) = (filter.after, filter.parent);
-    let raw: Vec<RawFlow> = match (&filter.resource, parent) {
-        (None, None) => tx.all(FLOWS, (model, states, kind, since, after, limit))?,
-        (None, Some(_)) => {
-            tx.all(FLOWS_UNDER, (model, states, kind, since, after, limit, parent))?
-        }
-        (Some(name), _) => {
-            tx.all(FLOWS_OF, (model, states, kind, since, after, limit, parent, name))?
-        }
+    let name = &filter.name;
+    let title = name.as_deref().map(pattern);
+    let are = |wanted: fn(&FlowState) -> bool| states.is_some() && filter.state.iter().all(wanted);
+    let raw: Vec<RawFlow> = if let Some(resource) = &filter.resource {
+        let wanted = (model, states, kind, since, after, limit, parent, name, title, resource);
+        tx.all(sql::FLOWS_OF, wanted)?
+    } else {
+        let statement = match parent {
+            Some(_) => sql::FLOWS_UNDER,
+            None if are(|state| !state.is_ended()) => sql::FLOWS_OPEN,
+            None if are(|state| UNSUCCESSFUL.contains(state)) => sql::FLOWS_UNSUCCESSFUL,
+            None => sql::FLOWS,
+        };
+        tx.all(statement, (model, states, kind, since, after, limit, parent, name, title))?
     };
-    raw.into_iter().map(|raw| complete(tx, raw)).collect()
+    complete(tx, raw)
+}
+
+/// What a text is like that has these words in it, in any case.
+fn pattern(words: &str) -> String {
+    let mut pattern = String::from("%");
+    for letter in words.to_lowercase().chars() {
+        if matches!(letter, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
 }
 
 /// A flow's places in the queues of the resources it waits for: 1 has the resource.
@@ -316,7 +284,8 @@ pub fn flows(tx: &mut Tx<'_>, filter: &FlowFilter) -> Result<Vec<FlowRow>> {
 /// # Errors
 /// Storage errors.
 pub fn places(tx: &mut Tx<'_>, flow: Uuid) -> Result<Vec<(String, u32)>> {
-    Ok(tx.all(PLACES, (flow,))?)
+    let waiting: Vec<Ahead> = tx.all_many(sql::WAITING_FOR, [(flow,)])?;
+    Ok(waiting.into_iter().map(|(_, resource, _, place)| (resource, place)).collect())
 }
 
 /// The tasks each task of a flow needs, by position; those that need none are left out.
@@ -324,7 +293,7 @@ pub fn places(tx: &mut Tx<'_>, flow: Uuid) -> Result<Vec<(String, u32)>> {
 /// # Errors
 /// Storage errors.
 pub fn needs(tx: &mut Tx<'_>, flow: Uuid) -> Result<HashMap<i64, Vec<usize>>> {
-    let needs: Vec<(i64, Json<Vec<usize>>)> = tx.all(NEEDS, (flow,))?;
+    let needs: Vec<(i64, Json<Vec<usize>>)> = tx.all(sql::NEEDS, (flow,))?;
     Ok(needs.into_iter().map(|(number, needs)| (number, needs.0)).collect())
 }
 
@@ -333,7 +302,7 @@ pub fn needs(tx: &mut Tx<'_>, flow: Uuid) -> Result<HashMap<i64, Vec<usize>>> {
 /// # Errors
 /// Storage errors.
 pub fn task(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<TaskRow>> {
-    Ok(tx.maybe::<RawTask>(TASK, (id,))?.map(TaskRow::from))
+    Ok(tx.maybe::<RawTask>(sql::TASK, (id,))?.map(TaskRow::from))
 }
 
 /// The tasks a filter lets through: of one flow in their order, else newest first.
@@ -343,18 +312,36 @@ pub fn task(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<TaskRow>> {
 pub fn tasks(tx: &mut Tx<'_>, filter: &TaskFilter) -> Result<Vec<TaskRow>> {
     let states = (!filter.state.is_empty()).then_some(Json(&filter.state));
     let limit = filter.limit.unwrap_or(100).min(PAGE_MAX);
-    let (name, after) = (&filter.name, filter.after);
-    let raw: Vec<RawTask> = if let Some(flow) = filter.flow {
-        tx.all(TASKS_OF_FLOW, (flow, states, name, after, limit))?
+    let (name, model, parent, after) = (&filter.name, &filter.model, filter.parent, filter.after);
+    if let Some(flow) = filter.flow {
+        let raw: Vec<RawTask> = tx.all(sql::TASKS_OF_FLOW, (flow, states, name, after, limit))?;
+        return Ok(raw.into_iter().map(TaskRow::from).collect());
+    }
+    // Ids of tasks begin with the time at which their flow was submitted.
+    let (before, since) =
+        (after.unwrap_or(Uuid::max()), filter.since.map_or(Uuid::nil(), least_id));
+    let raw: Vec<RawTask> = if let Some(resource) = filter.resource.as_deref() {
+        let (statement, resource) = match resource.ends_with(['/', '*']) {
+            true => (sql::TASKS_BELOW, resource.trim_end_matches('*')),
+            false => (sql::TASKS_ABOUT, resource),
+        };
+        tx.all(statement, (states, name, model, parent, before, since, limit, resource))?
     } else {
-        let resource = filter.resource.as_deref();
-        let prefix = resource
-            .filter(|name| name.ends_with(['/', '*']))
-            .map(|name| name.trim_end_matches('*'));
-        let exact = if prefix.is_some() { None } else { resource };
-        tx.all(TASKS, (states, name, &filter.model, exact, prefix, after, limit))?
+        let has_failed = |state: &TaskState| FAILED.contains(state);
+        let statement = match parent {
+            Some(_) => sql::TASKS_UNDER,
+            None if states.is_some() && filter.state.iter().all(has_failed) => sql::TASKS_FAILED,
+            None => sql::TASKS,
+        };
+        tx.all(statement, (states, name, model, parent, before, since, limit))?
     };
     Ok(raw.into_iter().map(TaskRow::from).collect())
+}
+
+/// The least id there can be of what was submitted at this time, microseconds since 1970.
+fn least_id(at: i64) -> Uuid {
+    let milliseconds = u128::from((at / 1000).max(0).unsigned_abs());
+    Uuid::from_u128(milliseconds << 80)
 }
 
 /// The lines the tasks of a flow have left, or one of them, oldest first; the last thousand.
@@ -362,48 +349,71 @@ pub fn tasks(tx: &mut Tx<'_>, filter: &TaskFilter) -> Result<Vec<TaskRow>> {
 /// # Errors
 /// Storage errors.
 pub fn log(tx: &mut Tx<'_>, flow: Uuid, number: Option<i64>) -> Result<Vec<LogLine>> {
-    let mut lines: Vec<LogLine> = tx.all(LOG, (flow, number, PAGE_MAX))?;
+    let mut lines: Vec<LogLine> = tx.all(sql::LOG, (flow, number, PAGE_MAX))?;
     lines.reverse();
     Ok(lines)
 }
 
-fn complete(tx: &mut Tx<'_>, raw: RawFlow) -> Result<FlowRow> {
-    let resources: Vec<(String, bool)> = tx.all(RESOURCES, (raw.id,))?;
-    let access = |exclusive| if exclusive { Access::Exclusive } else { Access::Shared };
-    let waiting: Vec<(String, Option<Uuid>)> = match raw.state {
-        FlowState::Blocked => tx.all(WAITING_FOR, (raw.id,))?,
-        _ => Vec::new(),
+/// A blocked flow, a resource it waits for, the flow before it there, and its own place.
+type Ahead = (Uuid, String, Option<Uuid>, u32);
+
+/// Adds what is in other tables, of all flows at once.
+fn complete(tx: &mut Tx<'_>, raw: Vec<RawFlow>) -> Result<Vec<FlowRow>> {
+    let mut used: Vec<(Uuid, String, bool)> =
+        tx.all_many(sql::RESOURCES, raw.iter().map(|flow| (flow.id,)))?;
+    used.sort_unstable();
+    let blocked = raw.iter().filter(|flow| flow.state == FlowState::Blocked);
+    let mut ahead: Vec<Ahead> = tx.all_many(sql::WAITING_FOR, blocked.map(|flow| (flow.id,)))?;
+    ahead.sort_unstable();
+    let mut resources: HashMap<Uuid, Vec<(String, Access)>> = HashMap::new();
+    for (flow, name, exclusive) in used {
+        let access = if exclusive { Access::Exclusive } else { Access::Shared };
+        resources.entry(flow).or_default().push((name, access));
+    }
+    let mut waiting: HashMap<Uuid, Vec<WaitingFor>> = HashMap::new();
+    for (flow, resource, before, place) in ahead {
+        let Some(before) = before else { continue };
+        waiting.entry(flow).or_default().push(WaitingFor { resource, flow: before, place });
+    }
+    let whole = |raw: RawFlow| FlowRow {
+        resources: resources.remove(&raw.id).unwrap_or_default(),
+        waiting_for: waiting.remove(&raw.id).unwrap_or_default(),
+        ..raw.into()
     };
-    Ok(FlowRow {
-        id: raw.id,
-        ticket: raw.ticket,
-        kind: raw.kind,
-        title: raw.title,
-        model: raw.model,
-        state: raw.state,
-        cancelling: raw.ending == Some(FlowState::Cancelled) && !raw.state.is_ended(),
-        suspended: raw.suspended,
-        priority: raw.priority,
-        parent: raw
-            .parent
-            .zip(raw.parent_task)
-            .map(|(flow, task)| (flow, task_id(flow, usize::try_from(task).unwrap_or_default()))),
-        converge: raw.converge,
-        generation: raw.generation,
-        tasks: raw.tasks,
-        tasks_open: raw.open,
-        superseded_by: raw.superseded_by,
-        error: raw.error,
-        wake_at: raw.wake_at,
-        created: raw.created,
-        started: raw.started,
-        finished: raw.finished,
-        resources: resources.into_iter().map(|(name, only)| (name, access(only))).collect(),
-        waiting_for: waiting
-            .into_iter()
-            .filter_map(|(resource, flow)| Some(WaitingFor { resource, flow: flow? }))
-            .collect(),
-    })
+    Ok(raw.into_iter().map(whole).collect())
+}
+
+impl From<RawFlow> for FlowRow {
+    fn from(raw: RawFlow) -> Self {
+        Self {
+            id: raw.id,
+            ticket: raw.ticket,
+            kind: raw.kind,
+            title: raw.title,
+            model: raw.model,
+            state: raw.state,
+            reverting: raw.reverting && !raw.state.is_ended(),
+            cancelling: raw.ending == Some(FlowState::Cancelled) && !raw.state.is_ended(),
+            suspended: raw.suspended,
+            priority: raw.priority,
+            parent: raw.parent.zip(raw.parent_task).map(|(flow, task)| {
+                (flow, task_id(flow, usize::try_from(task).unwrap_or_default()))
+            }),
+            converge: raw.converge,
+            generation: raw.generation,
+            tasks: raw.tasks,
+            tasks_open: raw.open,
+            superseded_by: raw.superseded_by,
+            error: raw.error,
+            wake_at: raw.wake_at,
+            created: raw.created,
+            requeued: raw.requeued,
+            started: raw.started,
+            finished: raw.finished,
+            resources: Vec::new(),
+            waiting_for: Vec::new(),
+        }
+    }
 }
 
 impl From<RawTask> for TaskRow {

@@ -3,22 +3,23 @@
 use tutti_store::{Json, Tx, sql};
 use uuid::Uuid;
 
-use crate::Result;
+use crate::{Result, sync::missing};
 
 /// Flows forgotten in one transaction, so that others are not held up.
 const BATCH_MAX: u32 = 200;
 
 sql! {
     // A parent that has not ended may ask what became of its child.
-    // A failed flow that is the newest about a resource still explains the state the resource is in.
-    pub(crate) OLD = "SELECT id FROM flow WHERE finished < $1 AND state <> 'stuck'
+    // A failed flow that is the newest about a resource, or did not arrive there, still explains the state the resource is in.
+    pub(crate) OLD = concat!("SELECT id FROM flow WHERE finished < $1 AND state <> 'stuck'
         AND NOT EXISTS (SELECT 1 FROM flow AS above WHERE above.id = flow.parent AND above.finished IS NULL)
         AND ticket <= (SELECT last FROM flow_ticket WHERE id = 1) - $2
         AND (state IN ('succeeded', 'superseded') OR NOT EXISTS (
-            SELECT 1 FROM flow_resource AS own WHERE own.flow = flow.id AND NOT EXISTS (
+            SELECT 1 FROM flow_resource AS own WHERE own.flow = flow.id AND (
+                (flow.converge OR flow.generation IS NOT NULL) AND ", missing!(), " OR NOT EXISTS (
                 SELECT 1 FROM flow_resource AS newer
-                WHERE newer.resource = own.resource AND newer.ticket > own.ticket)))
-        ORDER BY finished LIMIT $3";
+                WHERE newer.resource = own.resource AND newer.ticket > own.ticket))))
+        ORDER BY finished LIMIT $3");
     pub(crate) TASKS = "DELETE FROM flow_task WHERE flow IN (SELECT value FROM json_each($1))";
     pub(crate) RESOURCES = "DELETE FROM flow_resource WHERE flow IN (SELECT value FROM json_each($1))";
     pub(crate) INBOX = "DELETE FROM flow_inbox WHERE flow IN (SELECT value FROM json_each($1))";

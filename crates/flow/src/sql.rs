@@ -145,7 +145,14 @@ sql! {
         WHERE id = $1 RETURNING id, passive, ungranted, state";
 
     pub(crate) FLOW_REQUEUE = "UPDATE flow SET ticket = $2, state = $3, ungranted = $4, ending = $5, reverting = $6,
-        losses = 0, error = NULL, finished = NULL, epoch = epoch + 1, nudged = FALSE, suspended = FALSE WHERE id = $1";
+        requeued = $7, losses = 0, error = NULL, started = NULL, finished = NULL, epoch = epoch + 1, nudged = FALSE,
+        suspended = FALSE WHERE id = $1";
+
+    /// Lets a blocked flow end as soon as it has its resources.
+    pub(crate) FLOW_CANCELLED = "UPDATE flow SET ending = 'cancelled' WHERE id = $1";
+
+    /// Whether a flow that was retried has kept anything of what it did before.
+    pub(crate) SOMETHING_DONE = "SELECT EXISTS (SELECT 1 FROM flow_task WHERE flow = $1 AND state = 'succeeded')";
 
     /// A flow that has not started ends.
     pub(crate) FLOW_END_UNSTARTED = "UPDATE flow SET state = $2, ending = $2, superseded_by = $3, finished = $4,
@@ -168,7 +175,8 @@ sql! {
 
     /// Unstarted flows a newer one of the same kind may supersede, newest first.
     pub(crate) FLOWS_UNSTARTED = concat!("SELECT ", flow_columns!(), " FROM flow
-        WHERE converge AND started IS NULL AND finished IS NULL AND resources = $1 AND kind = $2 ORDER BY ticket DESC");
+        WHERE converge AND started IS NULL AND finished IS NULL AND ending IS NULL AND resources = $1 AND kind = $2
+        ORDER BY ticket DESC");
 
     /// Flows to take, those first whose turn it is.
     pub(crate) READY = "SELECT id FROM flow WHERE state = 'ready' ORDER BY priority DESC, pass, ticket LIMIT $1";

@@ -104,6 +104,7 @@ pub(crate) fn finish_if_done(
     if model.kind.0 == ModelKind::Caas {
         tx.exec(sql::RESET_COUNTER, (&model.id, units::counter(&application.name)))?;
     }
+    flows::outlived(tx, &model, &format!("application/{}", application.name))?;
     flows::gone(tx, &format!("application/{id}"), now)?;
     events::application(tx, &model, &application.name, "removed")?;
     models::gone_if_empty(tx, &model.id, now)

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tutti_store::{Bell, OUTBOX, OutboxEvent};
 
+use super::announced::Names;
 use crate::http::Query;
 use crate::state::{Shared, State};
 use crate::{Error, models};
@@ -60,7 +61,7 @@ pub(super) async fn follow(
         )));
     }
     let stopping = state.stopping.clone();
-    let reader = Reader { state, bell, after, ends_at, _place: place };
+    let reader = Reader { state, bell, after, ends_at, names: Names::default(), _place: place };
     let pages = stream::unfold(reader, async |mut reader| Some((reader.page().await?, reader)));
     let events = pages.flat_map(stream::iter).filter_map(move |one| {
         let event = wanted.lets_through(&one).then(|| Ok(event(one)));
@@ -97,6 +98,7 @@ struct Reader {
     after: i64,
     /// The last event, if the stream ends with it.
     ends_at: Option<i64>,
+    names: Names,
     _place: OwnedSemaphorePermit,
 }
 
@@ -125,11 +127,25 @@ impl Reader {
                 }
                 (_, Some(last)) => {
                     self.after = last.seq;
-                    return Some(page);
+                    return self.published(page).await;
                 }
                 _ => self.bell.wait().await,
             }
         }
+    }
+
+    /// Events as others know them; none if that cannot be found out.
+    async fn published(&mut self, page: Vec<OutboxEvent>) -> Option<Vec<OutboxEvent>> {
+        if page.iter().any(|one| self.names.lacks(one)) {
+            match self.state.read(models::names).await {
+                Ok(known) => self.names.learn(known),
+                Err(error) => {
+                    tracing::warn!(%error, "event stream ended");
+                    return None;
+                }
+            }
+        }
+        Some(page.into_iter().map(|one| self.names.publish(one)).collect())
     }
 }
 

@@ -7,6 +7,7 @@
 //! Resources are named `application/db`, `unit/db/0`, `relation/…`, `machine/0`, `model/prod`; the
 //! engine knows them by their model's UUID as well ([`scoped`]).
 
+mod announced;
 mod api;
 mod events;
 mod find;
@@ -114,15 +115,33 @@ pub(crate) fn unfinished(
 pub(crate) fn check_room(tx: &mut Tx<'_>, id: Uuid, queue_max: usize) -> Result<(), Error> {
     let full = |(_, place): &(String, u32)| *place as usize > queue_max;
     let Some((resource, _)) = places(tx, id)?.into_iter().find(full) else { return Ok(()) };
-    let is_removal = |row: FlowRow| REMOVALS.iter().any(|removal| row.kind.starts_with(removal));
-    if flow(tx, id)?.is_some_and(is_removal) {
+    if flow(tx, id)?.is_some_and(|row| is_removal(&row.kind)) {
         return Ok(());
     }
     Err(Error::QueueFull { resource: unscoped(&resource).to_owned(), max: queue_max })
 }
 
+/// Whether flows of this kind remove something.
+fn is_removal(kind: &str) -> bool {
+    REMOVALS.iter().any(|removal| kind.starts_with(removal))
+}
+
 /// Cancels what is under way for a resource that is going: nobody waits for it any more.
 pub(crate) fn retire(tx: &mut Tx<'_>, model: &Model, resource: &str) -> Result<(), Error> {
+    cancel_all(tx, model, resource, |_| true)
+}
+
+/// Cancels what was still to be changed of a resource that is gone; whatever removes it is done.
+pub(crate) fn outlived(tx: &mut Tx<'_>, model: &Model, resource: &str) -> Result<(), Error> {
+    cancel_all(tx, model, resource, |flow| !is_removal(&flow.kind))
+}
+
+fn cancel_all(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    resource: &str,
+    wanted: impl Fn(&FlowRow) -> bool,
+) -> Result<(), Error> {
     let unfinished = FlowState::ALL.iter().copied().filter(|state| !state.is_ended()).collect();
     let filter = FlowFilter {
         resource: Some(scoped(&model.id, resource)),
@@ -130,7 +149,7 @@ pub(crate) fn retire(tx: &mut Tx<'_>, model: &Model, resource: &str) -> Result<(
         limit: Some(1000),
         ..FlowFilter::default()
     };
-    for flow in flows(tx, &filter)? {
+    for flow in flows(tx, &filter)?.into_iter().filter(wanted) {
         match tutti_flow::cancel(tx, flow.id) {
             Ok(()) | Err(tutti_flow::Error::Ended { .. } | tutti_flow::Error::Reverting { .. }) => {
             }
@@ -188,13 +207,9 @@ pub(crate) fn sync(
 ) -> Result<Sync, Error> {
     let resource = scoped(&model.id, resource);
     let sync = tutti_flow::sync_state(tx, &resource)?;
-    let (observed, applied) = match sync.state {
-        SyncState::InSync => (generation, generation),
-        _ => (
-            newest_generation(tx, &resource, FlowState::ALL)?,
-            newest_generation(tx, &resource, &[FlowState::Succeeded])?,
-        ),
-    };
+    // A flow of one that had the name before may have had more generations.
+    let before = |oldest: Option<i64>| oldest.map_or(generation, |one| generation.min(one - 1));
+    let (observed, applied) = (before(sync.unhandled), before(sync.missing));
     Ok(Sync {
         state: word(sync.state).to_owned(),
         observed_generation: observed,
@@ -205,24 +220,6 @@ pub(crate) fn sync(
         message: sync.message,
         since: rfc3339(sync.since),
     })
-}
-
-/// The generation of the newest flow about a resource that ended in one of these states.
-fn newest_generation(tx: &mut Tx<'_>, resource: &str, states: &[FlowState]) -> Result<i64, Error> {
-    let states: Vec<_> = states.iter().copied().filter(|state| state.is_ended()).collect();
-    // Mostly it is the newest; each more costs a look at its resources.
-    for limit in [1, 10] {
-        let filter = FlowFilter {
-            resource: Some(resource.to_owned()),
-            state: states.clone(),
-            limit: Some(limit),
-            ..FlowFilter::default()
-        };
-        if let Some(generation) = flows(tx, &filter)?.iter().find_map(|flow| flow.generation) {
-            return Ok(generation);
-        }
-    }
-    Ok(0)
 }
 
 fn word(state: SyncState) -> &'static str {

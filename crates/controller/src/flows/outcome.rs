@@ -6,7 +6,7 @@ use tutti_store::Tx;
 use uuid::Uuid;
 
 use super::{show, unscoped};
-use crate::{Error, models};
+use crate::{Error, applications, models};
 
 /// Reasons that one problem names.
 const REASONS: u32 = 20;
@@ -42,7 +42,8 @@ pub(crate) fn outcome(tx: &mut Tx<'_>, id: Uuid) -> Result<Outcome, Error> {
     let failed = if has_failed { failed_tasks(tx, id)? } else { Vec::new() };
     let problem = has_failed.then(|| problem(&row, &failed));
     let mut sync = sync(tx, &row)?;
-    if has_failed {
+    // What nobody has to be waited for is in force although its flow was cancelled.
+    if has_failed && sync.state != "in_sync" {
         "failed".clone_into(&mut sync.state);
         row.state.as_str().clone_into(&mut sync.reason);
         sync.flow = Some(id.to_string());
@@ -56,21 +57,30 @@ pub(crate) fn outcome(tx: &mut Tx<'_>, id: Uuid) -> Result<Outcome, Error> {
 
 /// How far the first resource of a flow is; of a model that is gone, as far as it can be.
 fn sync(tx: &mut Tx<'_>, row: &FlowRow) -> Result<Sync, Error> {
-    let generation = row.generation.unwrap_or_default();
+    let mut generation = row.generation.unwrap_or_default();
     let (Some(id), Some((resource, _))) = (&row.model, row.resources.first()) else {
         return Ok(Sync { state: "in_sync".to_owned(), ..Sync::default() });
     };
     let model = models::list(tx)?.into_iter().find(|model| model.id == *id);
-    match model {
-        Some(model) => super::sync(tx, &model, unscoped(resource), generation),
-        None => Ok(Sync {
+    let Some(model) = model else {
+        return Ok(Sync {
             state: "in_sync".to_owned(),
             observed_generation: generation,
             applied_generation: generation,
             flow: Some(row.id.to_string()),
             ..Sync::default()
-        }),
+        });
+    };
+    let resource = unscoped(resource);
+    if let Some(name) = resource.strip_prefix("application/") {
+        // It may have changed again meanwhile.
+        match applications::find(tx, &model, name) {
+            Ok(application) => generation = application.generation,
+            Err(Error::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
+    super::sync(tx, &model, resource, generation)
 }
 
 /// Tasks that failed, with what they said.

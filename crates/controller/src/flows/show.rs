@@ -12,7 +12,7 @@ pub(super) fn flow(row: FlowRow, name: impl Fn(&str) -> String) -> FlowInfo {
     let waiting = |one: tutti_flow::WaitingFor| WaitingFor {
         resource: unscoped(&one.resource).to_owned(),
         flow: one.flow.to_string(),
-        position: None,
+        position: Some(one.place),
     };
     FlowInfo {
         id: row.id.to_string(),
@@ -24,6 +24,7 @@ pub(super) fn flow(row: FlowRow, name: impl Fn(&str) -> String) -> FlowInfo {
         message: row.error.unwrap_or_default(),
         waiting_for: row.waiting_for.into_iter().map(waiting).collect(),
         cancelling: row.cancelling,
+        reverting: row.reverting,
         superseded_by: row.superseded_by.map(|id| id.to_string()),
         parent: row.parent.map(|(parent, _)| parent.to_string()),
         next: time(row.wake_at),
@@ -32,6 +33,7 @@ pub(super) fn flow(row: FlowRow, name: impl Fn(&str) -> String) -> FlowInfo {
         tasks_open: row.tasks_open,
         generation: row.generation,
         created: rfc3339(row.created),
+        retried: time(row.requeued),
         started: time(row.started),
         finished: time(row.finished),
         ..FlowInfo::default()

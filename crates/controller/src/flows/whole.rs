@@ -8,7 +8,7 @@ use tutti_model::api::{ChildFlow, FlowInfo, FlowLogLine};
 use tutti_store::Tx;
 use uuid::Uuid;
 
-use super::{show, unscoped, verb};
+use super::{show, verb};
 use crate::time::rfc3339_milliseconds;
 use crate::{Error, models};
 
@@ -20,17 +20,10 @@ pub(crate) fn whole(tx: &mut Tx<'_>, id: Uuid) -> Result<FlowInfo, Error> {
     let row = query::flow(tx, id)?.ok_or(tutti_flow::Error::NoFlow { id })?;
     let names = models::names(tx)?;
     let name = |model: &str| names.get(model).cloned().unwrap_or_default();
-    let verbs = verb::possible(&row);
+    let verbs = verb::possible(tx, &row)?;
     let mut flow = show::flow(row, name);
     flow.verbs = verbs.into_iter().map(|verb| verb.as_str().to_owned()).collect();
     flow.children = children(tx, id)?;
-    if !flow.waiting_for.is_empty() {
-        let places = query::places(tx, id)?;
-        for ahead in &mut flow.waiting_for {
-            let mine = places.iter().find(|(name, _)| unscoped(name) == ahead.resource);
-            ahead.position = mine.map(|(_, place)| *place);
-        }
-    }
     for (row, needs) in with_needs(tx, id)? {
         let mut task = show::task(row, name);
         task.needs = needs.into_iter().map(|need| task_id(id, need).to_string()).collect();

@@ -58,8 +58,12 @@ fn about(state: &State, text: &mut Text) {
 /// Every state has its line, also when nothing is in it: a line that comes and goes cannot be
 /// watched.
 fn by_state(text: &mut Text, flows: &[OpenFlows], tasks: &[(TaskState, i64)]) {
-    text.metric("tutti_flows", "gauge", "Flows that have not ended, by state.");
-    for state in FlowState::ALL.iter().filter(|state| !state.is_ended()) {
+    let help = "Flows that have not ended, or are parked or stuck until somebody acts, by state.";
+    text.metric("tutti_flows", "gauge", help);
+    let counted = |state: &&FlowState| {
+        !state.is_ended() || matches!(state, FlowState::Parked | FlowState::Stuck)
+    };
+    for state in FlowState::ALL.iter().filter(counted) {
         let found = flows.iter().find(|row| row.state == *state);
         let count = found.map_or(0, |row| row.count);
         text.value("tutti_flows", &[("state", state.as_str())], count);

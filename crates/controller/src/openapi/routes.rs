@@ -212,7 +212,8 @@ fn flows() -> Vec<Route> {
     vec![
         route(Get, "/v1/flows", "Flows, newest first")
             .query(&[
-                "id", "model", "resource", "state", "kind", "parent", "since", "limit", "after",
+                "id", "model", "resource", "state", "kind", "name", "parent", "since", "limit",
+                "after",
             ])
             .answers::<FlowPage>(),
         history(route(Get, "/v1/models/{model}/flows", "A model's flows")),
@@ -235,7 +236,10 @@ fn flows() -> Vec<Route> {
             .answers::<FlowGraph>(),
         route(Get, "/v1/flows/{id}/log", "What a flow's tasks said").lists::<FlowLogLine>(),
         route(Get, "/v1/tasks", "Tasks of flows, newest first")
-            .query(&["id", "model", "resource", "state", "flow", "name", "since", "limit", "after"])
+            .query(&[
+                "id", "model", "resource", "state", "flow", "name", "parent", "since", "limit",
+                "after",
+            ])
             .answers::<TaskPage>(),
         route(Get, "/v1/tasks/{id}", "A task").answers::<TaskInfo>(),
         verb("/v1/tasks/{id}", "A verb behind the id, /v1/tasks/{id}:skip"),

@@ -24,8 +24,16 @@ use crate::Error;
 pub(crate) use api::routes;
 pub(crate) use info::{operation, task};
 pub(crate) use machine::MachineExec;
-pub(crate) use progress::{cancel_for_unit, log, report};
+pub(crate) use progress::{cancel_for_unit, cancel_of_flow, log, report};
 pub(crate) use sql::STATEMENTS;
+
+/// Kinds of the flows behind operations: actions and commands.
+const FLOWS: [&str; 2] = ["run", "exec"];
+
+/// Whether flows of this kind stand behind operations: what they do is done once, by others.
+pub(crate) fn is_behind(kind: &str) -> bool {
+    FLOWS.contains(&kind)
+}
 
 /// Rings when a task's status changed.
 pub(crate) const BELL: &str = "operation-tasks";

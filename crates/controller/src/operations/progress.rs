@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{BELL, sql};
 use crate::logs::printable;
+use crate::relations::Touched;
 use crate::{Error, time};
 
 /// Messages kept of one task.
@@ -96,6 +97,23 @@ pub(super) fn cancel(tx: &mut Tx<'_>, task: &sql::Task, now: i64) -> Result<bool
         }
         _ => Ok(false),
     }
+}
+
+/// The flow behind an operation was cancelled: so is every task of it that has not ended. Units that must react are touched;
+/// what runs on machines is a task of the flow itself, and has been told.
+pub(crate) fn cancel_of_flow(
+    tx: &mut Tx<'_>,
+    model: &str,
+    flow: Uuid,
+    now: i64,
+    touched: &mut Touched,
+) -> Result<(), Error> {
+    let tasks: Vec<sql::Task> = tx.all(sql::UNFINISHED_OF_FLOW, (model, flow.to_string()))?;
+    for task in tasks.into_iter().filter(|task| task.unit.is_some() || task.status == "pending") {
+        cancel(tx, &task, now)?;
+        touched.extend(task.unit);
+    }
+    Ok(())
 }
 
 /// A unit's records are gone: nobody will run its tasks.

@@ -73,6 +73,9 @@ tutti_store::sql! {
         concat!("SELECT ", columns!(), " FROM operation_task WHERE model = $1 AND number = $2");
     pub(super) TASKS_OF = concat!("SELECT ", columns!(), " FROM operation_task \
         WHERE model = $1 AND operation = $2 ORDER BY number");
+    pub(super) UNFINISHED_OF_FLOW = concat!("SELECT ", columns!(), " FROM operation_task \
+        WHERE model = $1 AND status IN ('pending', 'running') AND operation IN ( \
+        SELECT number FROM operation WHERE model = $1 AND flow = $2) ORDER BY number");
     pub(super) TASKS_FROM = concat!("SELECT ", columns!(), " FROM operation_task \
         WHERE model = $1 AND operation >= $2 ORDER BY number");
     pub(super) OF_UNIT =

@@ -11,7 +11,7 @@ use tutti_charm::charm::Charm;
 use tutti_model::api::{ModelKind, RunOperation};
 use tutti_store::{Json, Tx};
 
-use super::{machine, sql};
+use super::{FLOWS, machine, sql};
 use crate::flows::{self, Change, Tasks};
 use crate::models::Model;
 use crate::relations::Touched;
@@ -237,8 +237,9 @@ fn submit(
             }
         }
     }
+    let [action, command] = FLOWS;
     let change = Change {
-        kind: if request.action.is_empty() { "exec" } else { "run" },
+        kind: if request.action.is_empty() { command } else { action },
         title: summary(request),
         resources: Vec::new(),
         generation: None,

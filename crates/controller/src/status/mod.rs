@@ -197,7 +197,7 @@ fn sync(application: &Application, units: &[&sql::UnitLine]) -> Sync {
         (None, Some(unit)) => ("syncing", format!("{} has not caught up", unit.name)),
         (None, None) => ("in_sync", String::new()),
     };
-    let observed = application.generation - i64::from(behind.is_some());
+    let observed = application.generation - i64::from(state != "in_sync");
     Sync {
         state: state.to_owned(),
         observed_generation: observed,

@@ -63,7 +63,8 @@ async fn a_reader_chooses_topic_and_model() {
             assert_eq!(next(&mut events).await.2["event"], "created");
             assert_eq!(next(&mut events).await.2["machine"], 0);
             let (_, topic, body) = next(&mut events).await;
-            assert_eq!((topic.as_str(), &body["model"]), ("flow.ended", &json!(model.uuid)));
+            assert_eq!((topic.as_str(), &body["model"]), ("flow.ended", &json!("m")));
+            assert_eq!(body["uuid"], json!(model.uuid));
         }
         let none = refusal(world.client.events("/v1/events?model=x").await);
         assert_eq!(none.status, 404);
@@ -150,6 +151,23 @@ async fn a_reader_that_is_behind_gets_every_event_in_order() {
                 assert_eq!(body["machine"], number);
             }
         }
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_failed_is_named_as_everywhere_else() {
+    for world in World::all().await {
+        world.model().await;
+        let charm = world.upload(&charm("db")).await.url;
+        std::fs::rename(world.options.data.join("artifacts"), world.directory.path().join("away"))
+            .unwrap();
+        let deploy = json!({"charm": charm, "units": 1});
+        let deployed: Accepted = world.post("/v1/models/m/applications", deploy).await;
+        assert_eq!(world.ended(&deployed).await.state, "failed");
+        let mut events = world.client.events("/v1/events?after=0&topic=task.failed").await.unwrap();
+        let (_, _, body) = next(&mut events).await;
+        assert_eq!((&body["resource"], &body["model"]), (&json!("application/db"), &json!("m")));
         world.end().await;
     }
 }

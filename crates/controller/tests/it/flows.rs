@@ -13,21 +13,29 @@ async fn flows_and_tasks_are_found_by_model_resource_and_state() {
         world.add_model("n", "").await;
         let accepted = world.deploy(&charm("db"), 2).await;
         let id = accepted.flow.unwrap().id;
-        for query in
-            ["", "?model=m", "?resource=application/db", "?kind=deploy", "?model=m&limit=1"]
-        {
+        for query in [
+            "",
+            "?model=m",
+            "?resource=application/db",
+            "?kind=deploy",
+            "?name=DB",
+            "?model=m&limit=1",
+        ] {
             let flows = world.get::<FlowPage>(&format!("/v1/flows{query}")).await.flows;
             assert_eq!((flows.len(), flows[0].id.as_str()), (1, id.as_str()), "{query}");
             assert_eq!((flows[0].model.as_str(), flows[0].generation), ("m", Some(1)));
             assert_eq!(flows[0].resources, ["application/db"]);
         }
-        for query in ["?model=n", "?resource=application/x", "?state=failed"] {
+        let under = format!("?parent={id}");
+        for query in ["?model=n", "?resource=application/x", "?state=failed", "?name=x", &under] {
             let flows = world.get::<FlowPage>(&format!("/v1/flows{query}")).await.flows;
             assert_eq!(flows, [], "{query}");
         }
         let path = "/v1/tasks?resource=unit/db/1&state=WAITING,pending";
         let tasks = world.get::<TaskPage>(path).await.tasks;
         assert_eq!((tasks.len(), tasks[0].name.as_str()), (1, "unit.converge"));
+        let none = world.get::<TaskPage>(&format!("/v1/tasks{under}")).await.tasks;
+        assert_eq!(none, []);
         let one: TaskInfo = world.get(&format!("/v1/tasks/{}", tasks[0].id)).await;
         assert_eq!((one.flow.as_str(), one.resource.as_str()), (id.as_str(), "unit/db/1"));
         let problem = refusal(world.client.get::<TaskPage>("/v1/tasks?state=odd").await);
@@ -203,10 +211,8 @@ async fn a_flow_shows_its_shape_and_what_can_be_asked_of_it() {
         assert!(check.needs.is_empty());
         assert!(flow.tasks[1..].iter().all(|task| task.needs == [check.id.clone()]), "{flow:#?}");
         let of_db = world.get::<FlowPage>("/v1/flows?state=blocked").await.flows;
-        for blocked in &of_db {
-            let whole: FlowInfo = world.get(&format!("/v1/flows/{}", blocked.id)).await;
-            assert!(whole.waiting_for.iter().all(|ahead| ahead.position.is_some()), "{whole:#?}");
-        }
+        let places: Vec<_> = of_db.iter().map(|flow| flow.waiting_for[0].position).collect();
+        assert_eq!(places, [Some(3), Some(2)]);
         let first: FlowInfo = world.get(&format!("/v1/flows/{}", of_db.last().unwrap().id)).await;
         assert_eq!(first.waiting_for[0].position, Some(2));
         for (format, parts) in [
@@ -296,10 +302,12 @@ async fn verbs_change_the_course_of_a_flow_and_say_what_they_cannot() {
         let again = refused(":suspend").await;
         assert_eq!(
             again.detail,
-            format!(
-                "flow {id} is cancelled and cannot be suspended: it can be retried or reverted"
-            )
+            format!("flow {id} is cancelled and cannot be suspended: it can be retried")
         );
+        let nothing = refused(":revert").await;
+        assert_eq!(nothing.status, 409);
+        let sentence = "cannot be reverted, for nothing it did can be undone: it can be retried";
+        assert!(nothing.detail.ends_with(sentence), "{}", nothing.detail);
         ask(":retry").await;
         ask(":abandon").await;
         assert_eq!(world.ended(&deployed).await.state, "abandoned");
@@ -332,7 +340,7 @@ async fn a_failed_task_that_somebody_took_care_of_is_skipped() {
         let deployed: Accepted = world.post("/v1/models/m/applications", deploy).await;
         let failed = world.ended(&deployed).await;
         assert_eq!((failed.state.as_str(), failed.tasks[0].state.as_str()), ("failed", "failed"));
-        assert_eq!(failed.verbs, ["retry", "revert"]);
+        assert_eq!(failed.verbs, ["retry"]);
         std::fs::rename(&elsewhere, &artifacts).unwrap();
         let path = format!("/v1/tasks/{}:skip", failed.tasks[0].id);
         let answer = world.send("POST", &path, &[], &json!({})).await;
@@ -343,6 +351,29 @@ async fn a_failed_task_that_somebody_took_care_of_is_skipped() {
         let ended = world.ended(&deployed).await;
         let states: Vec<_> = ended.tasks.iter().map(|task| task.state.as_str()).collect();
         assert_eq!((ended.state.as_str(), states), ("succeeded", vec!["skipped", "succeeded"]));
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_retried_flow_that_waits_its_turn_is_cancelled_by_whoever_may() {
+    for world in World::all().await {
+        world.model().await;
+        let deployed = world.deploy(&charm("db"), 1).await;
+        let path = format!("/v1/flows/{}", deployed.flow.as_ref().unwrap().id);
+        let ask = async |verb: &str| -> FlowInfo {
+            world.post(&format!("{path}:{verb}"), json!({})).await
+        };
+        ask("cancel").await;
+        assert_eq!(world.ended(&deployed).await.state, "cancelled");
+        let configured = "/v1/models/m/applications/db/config";
+        world.patch(configured, json!({"set": {"port": "1"}})).await;
+        assert_eq!(ask("retry").await.state, "blocked");
+        assert_eq!(ask("cancel").await.state, "cancelled");
+        assert_eq!(ask("retry").await.state, "blocked");
+        let removed = world.delete("/v1/models/m/applications/db").await;
+        assert_eq!(world.ended(&removed).await.state, "succeeded");
+        assert_eq!(world.ended(&deployed).await.state, "cancelled");
         world.end().await;
     }
 }

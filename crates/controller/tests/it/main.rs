@@ -29,5 +29,6 @@ mod scale;
 mod secrets;
 mod status;
 mod storage;
+mod sync;
 mod wishes;
 mod workers;

@@ -243,3 +243,66 @@ async fn commands_run_on_machines() {
         world.end().await;
     }
 }
+
+#[tokio::test]
+async fn to_cancel_a_flow_cancels_what_it_stands_behind() {
+    for world in World::all().await {
+        world.model().await;
+        world.deploy(&source(), 2).await;
+        let agent = Player::start(&world).await;
+        let all = RunOperation { applications: vec!["db".into()], ..exec("sleep 60", &[]) };
+        let operation: OperationInfo = world.post(OPERATIONS, &all).await;
+        agent.task("db/0", report(2, "running", json!(null))).await;
+        let before = agent.snapshot("db/0").await.generation;
+        let id = operation.flow.as_deref().unwrap();
+        let path = |verb: &str| format!("/v1/flows/{id}:{verb}");
+        let cancelled: FlowInfo = world.post(&path("cancel"), json!({})).await;
+        assert_eq!((cancelled.state.as_str(), &cancelled.verbs[..]), ("cancelled", &[][..]));
+        assert_eq!(task(&world, 2).await.status, "aborting");
+        assert_eq!(task(&world, 3).await.status, "cancelled");
+        let snapshot = agent.snapshot("db/0").await;
+        assert!(snapshot.tasks[0].cancelled && snapshot.generation > before);
+        agent.task("db/0", report(2, "aborted", json!(null))).await;
+        let shown: OperationInfo = world.get(&format!("{OPERATIONS}/1")).await;
+        assert_eq!(shown.status, "aborted");
+        assert_eq!(flow(&world, &operation).await.state, "cancelled");
+        for verb in ["retry", "revert"] {
+            let problem = refusal(world.client.post::<_, FlowInfo>(&path(verb), &json!({})).await);
+            assert_eq!(problem.status, 409);
+            assert!(problem.detail.ends_with("run it again as a new one"), "{}", problem.detail);
+        }
+        let machine = RunOperation { machines: vec!["0".into()], ..exec("sleep 60", &[]) };
+        let operation: OperationInfo = world.post(OPERATIONS, &machine).await;
+        world.until("it runs", async || task(&world, 5).await.status == "running").await;
+        let path = format!("/v1/flows/{}:cancel", operation.flow.as_deref().unwrap());
+        world.post::<FlowInfo>(&path, json!({})).await;
+        world.until("it is aborted", async || task(&world, 5).await.status == "aborted").await;
+        world
+            .until("the flow ends", async || flow(&world, &operation).await.state == "cancelled")
+            .await;
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_flow_whose_command_failed_is_not_run_again() {
+    for world in World::all().await {
+        world.model().await;
+        world.deploy(&source(), 1).await;
+        let agent = Player::start(&world).await;
+        let operation: OperationInfo = world.post(OPERATIONS, &exec("false", &["db/0"])).await;
+        agent.task("db/0", report(2, "completed", json!({"return-code": 1}))).await;
+        let failed = flow(&world, &operation).await;
+        assert_eq!((failed.state.as_str(), &failed.verbs[..]), ("failed", &[][..]));
+        for path in [
+            format!("/v1/flows/{}:retry", failed.id),
+            format!("/v1/tasks/{}:skip", failed.tasks[0].id),
+        ] {
+            let problem = refusal(world.client.post::<_, FlowInfo>(&path, &json!({})).await);
+            assert_eq!(problem.status, 409);
+            assert!(problem.detail.contains("run it again as a new one"), "{}", problem.detail);
+        }
+        assert_eq!(flow(&world, &operation).await.state, "failed");
+        world.end().await;
+    }
+}

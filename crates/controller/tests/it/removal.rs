@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tutti_model::agent::Step;
 use tutti_model::api::{Accepted, ApplicationInfo, FlowInfo, Life, ModelInfo, TaskPage};
 
 use crate::charm::charm;
+use crate::player::Player;
 use crate::world::{World, refusal};
 
 #[tokio::test]
@@ -205,6 +207,26 @@ async fn resolved_is_for_units_in_error() {
             world.client.post::<_, Accepted>("/v1/models/m/units/app/0/resolved", &json!({})).await,
         );
         assert_eq!(fine.detail, "unit \"app/0\" is not in an error state");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_what_is_being_removed_ends_with_it() {
+    for world in World::all().await {
+        world.model().await;
+        world.deploy(&charm("db"), 1).await;
+        let agent = Player::start(&world).await;
+        agent.step("db/0", Step::default()).await;
+        let removed = world.delete("/v1/models/m/applications/db").await;
+        let path = "/v1/models/m/applications/db/config";
+        let configured = world.patch(path, json!({"set": {"port": "1"}})).await;
+        let path = "/v1/models/m/applications/db/exposed";
+        let refused = refusal(world.client.put::<_, Accepted>(path, &json!({"on": true})).await);
+        assert_eq!((refused.status, refused.code.as_str()), (409, "resource-deleting"));
+        agent.die("db/0").await;
+        assert_eq!(world.ended(&removed).await.state, "succeeded");
+        assert_eq!(world.ended(&configured).await.state, "cancelled");
         world.end().await;
     }
 }

@@ -80,6 +80,41 @@ async fn ended(world: &World, flow: &str) -> FlowInfo {
 }
 
 #[tokio::test]
+async fn what_others_did_they_are_asked_to_undo() {
+    for mut world in World::all().await {
+        let flow = submit(&mut world, vec![remote("gpu", &[])]).await;
+        let got = claim(&world, "render-1", 30_000).await;
+        finish(&world, &got.id, &done(json!("picture"))).await.unwrap();
+        let succeeded = ended(&world, &flow).await;
+        assert_eq!(
+            (succeeded.state.as_str(), &succeeded.verbs[..]),
+            ("succeeded", &["revert".into()][..])
+        );
+        let undone: FlowInfo = world.post(&format!("{flow}:revert"), json!({})).await;
+        assert_eq!((undone.state.as_str(), undone.reverting), ("reverting", true));
+        let metrics = world.send("GET", "/v1/metrics", &[], &Value::Null).await.body;
+        for line in ["tutti_flows{state=\"reverting\"} 1\n", "tutti_flows{state=\"stuck\"} 0\n"] {
+            assert!(metrics.contains(line), "{line}");
+        }
+        assert_eq!(undone.verbs, ["abandon"]);
+        let got = claim(&world, "render-1", 30_000).await;
+        assert!(got.undo.is_some());
+        let refused = ClaimResult { error: Some("no".into()), ..ClaimResult::default() };
+        finish(&world, &got.id, &refused).await.unwrap();
+        let stuck = ended(&world, &flow).await;
+        assert_eq!((stuck.state.as_str(), stuck.reverting), ("stuck", false));
+        let metrics = world.send("GET", "/v1/metrics", &[], &Value::Null).await.body;
+        assert!(metrics.contains("tutti_flows{state=\"stuck\"} 1\n"));
+        world.post::<FlowInfo>(&format!("{flow}:retry"), json!({})).await;
+        let got = claim(&world, "render-1", 30_000).await;
+        finish(&world, &got.id, &done(Value::Null)).await.unwrap();
+        let reverted = ended(&world, &flow).await;
+        assert_eq!((reverted.state.as_str(), reverted.reverting), ("reverted", false));
+        world.end().await;
+    }
+}
+
+#[tokio::test]
 async fn a_task_is_taken_shown_and_finished() {
     for mut world in World::all().await {
         let flow = submit(&mut world, vec![remote("gpu", &[]), remote("ssd", &[0])]).await;

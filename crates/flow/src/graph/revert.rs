@@ -1,8 +1,8 @@
 //! Backwards: what was done is undone, each task after everything that relied on it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{Effect, Graph, Start, forward::FLOW_END};
+use super::{Effect, Graph, Node, Start, forward::FLOW_END};
 use crate::{
     Failure, FlowState, TaskState, Work,
     policy::{self, Next, Trouble},
@@ -37,6 +37,19 @@ impl Graph {
         self.unwinding.clear();
         self.unwinding.insert(None, Unwinding::Waiting);
         self.go_on_unwinding();
+    }
+
+    /// The handlers that would be asked to undo something.
+    pub(crate) fn undoers(&self) -> BTreeSet<String> {
+        let asked =
+            |node: &&Node| *node.work() == Work::Run && node.attempt > 0 && node.has_effect();
+        self.nodes.iter().filter(asked).map(|node| node.name.clone()).collect()
+    }
+
+    /// The tasks whose flows would be undone with this one.
+    pub(crate) fn children_done(&self) -> Vec<usize> {
+        let done = |node: &Node| node.has_joined() && node.has_effect();
+        (0..self.nodes.len()).filter(|number| done(&self.nodes[*number])).collect()
     }
 
     /// Whether everything has been undone.

@@ -1,22 +1,23 @@
 //! Numbers of flows and tasks, for those who watch over an engine.
 //!
-//! A flow that has not ended is in the queues of its resources, or has a parent that is: the cost follows from those alone, not
+//! Flows that have not ended, and those that wait for somebody, have indexes of their own: the cost follows from those alone, not
 //! from the history.
 
 use tutti_store::{Json, Tx, row, sql};
 use uuid::Uuid;
 
+use super::statements::shown_state;
 use crate::{FlowState, Result, TaskState};
 
 row! {
-    /// Flows that have not ended, in one state.
+    /// Flows in one state that have not ended, or wait for somebody: parked or stuck.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct OpenFlows {
         /// The state.
         pub state: FlowState,
         /// How many there are.
         pub count: i64,
-        /// When the oldest of them that has not begun was submitted, in microseconds since 1970, UTC.
+        /// When the oldest of them that has not begun was queued, in microseconds since 1970, UTC.
         pub oldest: Option<i64>,
     }
 
@@ -34,23 +35,18 @@ row! {
     }
 }
 
-macro_rules! open {
-    () => {
-        "(SELECT flow FROM flow_queue UNION SELECT child.id FROM flow AS child \
-         WHERE child.parent IN (SELECT flow FROM flow_queue) AND child.finished IS NULL)"
-    };
-}
-
 sql! {
-    pub(crate) OPEN_FLOWS = concat!("SELECT state, count(*), min(CASE WHEN started IS NULL THEN created END) FROM flow
-        WHERE id IN ", open!(), " GROUP BY state");
-    pub(crate) OPEN_TASKS = concat!("SELECT state, count(*) FROM flow_task WHERE flow IN ", open!(), " GROUP BY state");
+    pub(crate) OPEN_FLOWS = concat!("SELECT ", shown_state!(), ", count(*),
+        min(CASE WHEN started IS NULL THEN coalesce(requeued, created) END) FROM flow WHERE finished IS NULL GROUP BY 1
+        UNION ALL SELECT state, count(*), NULL FROM flow WHERE state IN ('parked', 'stuck') GROUP BY state");
+    pub(crate) OPEN_TASKS = "SELECT state, count(*) FROM flow_task
+        WHERE flow IN (SELECT id FROM flow WHERE finished IS NULL) GROUP BY state";
     pub(crate) ENDED_TASKS = "SELECT flow, name, started, finished FROM flow_task
         WHERE flow IN (SELECT value FROM json_each($1)) AND state IN ('succeeded', 'failed')
         AND started IS NOT NULL AND finished IS NOT NULL";
 }
 
-/// Flows that have not ended, by state.
+/// Flows that have not ended, and those that are parked or stuck, by state.
 ///
 /// # Errors
 /// Storage errors.

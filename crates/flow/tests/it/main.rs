@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod again;
 mod counters;
 mod crash;
 mod deaf;
@@ -15,6 +16,7 @@ mod random;
 mod recovery;
 mod signals;
 mod submissions;
+mod sync;
 mod tx_tasks;
 mod upgrade;
 mod workers;

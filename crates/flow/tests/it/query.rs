@@ -49,12 +49,46 @@ async fn filters_and_pages() {
                 vec![two, one],
             ),
             (FlowFilter { since: Some(three.created), ..all.clone() }, vec![three_id]),
+            (
+                FlowFilter { since: Some(1), state: vec![FlowState::Ready], ..all.clone() },
+                vec![two, one],
+            ),
+            (
+                FlowFilter { state: vec![FlowState::Failed, FlowState::Stuck], ..all.clone() },
+                vec![],
+            ),
             (FlowFilter { limit: Some(1), ..all.clone() }, vec![three_id]),
+            (FlowFilter { name: Some("other".into()), ..all.clone() }, vec![two]),
+            (
+                FlowFilter { name: Some("The Engine".into()), ..all.clone() },
+                vec![three_id, two, one],
+            ),
+            (FlowFilter { name: Some("the%engine".into()), ..all.clone() }, vec![]),
             (FlowFilter { after: Some(three_id), limit: Some(1), ..all.clone() }, vec![two]),
             (FlowFilter { resource: Some("app/none".into()), ..all }, vec![]),
         ] {
             assert_eq!(flows(&store, filter.clone()).await, expected, "{filter:?}");
         }
+        let row = store.read(move |tx| query::flow(tx, three_id)).await.unwrap().unwrap();
+        assert_eq!(row, three);
+        assert_eq!(row.waiting_for.len(), 2);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn filters_and_pages_of_tasks() {
+    for place in Place::all() {
+        let store = place.open().await;
+        let plan = vec![on("a", "unit/db/0"), on("b", "unit/db/1")];
+        let one = submit(&store, flow(&["app/db"], plan)).await.id;
+        let two = NewFlow {
+            model: Some("two".into()),
+            ..flow(&["app/web"], vec![on("c", "unit/web/0")])
+        };
+        submit(&store, two).await;
+        let three = submit(&store, flow(&["app/db", "app/web"], vec![step(named("d"), &[])])).await;
+        let three_id = three.id;
         let all = TaskFilter::default();
         for (filter, expected) in [
             (all.clone(), vec!["do d", "do c", "do b", "do a"]),
@@ -80,6 +114,17 @@ async fn filters_and_pages() {
                 TaskFilter { state: vec![TaskState::Pending], limit: Some(2), ..all.clone() },
                 vec!["do d", "do c"],
             ),
+            (
+                TaskFilter {
+                    resource: Some("app/web".into()),
+                    after: Some(tutti_flow::task_id(three_id, 0)),
+                    since: Some(three.created - 60_000_000),
+                    ..all.clone()
+                },
+                vec!["do c"],
+            ),
+            (TaskFilter { since: Some(three.created + 60_000_000), ..all.clone() }, vec![]),
+            (TaskFilter { parent: Some(one), ..all.clone() }, vec![]),
             (TaskFilter { name: Some("nothing".into()), ..all }, vec![]),
         ] {
             assert_eq!(tasks(&store, filter.clone()).await, expected, "{filter:?}");
@@ -87,9 +132,6 @@ async fn filters_and_pages() {
         let id = tutti_flow::task_id(one, 1);
         let task = store.read(move |tx| query::task(tx, id)).await.unwrap().unwrap();
         assert_eq!((task.id, task.number, task.flow), (id, 1, one));
-        let row = store.read(move |tx| query::flow(tx, three_id)).await.unwrap().unwrap();
-        assert_eq!(row, three);
-        assert_eq!(row.waiting_for.len(), 2);
         store.close().await;
     }
 }
@@ -156,6 +198,46 @@ async fn old_flows_are_forgotten_but_not_what_explains_a_failure() {
         assert_eq!(tasks(&store, TaskFilter::default()).await.len(), 2);
         let broken = store.read(|tx| sync_state(tx, "broken")).await.unwrap();
         assert_eq!((broken.state, broken.message.as_str()), (SyncState::Failed, "a refused"));
+        engine.stop().await;
+        store.close().await;
+    }
+}
+
+/// Columns of a task's row that change while it runs and succeeds.
+const CHANGING: &[&str] = &[
+    "state", "attempt", "output", "error", "next_at", "started", "finished", "progress", "offered",
+];
+
+#[tokio::test]
+async fn no_index_of_tasks_keeps_postgresql_from_updating_them_in_place() {
+    let Some(place) = Place::postgres() else { return };
+    let store = place.open().await;
+    let columns = "SELECT DISTINCT own.attname FROM pg_index AS one
+        JOIN pg_depend AS used ON used.objid = one.indexrelid AND used.refobjid = one.indrelid
+        JOIN pg_attribute AS own ON own.attrelid = used.refobjid AND own.attnum = used.refobjsubid
+        WHERE one.indrelid = 'flow_task'::regclass";
+    let indexed: Vec<String> = store.read(move |tx| tx.all(columns, ())).await.unwrap();
+    assert!(indexed.contains(&"resource".to_owned()), "{indexed:?}");
+    assert!(!indexed.iter().any(|column| CHANGING.contains(&column.as_str())), "{indexed:?}");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn tasks_that_failed_are_found_among_all() {
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        let engine = engine(&store, &log).start().await.unwrap();
+        for (name, terminal) in [("a", false), ("b", true), ("c", false)] {
+            let plan = Plan { terminal, ..named(name) };
+            let id = submit(&store, flow(&["x"], vec![step(plan, &[])])).await.id;
+            ended(&store, id).await;
+        }
+        for state in [vec![TaskState::Failed], vec![TaskState::RevertFailed, TaskState::Failed]] {
+            let found = tasks(&store, TaskFilter { state, ..TaskFilter::default() }).await;
+            assert_eq!(found, ["do b"]);
+        }
+        let failed = FlowFilter { state: vec![FlowState::Failed], ..FlowFilter::default() };
+        assert_eq!(flows(&store, failed).await.len(), 1);
         engine.stop().await;
         store.close().await;
     }

@@ -44,9 +44,9 @@ async fn shared_flows_run_together_and_a_writer_is_not_overtaken() {
         let three = submit(&store, reader("r3")).await;
         assert_eq!((one.state, two.state), (FlowState::Ready, FlowState::Ready));
         assert_eq!((writer.state, three.state), (FlowState::Blocked, FlowState::Blocked));
-        let before = |flow| vec![WaitingFor { resource: "net".into(), flow }];
-        assert_eq!(writer.waiting_for, before(two.id));
-        assert_eq!(three.waiting_for, before(writer.id));
+        let before = |flow, place| vec![WaitingFor { resource: "net".into(), flow, place }];
+        assert_eq!(writer.waiting_for, before(two.id, 3));
+        assert_eq!(three.waiting_for, before(writer.id, 4));
         let engine = engine(&store, &log).start().await.unwrap();
         ended(&store, three.id).await;
         let lines = log.lines();

@@ -77,6 +77,8 @@ pub struct FlowInfo {
     pub waiting_for: Vec<WaitingFor>,
     /// Whether somebody cancelled it; it ends with its running tasks.
     pub cancelling: bool,
+    /// Whether what it did is being undone, or is to be undone once it has its resources.
+    pub reverting: bool,
     /// Whether somebody suspended it; nothing of it begins until it is resumed.
     pub suspended: bool,
     /// What can be asked of it now: `cancel`, `suspend`, `resume`, `retry`, `revert`, `abandon`; in lists
@@ -96,7 +98,9 @@ pub struct FlowInfo {
     pub generation: Option<i64>,
     /// RFC 3339.
     pub created: String,
-    /// RFC 3339, or empty.
+    /// When it was last told to go on after it had ended, RFC 3339, or empty.
+    pub retried: String,
+    /// When it began, since it was retried, RFC 3339, or empty.
     pub started: String,
     /// RFC 3339, or empty.
     pub finished: String,
@@ -133,7 +137,7 @@ pub struct WaitingFor {
     pub resource: String,
     /// The flow next before it in the resource's queue.
     pub flow: String,
-    /// Its place in the queue; who has the resource is the first. In lists left out.
+    /// Its place in the queue; who has the resource is the first.
     pub position: Option<u32>,
 }
 

@@ -88,7 +88,7 @@ async fn cancelling_undoes_what_children_did_before() {
         site.log.take();
         // Nobody has the flow while it is undone.
         site.wants(move |tx| cancel(tx, id)).await.unwrap();
-        assert_eq!(state(&site.store, id).await, FlowState::Waiting);
+        assert_eq!(state(&site.store, id).await, FlowState::Reverting);
         site.start().await;
         assert_eq!(site.ended(id).await.state, FlowState::Cancelled);
         let lines = site.lines();

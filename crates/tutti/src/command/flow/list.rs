@@ -2,9 +2,10 @@
 
 use clap::Args;
 use tutti_client::Client;
-use tutti_model::api::{FlowPage, TaskInfo, TaskPage};
+use tutti_model::api::{FlowInfo, FlowPage, TaskInfo, TaskPage};
 
 use super::id::{flow_id, short};
+use super::tree::waits;
 use crate::arguments::{ModelArgument, OutputArguments};
 use crate::context::{Context, query};
 use crate::failure::Outcome;
@@ -25,6 +26,9 @@ struct Selection {
     /// In one of these states: running,waiting,failed,…
     #[arg(short, long, value_name = "STATE", default_value = "", hide_default_value = true)]
     state: String,
+    /// Submitted by a task of this flow: its id, or six or more characters of its beginning or end
+    #[arg(long, value_name = "FLOW")]
+    parent: Option<String>,
     /// Not older than this: 10m, 24h, 2026-08-11T10:00:00Z
     #[arg(long, value_name = "TIME", default_value = "", hide_default_value = true)]
     since: String,
@@ -42,15 +46,26 @@ impl Selection {
     }
 
     /// The query.
-    fn query<const N: usize>(&self, model: String, more: [(&str, String); N]) -> String {
+    async fn query<const N: usize>(
+        &self,
+        client: &Client,
+        model: String,
+        more: [(&str, String); N],
+    ) -> Outcome<String> {
+        let (model, parent) = match &self.parent {
+            // A flow is in one model, whichever is chosen.
+            Some(part) => (String::new(), flow_id(client, part).await?),
+            None => (model, String::new()),
+        };
         let pairs = [
             ("model", model),
+            ("parent", parent),
             ("resource", self.resource.clone()),
             ("state", self.state.clone()),
             ("since", self.since.clone()),
             ("limit", self.limit.to_string()),
         ];
-        query(pairs.into_iter().chain(more))
+        Ok(query(pairs.into_iter().chain(more)))
     }
 }
 
@@ -86,11 +101,12 @@ impl Tasks {
     pub(super) async fn run(self, context: &Context) -> Outcome {
         let (client, model) = self.selection.open(context).await?;
         let (model, flow) = match self.flow {
-            // A flow is in one model, whichever is chosen.
+            // As with a parent.
             Some(part) => (String::new(), flow_id(&client, &part).await?),
             None => (model, String::new()),
         };
-        let query = self.selection.query(model, [("flow", flow), ("name", self.name)]);
+        let more = [("flow", flow), ("name", self.name)];
+        let query = self.selection.query(&client, model, more).await?;
         let TaskPage { tasks, next } = client.get(&format!("/v1/tasks{query}")).await?;
         tell_of_more(context, next.as_deref());
         self.selection.output.print(Format::Tabular, &tasks, || task_table(&tasks).render())
@@ -126,6 +142,9 @@ pub(crate) struct Flows {
     /// Of this kind: deploy, refresh, …
     #[arg(long, value_name = "KIND", default_value = "", hide_default_value = true)]
     kind: String,
+    /// Of this kind, or with this in its title
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    name: String,
     #[command(flatten)]
     selection: Selection,
 }
@@ -133,7 +152,8 @@ pub(crate) struct Flows {
 impl Flows {
     pub(super) async fn run(self, context: &Context) -> Outcome {
         let (client, model) = self.selection.open(context).await?;
-        let query = self.selection.query(model, [("kind", self.kind)]);
+        let more = [("kind", self.kind), ("name", self.name)];
+        let query = self.selection.query(&client, model, more).await?;
         let FlowPage { flows, next } = client.get(&format!("/v1/flows{query}")).await?;
         tell_of_more(context, next.as_deref());
         self.selection.output.print(Format::Tabular, &flows, || {
@@ -145,10 +165,39 @@ impl Flows {
                     Cell::status(&flow.state),
                     flow.title.as_str().into(),
                     flow.created.as_str().into(),
-                    flow.message.as_str().into(),
+                    message(flow).into(),
                 ]);
             }
             table.render()
         })
+    }
+}
+
+/// Why a flow failed, or what holds it up.
+fn message(flow: &FlowInfo) -> String {
+    match waits(flow).join(", ") {
+        ahead if flow.message.is_empty() && !ahead.is_empty() => format!("waiting for {ahead}"),
+        _ => flow.message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tutti_model::api::WaitingFor;
+
+    use super::*;
+
+    #[test]
+    fn a_blocked_flow_says_what_it_waits_for() {
+        let ahead = WaitingFor {
+            resource: "application/db".into(),
+            flow: "1-2-abc".into(),
+            position: Some(2),
+        };
+        let mut flow = FlowInfo { waiting_for: vec![ahead], ..FlowInfo::default() };
+        assert_eq!(message(&flow), "waiting for flow abc of application/db, 2nd in the queue");
+        flow.message = "it failed".into();
+        assert_eq!(message(&flow), "it failed");
+        assert_eq!(message(&FlowInfo::default()), "");
     }
 }

@@ -13,7 +13,7 @@ use super::id::{flow_id, task_id};
 use super::{tree, watch};
 use crate::arguments::{GoDuration, OutputArguments};
 use crate::context::Context;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::output::Format;
 
 #[derive(Args, Debug)]
@@ -54,7 +54,7 @@ struct ShowFlow {
     /// The flow's id, or six or more characters of its beginning or end
     #[arg(value_name = "FLOW")]
     flow: String,
-    /// Wait until it is over, at most so long
+    /// Wait until it is over, at most so long; exit code 1 if it is not over then
     #[arg(long, value_name = "DURATION")]
     wait: Option<GoDuration>,
     /// As a picture in this language: mermaid or dot
@@ -145,8 +145,20 @@ impl ShowFlow {
         let id = flow_id(client, &self.flow).await?;
         let patience = self.wait.map_or(Duration::ZERO, |wait| wait.0);
         let flow = wait_for_flow(client, &id, patience).await?;
-        let Some(language) = self.graph else { return print(&flow, &self.output) };
-        let path = |format: &str| format!("/v1/flows/{}/graph?format={format}", encode(&id));
+        self.print(client, &flow).await?;
+        match self.wait {
+            Some(wait) if flow.finished.is_empty() => Err(Failure::new(format!(
+                "flow {id} is {} and not over after {wait}: it goes on",
+                flow.state
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    async fn print(&self, client: &Client, flow: &FlowInfo) -> Outcome {
+        let Some(language) = self.graph else { return print(flow, &self.output) };
+        let id = &flow.id;
+        let path = |format: &str| format!("/v1/flows/{}/graph?format={format}", encode(id));
         if let Format::Json | Format::Yaml = self.output.form(Format::Tabular) {
             let graph: FlowGraph = client.get(&path("json")).await?;
             return self.output.print(Format::Json, &graph, String::new);

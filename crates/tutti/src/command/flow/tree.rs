@@ -36,7 +36,9 @@ pub(super) fn describe(flow: &FlowInfo, now: Timestamp) -> String {
     );
     line("Parent", flow.parent.as_deref().unwrap_or_default());
     line("Created", &flow.created);
-    line("Started", &after(&flow.started, &flow.created, now));
+    line("Retried", &flow.retried);
+    let queued = if flow.retried.is_empty() { &flow.created } else { &flow.retried };
+    line("Started", &after(&flow.started, queued, now));
     line("Finished", &after(&flow.finished, &flow.started, now));
     line("Next", &due(&flow.next, now));
     line("Can be", &verbs(flow));
@@ -52,6 +54,8 @@ fn state(flow: &FlowInfo) -> String {
     let mut text = format!("{style}{}{style:#}", flow.state);
     if flow.cancelling {
         text.push_str(", being cancelled");
+    } else if flow.reverting && flow.state != "reverting" {
+        text.push_str(", to be reverted");
     }
     if flow.finished.is_empty() && flow.task_count > 0 {
         let (all, ended) = (flow.task_count, flow.task_count - flow.tasks_open);

@@ -232,7 +232,7 @@ pub(crate) async fn juju_exec(context: &mut Context, words: &[String]) -> Outcom
 
 /// Starts an operation, waits for its tasks and prints their results, by Juju's rules: what could
 /// not be scheduled is told on stderr with exit code 0; results go to stdout; a task with another
-/// return code than 0 makes the exit code 1.
+/// return code than 0, or that was stopped before it had one, makes the exit code 1.
 async fn follow(
     context: &Context,
     model: &Model,

@@ -167,17 +167,34 @@ fn plain(task: &OperationTask, document: &Value, several: bool) -> Outcome<Strin
     Ok(text)
 }
 
-/// The outcome of the command: a failure if any task returned another code than 0.
+/// Whether a task ended without having run to its end: it was cancelled, aborted, or stopped before it had a return code.
+fn was_stopped(task: &OperationTask) -> bool {
+    match task.status.as_str() {
+        "cancelled" | "aborted" | "error" => true,
+        "failed" => task.results["return-code"].is_null(),
+        _ => false,
+    }
+}
+
+/// How a task ended, for a sentence about it.
+fn ending(task: &OperationTask) -> String {
+    match return_code(task) {
+        0 if task.message.is_empty() => task.status.clone(),
+        0 => format!("{}: {}", task.status, task.message),
+        code => format!("with return code {code}"),
+    }
+}
+
+/// The outcome of the command: a failure if any task returned another code than 0, or was stopped.
 pub(super) fn verdict(personality: Personality, tasks: &[&OperationTask]) -> Outcome {
-    let failed: Vec<&&OperationTask> = tasks.iter().filter(|task| return_code(task) != 0).collect();
+    let has_failed = |task: &&&OperationTask| return_code(task) != 0 || was_stopped(task);
+    let failed: Vec<&&OperationTask> = tasks.iter().filter(has_failed).collect();
     if failed.is_empty() {
         return Ok(());
     }
     let noun = if failed.len() == 1 { "task" } else { "tasks" };
-    let lines: String = failed
-        .iter()
-        .map(|task| format!(" - id {:?} with return code {}\n", task.id, return_code(task)))
-        .collect();
+    let lines: String =
+        failed.iter().map(|task| format!(" - id {:?} {}\n", task.id, ending(task))).collect();
     let program = personality.name();
     Err(Failure::new(format!(
         "the following {noun} failed:\n{lines}\nuse '{program} show-task' to inspect the failure"
@@ -226,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn only_return_codes_make_a_failure() {
+    fn return_codes_make_a_failure_and_so_does_being_stopped() {
         let good = task("completed", json!({"return-code": 0}));
         let said_no = task("failed", json!({"return-code": 0}));
         let broke = task("failed", json!({"return-code": 1}));
@@ -241,6 +258,13 @@ mod tests {
              use 'juju show-task' to inspect the failure"
         );
         assert!(message(&[&broke, &other]).starts_with("the following tasks failed:"));
+        for status in ["aborted", "cancelled", "failed"] {
+            let message_said = if status == "failed" { "timed out" } else { "" };
+            let stopped = OperationTask { message: message_said.into(), ..task(status, json!({})) };
+            let said = message(&[&good, &stopped]);
+            let expected = format!(" - id \"2\" {}\n", ending(&stopped));
+            assert!(said.contains(&expected), "{said}");
+        }
     }
 
     #[test]
