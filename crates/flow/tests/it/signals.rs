@@ -178,9 +178,9 @@ async fn a_signal_does_not_make_a_flow_forget_its_undoing() {
         reaches(&store, id, FlowState::Waiting).await;
         worker.stop().await;
         store.write(move |tx| cancel(tx, id)).await.unwrap();
-        assert_eq!(state(&store, id).await, FlowState::Ready, "it is to be undone");
+        assert_eq!(state(&store, id).await, FlowState::Reverting, "it is to be undone");
         send(&store, "late", 1).await;
-        assert_eq!(state(&store, id).await, FlowState::Ready);
+        assert_eq!(state(&store, id).await, FlowState::Reverting);
         let worker = engine(&store, &log).start().await.unwrap();
         assert_eq!(ended(&store, id).await.state, FlowState::Cancelled);
         assert_eq!(log.lines(), ["+a", "-a", "~a (made by a)"]);

@@ -79,6 +79,29 @@ fn what_is_no_id_stands_for_no_flow() {
 }
 
 #[test]
+fn who_waits_in_vain_is_told() {
+    let (place, flow) = stuck();
+    let shown = place.run("tutti", &["flow", "show", &flow, "--wait", "200ms"]);
+    assert_eq!(shown.code, 1, "{shown:?}");
+    assert!(shown.stdout.contains("Deploy"), "{shown:?}");
+    let said = format!("ERROR flow {flow} is waiting and not over after ");
+    assert!(shown.stderr.starts_with(&said), "{shown:?}");
+    assert_eq!(place.run("tutti", &["flow", "show", &flow]).code, 0);
+    assert_eq!(place.run("tutti", &["flow", "abandon", &flow]).code, 0);
+    assert_eq!(place.run("tutti", &["flow", "show", &flow, "--wait", "10s"]).code, 0);
+
+    let listed = |words: &[&str]| {
+        let words = [words, &["--format", "json"]].concat();
+        place.run("tutti", &words).json().as_array().map(Vec::len)
+    };
+    assert_eq!(listed(&["flows", "--name", "deploy"]), Some(1));
+    assert_eq!(listed(&["flows", "--name", "as STUCK"]), Some(1));
+    assert_eq!(listed(&["flows", "--name", "other"]), Some(0));
+    assert_eq!(listed(&["flows", "--parent", &flow]), Some(0));
+    assert_eq!(listed(&["tasks", "--parent", &flow]), Some(0));
+}
+
+#[test]
 fn who_follows_ends_with_the_reader() {
     let (place, flow) = stuck();
     for words in [&["events", "--follow", "--after", "0"][..], &["flow", "watch", &flow]] {
