@@ -30,7 +30,9 @@ impl Graph {
 
     /// Looks at every task that has not ended.
     pub(super) fn look_again(&mut self) {
-        self.startable = false;
+        if std::mem::take(&mut self.startable) {
+            self.unwind_again();
+        }
         if self.head.reverting {
             return self.go_on_unwinding();
         }

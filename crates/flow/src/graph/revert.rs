@@ -50,8 +50,7 @@ impl Graph {
             return;
         }
         if self.startable {
-            // What could not be started without a worker is looked for again.
-            self.unwinding.values_mut().for_each(|unwinding| *unwinding = Unwinding::Waiting);
+            self.unwind_again();
         }
         let waiting = |(what, how): (&Option<usize>, &Unwinding)| {
             matches!(how, Unwinding::Waiting).then_some(*what)
@@ -61,6 +60,11 @@ impl Graph {
                 self.unwind(what);
             }
         }
+    }
+
+    /// What could not be started without a worker is looked for again.
+    pub(super) fn unwind_again(&mut self) {
+        self.unwinding.values_mut().for_each(|unwinding| *unwinding = Unwinding::Waiting);
     }
 
     fn can_unwind(&self, what: Option<usize>) -> bool {
