@@ -86,13 +86,12 @@ impl Graph {
             *other == what || other.is_none_or(|guard| members.binary_search(&guard).is_err())
         });
         for &number in &members {
-            let node = &self.nodes[number];
-            if node.finished.is_none() && !node.has_effect() {
+            if self.nodes[number].finished.is_none() && !self.has_effect(number) {
                 self.finish(number, TaskState::Skipped);
             }
         }
         let undo: Vec<usize> =
-            members.into_iter().filter(|number| self.nodes[*number].has_effect()).collect();
+            members.into_iter().filter(|number| self.has_effect(*number)).collect();
         let mut blocked: BTreeMap<usize, usize> = undo.iter().map(|number| (*number, 0)).collect();
         for &number in &undo {
             for prior in self.relies_on(number) {
@@ -105,6 +104,12 @@ impl Graph {
         let free: VecDeque<usize> = free.rev().collect();
         self.unwinding.insert(what, Unwinding::Undoing { blocked, left: undo.len() });
         self.undo(what, free);
+    }
+
+    /// Whether a task may have had an effect; a list, however it stands, by its items: they rely through it on what it needs.
+    fn has_effect(&self, number: usize) -> bool {
+        let node = &self.nodes[number];
+        node.has_effect() || node.items.iter().any(|item| self.nodes[*item].has_effect())
     }
 
     /// The tasks that may be undone only after this one.

@@ -63,7 +63,8 @@ impl Owner {
             }
             let told = matches!(&start.revert, Some(Left::Failure(message)) if message == NOT_YET);
             assert!(!told, "{start:?} is about what undoing it came to before");
-            for later in &node.successors {
+            let items = node.successors.iter().flat_map(|later| &self.graph.nodes[*later].items);
+            for later in node.successors.iter().chain(items) {
                 let later = &self.graph.nodes[*later];
                 assert!(
                     !later.has_effect(),
