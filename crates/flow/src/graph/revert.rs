@@ -46,7 +46,8 @@ impl Graph {
 
     /// Begins to undo where nothing runs any more.
     pub(super) fn go_on_unwinding(&mut self) {
-        if self.unwinding.is_empty() {
+        // What could not be undone keeps what it relies on as it is.
+        if self.unwinding.is_empty() || self.head.ending == Some(FlowState::Stuck) {
             return;
         }
         if self.startable {
