@@ -1,4 +1,5 @@
-//! Development commands of Tutti: `cargo xtask demo`, `test`, `tidy`, `bench`, `crash`, `chaos`.
+//! Development commands of Tutti: `cargo xtask demo`, `test`, `tidy`, `bench`, `crash`, `chaos`,
+//! `random`.
 //!
 //! Each command says what it runs. Nothing but cargo is needed to start one: what else is missing
 //! is installed on the way ([`setup`]).
@@ -8,6 +9,7 @@ mod bench;
 mod chaos;
 mod demo;
 mod postgresql;
+mod random;
 mod setup;
 mod shell;
 mod test;
@@ -38,6 +40,8 @@ enum Command {
     Crash(acceptance::CrashOptions),
     /// Kill processes that share one PostgreSQL and run flows, at random; then check what they did.
     Chaos(chaos::Options),
+    /// Run random flows for long, with workers that are killed, and every order of events for a few.
+    Random(random::Options),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Crash(options) => acceptance::crash(&options),
         Command::Chaos(options) => chaos::run(&options),
+        Command::Random(options) => random::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,9 @@
 //! Tickets are drawn in the transaction that queues a flow, so all queues agree on one order; a flow waits only for smaller
 //! tickets, and no cycle of waiting can arise. Only the head of a queue is ever looked at.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use tutti_store::Tx;

@@ -242,8 +242,10 @@ sql! {
     pub(crate) TASK_OF_ID = "SELECT flow, number, state, wait_key FROM flow_task WHERE id = $1";
 
     /// What a flow leaves undone when it ends.
-    pub(crate) TASKS_LEFT = "UPDATE flow_task SET state = CASE state WHEN 'running' THEN 'maybe_ran' ELSE $2 END,
-        next_at = NULL, offered = FALSE, finished = $3 WHERE flow = $1 AND finished IS NULL";
+    pub(crate) TASKS_LEFT = "UPDATE flow_task SET
+        state = CASE state WHEN 'running' THEN 'maybe_ran' WHEN 'reverting' THEN 'revert_failed' ELSE $2 END,
+        error = CASE state WHEN 'reverting' THEN coalesce(error, 'it was not undone: the flow ended') ELSE error END,
+        next_at = NULL, offered = FALSE, finished = $3 WHERE flow = $1 AND (finished IS NULL OR state = 'reverting')";
 
     /// Puts what has not succeeded back to the start.
     pub(crate) TASKS_AGAIN = "UPDATE flow_task SET state = 'pending', attempt = 0, revert_attempt = 0,

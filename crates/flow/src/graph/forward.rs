@@ -30,7 +30,9 @@ impl Graph {
 
     /// Looks at every task that has not ended.
     pub(super) fn look_again(&mut self) {
-        self.startable = false;
+        if std::mem::take(&mut self.startable) {
+            self.unwind_again();
+        }
         if self.head.reverting {
             return self.go_on_unwinding();
         }
@@ -50,8 +52,12 @@ impl Graph {
         let can_begin = matches!(node.state, TaskState::Pending | TaskState::MaybeRan)
             || node.state == TaskState::RetryWait && !waits_for_time;
         let halted = self.head.ending.is_some() || self.head.reverting || self.head.suspended;
-        let list = node.spec().item_of.map(|(list, _)| &self.nodes[list]);
-        let too_early = list.is_some_and(|list| list.state != TaskState::Waiting);
+        let list = node.spec().item_of.map(|(list, _)| self.nodes[list].state);
+        let too_early = list.is_some_and(|list| list != TaskState::Waiting);
+        if can_begin && list == Some(TaskState::Skipped) {
+            // Somebody took care of all of the list.
+            return self.finish(number, TaskState::Skipped);
+        }
         if !can_begin || halted || too_early || self.is_unwinding(number) {
             return;
         }

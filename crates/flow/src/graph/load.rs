@@ -115,7 +115,11 @@ impl Graph {
                 self.children_undone.insert(number);
             }
             // Items of an earlier run of their list are history.
-            let stays = !matches!(node.state, TaskState::Reverted | TaskState::Skipped);
+            let stays = match node.state {
+                TaskState::Reverted => false,
+                TaskState::Skipped => node.has_effect(),
+                _ => true,
+            };
             if let Some((list, _)) = node.spec().item_of.filter(|_| stays) {
                 let list = &mut self.nodes[list];
                 list.items.push(number);

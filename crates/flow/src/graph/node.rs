@@ -138,7 +138,8 @@ impl Node {
             | TaskState::Running
             | TaskState::Offered
             | TaskState::Reverting => true,
-            TaskState::RetryWait => self.attempt > 0,
+            // The flow may have ended before the next attempt.
+            TaskState::RetryWait | TaskState::Cancelled | TaskState::Skipped => self.attempt > 0,
             _ => false,
         }
     }
@@ -159,7 +160,7 @@ impl Node {
         let failure = self.failure.as_ref().or(self.error.as_ref());
         match (self.before_revert, &self.output, failure) {
             (Some(TaskState::Succeeded), Some(output), _) => Left::Output(output.clone()),
-            (Some(TaskState::Failed | TaskState::RetryWait), _, Some(failure)) => {
+            (Some(before), _, Some(failure)) if ended_by_failure(before) => {
                 Left::Failure(failure.clone())
             }
             _ => Left::Unknown,
@@ -180,4 +181,10 @@ impl Node {
         self.finished = None;
         self.offered = false;
     }
+}
+
+/// Whether it was a failure that the last attempt at a task in this state came to.
+fn ended_by_failure(state: TaskState) -> bool {
+    use TaskState::{Cancelled, Failed, RetryWait, Skipped};
+    matches!(state, Failed | RetryWait | Cancelled | Skipped)
 }

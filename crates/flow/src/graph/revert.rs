@@ -59,12 +59,12 @@ impl Graph {
 
     /// Begins to undo where nothing runs any more.
     pub(super) fn go_on_unwinding(&mut self) {
-        if self.unwinding.is_empty() {
+        // What could not be undone keeps what it relies on as it is.
+        if self.unwinding.is_empty() || self.head.ending == Some(FlowState::Stuck) {
             return;
         }
         if self.startable {
-            // What could not be started without a worker is looked for again.
-            self.unwinding.values_mut().for_each(|unwinding| *unwinding = Unwinding::Waiting);
+            self.unwind_again();
         }
         let waiting = |(what, how): (&Option<usize>, &Unwinding)| {
             matches!(how, Unwinding::Waiting).then_some(*what)
@@ -74,6 +74,11 @@ impl Graph {
                 self.unwind(what);
             }
         }
+    }
+
+    /// What could not be started without a worker is looked for again.
+    pub(super) fn unwind_again(&mut self) {
+        self.unwinding.values_mut().for_each(|unwinding| *unwinding = Unwinding::Waiting);
     }
 
     fn can_unwind(&self, what: Option<usize>) -> bool {
@@ -95,13 +100,12 @@ impl Graph {
             *other == what || other.is_none_or(|guard| members.binary_search(&guard).is_err())
         });
         for &number in &members {
-            let node = &self.nodes[number];
-            if node.finished.is_none() && !node.has_effect() {
+            if self.nodes[number].finished.is_none() && !self.has_effect(number) {
                 self.finish(number, TaskState::Skipped);
             }
         }
         let undo: Vec<usize> =
-            members.into_iter().filter(|number| self.nodes[*number].has_effect()).collect();
+            members.into_iter().filter(|number| self.has_effect(*number)).collect();
         let mut blocked: BTreeMap<usize, usize> = undo.iter().map(|number| (*number, 0)).collect();
         for &number in &undo {
             for prior in self.relies_on(number) {
@@ -114,6 +118,12 @@ impl Graph {
         let free: VecDeque<usize> = free.rev().collect();
         self.unwinding.insert(what, Unwinding::Undoing { blocked, left: undo.len() });
         self.undo(what, free);
+    }
+
+    /// Whether a task may have had an effect; a list, however it stands, by its items: they rely through it on what it needs.
+    fn has_effect(&self, number: usize) -> bool {
+        let node = &self.nodes[number];
+        node.has_effect() || node.items.iter().any(|item| self.nodes[*item].has_effect())
     }
 
     /// The tasks that may be undone only after this one.

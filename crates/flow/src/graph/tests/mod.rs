@@ -18,8 +18,20 @@ struct Owner {
 }
 
 impl Owner {
-    fn take(world: &mut World) -> Option<Self> {
+    /// Some hear first what came while nobody had the flow.
+    fn take(world: &mut World, choice: u32) -> Option<Self> {
         let mut graph = world.load();
+        let news = match choice % 3 {
+            0 => Some(Event::Suspend(false)),
+            1 if world.head.reverting => world.undoes.pop_first().map(|number| {
+                world.waits.remove(&number);
+                Event::Undone(number, None)
+            }),
+            _ => None,
+        };
+        if let Some(news) = news {
+            graph.tell(news, Hands::Free, world.now, 0);
+        }
         graph.begin(Hands::Worker, world.now);
         Self { graph, active: BTreeMap::new() }.settled(world)
     }
@@ -51,10 +63,11 @@ impl Owner {
             }
             let told = matches!(&start.revert, Some(Left::Failure(message)) if message == NOT_YET);
             assert!(!told, "{start:?} is about what undoing it came to before");
-            for later in &node.successors {
+            let items = node.successors.iter().flat_map(|later| &self.graph.nodes[*later].items);
+            for later in node.successors.iter().chain(items) {
                 let later = &self.graph.nodes[*later];
                 assert!(
-                    !later.has_effect(),
+                    !later.has_effect() && later.state != TaskState::RevertFailed,
                     "{} is undone while {} is {:?}",
                     start.number,
                     later.name,
@@ -223,7 +236,7 @@ fn run(shapes: &[Shape], choices: &[u32]) {
                 let ready = !waits && !world.head.state.is_ended()
                     || world.head.wake_at.is_some_and(|at| at <= world.now)
                     || choice % 5 == 0 && !world.head.state.is_ended();
-                if ready { Owner::take(&mut world) } else { None }
+                if ready { Owner::take(&mut world, choice) } else { None }
             }
         };
     }

@@ -40,6 +40,8 @@ pub(super) struct Shape {
     pub(super) reverts: bool,
     /// Its worker is another one.
     pub(super) away: bool,
+    /// It cannot be undone.
+    pub(super) knot: bool,
 }
 
 pub(super) fn shape() -> impl Strategy<Value = Shape> {
@@ -48,8 +50,8 @@ pub(super) fn shape() -> impl Strategy<Value = Shape> {
         2 => (1..4u32).prop_map(Fate::FailsFirst),
         1 => Just(Fate::FailsForGood),
     ];
-    (fate, any::<u16>(), 0..18u8, 0..4u8, 0..8u8, any::<bool>(), 0..3u8).prop_map(
-        |(fate, needs, work, guard, condition, reverts, away)| Shape {
+    (fate, any::<u16>(), 0..18u8, 0..4u8, 0..8u8, any::<bool>(), 0..3u8, 0..20u8).prop_map(
+        |(fate, needs, work, guard, condition, reverts, away, knot)| Shape {
             fate,
             needs,
             work,
@@ -57,6 +59,7 @@ pub(super) fn shape() -> impl Strategy<Value = Shape> {
             condition,
             reverts,
             away: away == 0,
+            knot: knot == 0,
         },
     )
 }
@@ -76,6 +79,8 @@ pub(super) struct World {
     pub(super) rows: Vec<Row>,
     pub(super) head: Head,
     pub(super) fates: Vec<Fate>,
+    /// Tasks that cannot be undone.
+    pub(super) knots: BTreeSet<usize>,
     /// Tasks whose flows are under way.
     pub(super) children: BTreeSet<usize>,
     /// Tasks whose flows are being undone.
@@ -96,6 +101,7 @@ impl World {
             rows: Vec::new(),
             head: fresh(),
             fates: Vec::new(),
+            knots: BTreeSet::new(),
             children: BTreeSet::new(),
             undoes: BTreeSet::new(),
             offers: BTreeMap::new(),
@@ -194,6 +200,9 @@ impl World {
             failure: None,
         });
         self.fates.push(shape.fate);
+        if shape.knot {
+            self.knots.insert(number);
+        }
         relied_on
     }
 
@@ -239,8 +248,11 @@ impl World {
                     for item in items {
                         assert_eq!(item.number, self.rows.len());
                         let node = &graph.nodes[item.number];
-                        let fate = self.fates[node.spec().item_of.unwrap().0];
-                        self.fates.push(fate);
+                        let list = node.spec().item_of.unwrap().0;
+                        self.fates.push(self.fates[list]);
+                        if self.knots.contains(&list) {
+                            self.knots.insert(item.number);
+                        }
                         self.rows.push(row(item.number, node, Some(item.spec.clone())));
                     }
                 }
@@ -396,6 +408,9 @@ impl World {
 
     pub(super) fn outcome(&self, start: &Start) -> Result<String, Trouble> {
         let failed = |message: &str| Err(Trouble::Failed(Failure::Retryable(message.into())));
+        if start.revert.is_some() && self.knots.contains(&start.number) {
+            return Err(Trouble::Failed(Failure::Terminal("cannot be undone".into())));
+        }
         if start.revert.is_some() {
             return if start.attempt == 1 && start.number.is_multiple_of(3) {
                 failed(NOT_YET)

@@ -6,7 +6,7 @@ use serde_json::json;
 use tutti_flow::{
     Controller, FlowState, Retry, TaskState, cancel,
     pattern::{Pattern, Step, each, linear},
-    retry,
+    retry, skip, task_id,
 };
 
 use super::{Act, Site, act};
@@ -84,6 +84,23 @@ async fn an_item_that_fails_ends_the_flow_as_the_task_says() {
         assert_eq!(site.ended(id).await.state, FlowState::Failed);
         assert_eq!(site.lines(), "+m 2");
         assert_eq!(site.tasks(id).await.len(), 4);
+        site.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_failed_is_skipped_with_its_items() {
+    for site in Site::all().await {
+        let flow = over(json!([1, 2])).add(act_each("m").inject("only", 1)).add(act("r"));
+        let id = site.run(flow).await.id;
+        site.lines();
+        site.wants(move |tx| skip(tx, task_id(id, 1))).await.unwrap();
+        assert_eq!(site.ended(id).await.state, FlowState::Succeeded);
+        assert_eq!(site.lines(), "+r -r");
+        let tasks = site.tasks(id).await;
+        let states: Vec<TaskState> = tasks.iter().map(|task| task.state).collect();
+        use TaskState::{Skipped, Succeeded};
+        assert_eq!(states, [Succeeded, Skipped, Succeeded, Succeeded, Skipped]);
         site.close().await;
     }
 }

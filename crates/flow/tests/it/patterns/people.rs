@@ -156,6 +156,20 @@ async fn a_task_that_failed_is_skipped() {
     }
 }
 
+#[tokio::test]
+async fn what_was_being_undone_when_somebody_gave_up_was_not_undone() {
+    for site in Site::all().await {
+        let slow = act("a").inject("undone_after", "given up");
+        let id = site.submit(linear("p").or_revert().add(slow).add(fails("b"))).await;
+        site.log.has("~a").await;
+        site.wants(move |tx| abandon(tx, id)).await.unwrap();
+        site.log.add("given up");
+        assert_eq!(site.ended(id).await.state, FlowState::Abandoned);
+        assert_eq!(site.states(id).await, "a revert_failed, b reverted");
+        site.close().await;
+    }
+}
+
 /// A flow that is reverted, of which one task cannot be.
 fn knotted() -> Pattern {
     linear("p").or_revert().add(act("a")).add(act("b").inject("knot", "loosened")).add(fails("c"))

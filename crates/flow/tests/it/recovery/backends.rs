@@ -89,7 +89,11 @@ fn create(needs: &[usize]) -> NewTask {
 }
 
 fn engine(store: &Store, cloud: &Cloud, clock: &Clock) -> Builder {
-    crate::world::engine(store, &Log::default())
+    logging(store, cloud, clock, &Log::default())
+}
+
+fn logging(store: &Store, cloud: &Cloud, clock: &Clock, log: &Log) -> Builder {
+    crate::world::engine(store, log)
         .task(cloud.clone())
         .flows_max(AT_ONCE as usize)
         .clock(clock.clone())
@@ -186,10 +190,11 @@ async fn the_time_for_all_attempts_is_kept() {
 async fn undoing_waits_and_does_not_count_either() {
     for place in Place::all() {
         let (store, cloud, clock) = (place.open().await, Cloud::default(), Clock::new());
-        let engine = engine(&store, &cloud, &clock).backend_failures_max(1);
+        let log = Log::default();
+        let engine = logging(&store, &cloud, &clock, &log).backend_failures_max(1);
         let engine = engine.start().await.unwrap();
         let retry = Retry::times(3).or_revert();
-        let fails = Plan { millis: 300, terminal: true, ..named("fails") };
+        let fails = Plan { until: "down".into(), terminal: true, ..named("fails") };
         let plan = vec![
             NewTask { retry, ..create(&[]) },
             NewTask { retry, ..create(&[]) },
@@ -202,6 +207,7 @@ async fn undoing_waits_and_does_not_count_either() {
         })
         .await;
         cloud.set_down(true);
+        log.add("down");
         pass(&store, &clock, Duration::ZERO, 1).await;
         for _ in 0..3 {
             pass(&store, &clock, Duration::from_secs(4), 1).await;

@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 use tutti_flow::{
     Action, Clock, Each, Engine, Error, Failure, FlowState, NewTask, Point, Retry, Task,
-    TaskContext, TaskState, Timeouts, Work, abandon, cancel, retry,
+    TaskContext, TaskState, Timeouts, Work, abandon, cancel, retry, revert,
 };
 use tutti_store::{Backend, Store};
 
@@ -324,6 +324,29 @@ async fn an_abandoned_flow_is_out_of_its_workers_hands() {
         assert_eq!((rows[0].state, &rows[0].output), (TaskState::MaybeRan, &None));
         assert_eq!(state(&store, id).await, FlowState::Abandoned);
         assert_eq!(log.lines(), ["+a", "+next", "-next", "abandoned", "-a"]);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_failed_is_undone_also_if_its_flow_was_cancelled_before_the_next() {
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        let worker = engine(&store, &log).start().await.unwrap();
+        let busy = NewTask {
+            retry: Retry::forever(),
+            ..step(Plan { failures: u32::MAX, ..named("b") }, &[0])
+        };
+        let id = submit(&store, flow(&["x"], vec![step(named("a"), &[]), busy])).await.id;
+        log.has("+b").await;
+        reaches(&store, id, FlowState::Waiting).await;
+        store.write(move |tx| cancel(tx, id)).await.unwrap();
+        reaches(&store, id, FlowState::Cancelled).await;
+        store.write(move |tx| revert(tx, id)).await.unwrap();
+        reaches(&store, id, FlowState::Reverted).await;
+        let lines = log.lines();
+        assert_eq!(lines[lines.len() - 2..], ["~b (b busy)", "~a (made by a)"]);
+        worker.stop().await;
         store.close().await;
     }
 }

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 1, 2 | killed around the commit of a submission | the submission is the caller's transaction: the store's own tests |
 //! | 3, 38 | nobody is told of a flow, or `NOTIFY` is lost | `failures::a_flow_nobody_was_told_of_is_found` |
-//! | 4, 5 | flows over crossed resources from several places | `random::random_flows_*`, `cargo xtask chaos` |
+//! | 4, 5 | flows over crossed resources from several places | `random::random_flows_*`, the unit tests of `queue`, `cargo xtask chaos` |
 //! | 6, 7, 8, 9 | killed before the handler, after its effect, after the record, before the end | `points::a_crash_anywhere_*` |
 //! | 10 | killed while reverting | `points::a_crash_anywhere_*`, the flow that is doomed |
 //! | 11 | every process killed | `crash::a_killed_process_resumes` |
