@@ -102,7 +102,8 @@ sql! {
     pub(crate) PASS_REACHED = "UPDATE flow_ticket SET pass = $1 {rows} WHERE id = 1 AND pass < $1";
 
     /// The last of so many turns, `$3` of them behind the next.
-    pub(crate) SHARE = "INSERT INTO flow_share (model, pass) VALUES ($1, CAST($2 AS BIGINT) + CAST($3 AS BIGINT)) ON CONFLICT (model) DO UPDATE
+    pub(crate) SHARE = "INSERT INTO flow_share (model, pass) VALUES ($1, CAST($2 AS BIGINT) + CAST($3 AS BIGINT))
+        ON CONFLICT (model) DO UPDATE
         SET pass = CASE WHEN flow_share.pass + 1 > $2 THEN flow_share.pass + 1 ELSE $2 END + $3 RETURNING pass";
 
     pub(crate) FLOW = concat!("SELECT ", flow_columns!(), " FROM flow WHERE id = $1");

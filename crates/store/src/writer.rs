@@ -226,7 +226,8 @@ impl Writer {
         Ok(if kept { Vec::new() } else { job.split() })
     }
 
-    /// Runs the first job of a transaction: there is nothing else to be rolled back, so that the savepoint can be saved. Answers whether it was kept; otherwise it is as if it had not run.
+    /// Runs the first job of a transaction: there is nothing else to be rolled back, so that the savepoint can be saved. Answers
+    /// whether it was kept; otherwise it is as if it had not run.
     fn run_first(
         &mut self,
         job: &mut Box<dyn Job>,

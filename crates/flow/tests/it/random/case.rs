@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tutti_flow::{
     Error, FlowRow, FlowState, NewFlow, TaskRow, TaskState, Work, abandon, cancel, child_id, query,
-    resume, retry, revert, signal, skip, submit_many, suspend, task_id, trouble,
+    resume, retry, revert, signal, skip, submit_many, suspend, task_id, trouble, undoers,
 };
 use tutti_store::{Json, Tx};
 use uuid::Uuid;
@@ -155,6 +155,11 @@ impl Running {
         self.house.store.read(move |tx| query::flow(tx, id)).await.unwrap()
     }
 
+    /// Whether nothing of a flow can be undone.
+    async fn does_nothing(&self, id: Uuid) -> bool {
+        self.house.store.write(move |tx| undoers(tx, id)).await.unwrap().is_empty()
+    }
+
     /// Does what people do to a flow that did not go well, or was not to be.
     async fn operate(&mut self, verb: Verb, family: usize) {
         let id = self.roots[family].flow.id;
@@ -172,6 +177,10 @@ impl Running {
             return;
         }
         let stuck = row.state == FlowState::Stuck;
+        if verb == Verb::Revert && !stuck && self.does_nothing(id).await {
+            // That is refused: there is nothing to undo.
+            return;
+        }
         let done = match (verb, row.state) {
             (Verb::Skip, FlowState::Stuck | FlowState::Failed | FlowState::Parked) => {
                 self.skip(family, stuck).await
