@@ -159,18 +159,24 @@ pub fn undoers(tx: &mut Tx<'_>, id: Uuid) -> Result<BTreeSet<String>> {
 /// [`Error::NoFlow`]; [`Error::NotRetryable`]; [`Error::NothingDone`]; storage errors.
 pub fn revert(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     let now = tx.now()?;
+    let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+    if is_revertible(flow.state) && undoers(tx, id)?.is_empty() {
+        return Err(Error::NothingDone { id });
+    }
     revert_at(tx, id, now)
 }
 
+/// Whether a flow in a state can be undone as a whole.
+fn is_revertible(state: FlowState) -> bool {
+    use FlowState::{Cancelled, Failed, Parked, Succeeded};
+    matches!(state, Succeeded | Failed | Parked | Cancelled)
+}
+
+/// Undoes a flow, also if that comes to nothing: its parent waits for its being undone.
 pub(crate) fn revert_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
     match flow.state {
-        FlowState::Succeeded | FlowState::Failed | FlowState::Parked | FlowState::Cancelled => {
-            if undoers(tx, id)?.is_empty() {
-                return Err(Error::NothingDone { id });
-            }
-            requeue(tx, flow, Some(FlowState::Reverted), now)
-        }
+        state if is_revertible(state) => requeue(tx, flow, Some(FlowState::Reverted), now),
         FlowState::Stuck => retry_at(tx, id, now),
         state => Err(Error::NotRetryable { id, state }),
     }
