@@ -130,7 +130,8 @@ def all_cases(arguments: argparse.Namespace) -> Iterator[Case]:
                            ("--flows", str(count), "--in-flight", str(in_flight)))
     history = "10000" if arguments.quick else "1000000"
     for store in STORES:
-        yield Case("latency", store, 0, "tutti", ("latency", "--flows", str(500 // part)))
+        for through in ("transaction", "engine"):
+            yield Case("latency", store, 0, f"tutti-{through}", ("latency", "--flows", str(500 // part), "--through", through))
         yield Case("resume", store, 0, "tutti", ("resume", "--flows", str(1000 // part)))
         yield Case("queue", store, 0, "tutti",
                    ("queue", "--one", str(10_000 // part), "--distinct", str(100_000 // part)))

@@ -1,4 +1,5 @@
-//! From the call that submits a flow to the start of its task, with nothing else to do.
+//! From the call that submits a flow to the start of its task, with nothing else to do. `transaction`: the flow is submitted with
+//! other data; `engine`: by itself.
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 pub(crate) async fn measure(arguments: &Arguments) -> Result<Value> {
     let flows = arguments.number("flows", 500)?;
+    let through = arguments.word("through", "transaction");
     let store = arguments.open().await?;
     let log = Log::new(flows);
     let engine = Engine::builder(store.clone()).task(Nothing(log.clone())).start().await?;
@@ -24,7 +26,13 @@ pub(crate) async fn measure(arguments: &Arguments) -> Result<Value> {
     for number in 0..flows {
         tokio::time::sleep(PAUSE).await;
         called.push(Instant::now());
-        let id = submit_one(&store, flow(number, chain(1))).await?;
+        let flow = flow(number, chain(1));
+        let id = flow.id;
+        match through {
+            "engine" => engine.submit(flow).await?,
+            "transaction" => submit_one(&store, flow).await.map(drop)?,
+            other => return Err(format!("nothing is submitted through `{other}`").into()),
+        }
         all_succeeded(&store, [id]).await?;
     }
     let began = log.entries();
@@ -39,6 +47,7 @@ pub(crate) async fn measure(arguments: &Arguments) -> Result<Value> {
     let at = |percent: usize| delays.get((delays.len() * percent / 100).min(delays.len() - 1));
     Ok(json!({
         "program": "tutti",
+        "through": through,
         "flows": flows,
         "p50_ms": at(50),
         "p99_ms": at(99),
