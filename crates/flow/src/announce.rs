@@ -4,7 +4,7 @@ use serde::Serialize;
 use tutti_store::Tx;
 use uuid::Uuid;
 
-use crate::{ENDED, FlowState, Result, TaskState, graph::Label};
+use crate::{ENDED, FailureClass, FlowState, Result, TaskState, graph::Label};
 
 /// Tells the world how a flow ended.
 pub(crate) fn flow_ended(
@@ -45,5 +45,6 @@ pub(crate) struct TaskFailed<'a> {
     pub(crate) name: &'a str,
     pub(crate) resource: Option<&'a str>,
     pub(crate) state: TaskState,
+    pub(crate) class: Option<FailureClass>,
     pub(crate) error: Option<&'a str>,
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
-    Action, Failure, Point, TaskContext, Timeouts,
+    Action, Point, TaskContext, Timeouts,
     graph::{Graph, Left, Start},
     policy::Trouble,
     task::{Handler, Kind},
@@ -75,7 +75,7 @@ impl Worker {
             let Some(handler) = self.handlers().get(name.as_str()).cloned() else {
                 return Err(Trouble::NoHandler(name));
             };
-            let input = input.map_err(|message| Trouble::Failed(Failure::Terminal(message)))?;
+            let input = input.map_err(Trouble::bug)?;
             let _turn = self.turn(&name, &context).await.map_err(Trouble::Failed)?;
             let handler = match handler {
                 Kind::Call(handler) => handler,
@@ -101,7 +101,7 @@ impl Worker {
         if size <= max {
             return Ok(output);
         }
-        Err(Trouble::Failed(Failure::Terminal(crate::task::too_large(name, size, max))))
+        Err(Trouble::refused(crate::task::too_large(name, size, max)))
     }
 
     /// Runs a handler with what a test wants to happen around it.
@@ -111,7 +111,7 @@ impl Worker {
         context: TaskContext,
         input: String,
         left: Option<Left>,
-    ) -> Result<String, Failure> {
+    ) -> Result<String, Trouble> {
         let (before, after) = match left {
             None => (Point::BeforeExecute, Point::AfterExecute),
             Some(_) => (Point::BeforeRevert, Point::AfterRevert),
@@ -129,7 +129,7 @@ impl Worker {
     }
 }
 
-type Caught = Result<Result<String, Failure>, Box<dyn std::any::Any + Send>>;
+type Caught = Result<Result<String, Trouble>, Box<dyn std::any::Any + Send>>;
 
 /// Lets a handler run as long as it may.
 async fn within(
@@ -143,7 +143,7 @@ async fn within(
     }
     let late = |what: &str, limit: Option<Duration>| {
         let limit = limit.unwrap_or_default();
-        Err(Trouble::Failed(Failure::Retryable(format!("{what} {limit:?}"))))
+        Err(Trouble::late(format!("{what} {limit:?}")))
     };
     let limit = match (timeouts.attempt, timeouts.total) {
         (Some(attempt), Some(total)) => Some(attempt.min(total)),
@@ -173,7 +173,7 @@ async fn sleep(limit: Option<Duration>) {
 fn caught(outcome: Caught) -> Result<String, Trouble> {
     match outcome {
         Ok(Ok(output)) => Ok(output),
-        Ok(Err(failure)) => Err(Trouble::Failed(failure)),
+        Ok(Err(trouble)) => Err(trouble),
         Err(panic) => Err(Trouble::Panicked(panic_message(&*panic))),
     }
 }

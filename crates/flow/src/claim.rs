@@ -12,8 +12,9 @@ use tutti_store::{Json, Tx, row, sql};
 use uuid::Uuid;
 
 use crate::{
-    Error, Failure, Outcome, Result,
+    Error, Failure, FailureClass, Outcome, Result,
     change::{self, News},
+    failure::{self, Failed},
     graph::{Left, Return},
     offer,
     policy::{Trouble, micros},
@@ -62,7 +63,8 @@ sql! {
         (SELECT count(*) FROM flow_offer WHERE flow_offer.worker = coalesce(flow_worker.name, flow_worker.id))
         FROM flow_worker ORDER BY 1";
 
-    pub(crate) END = "DELETE FROM flow_offer WHERE claim = $1 RETURNING flow, number, attempt";
+    pub(crate) END = "DELETE FROM flow_offer WHERE claim = $1
+        RETURNING flow, number, attempt, undo IS NOT NULL, cancelled, worker";
 }
 
 /// A worker that claims tasks, as it advertises itself.
@@ -249,11 +251,11 @@ pub fn finish(tx: &mut Tx<'_>, claim: Uuid, result: Result<Value, Failure>) -> R
     let output = match result.map(|output| output.to_string()) {
         Ok(output) if output.len() > OUTPUT_MAX => {
             let (_, _, name) = task_of(tx, claim)?;
-            Err(Failure::Terminal(too_large(&name, output.len(), OUTPUT_MAX)))
+            Err(Trouble::refused(too_large(&name, output.len(), OUTPUT_MAX)))
         }
-        output => output,
+        output => output.map_err(Trouble::Failed),
     };
-    end(tx, claim, Return::Ended(output.map_err(Trouble::Failed)))
+    end(tx, claim, Return::Ended(output))
 }
 
 /// Gives a task back unfinished, such as by a worker about to stop; it is offered again at once.
@@ -265,9 +267,18 @@ pub fn give_back(tx: &mut Tx<'_>, claim: Uuid) -> Result<()> {
 }
 
 pub(crate) fn end(tx: &mut Tx<'_>, claim: Uuid, what: Return) -> Result<()> {
-    let ended: Option<(Uuid, usize, u32)> = tx.maybe(END, (claim,))?;
-    let (flow, number, attempt) = ended.ok_or(Error::ClaimLost { claim })?;
+    let ended: Option<(Uuid, usize, u32, bool, bool, Option<String>)> = tx.maybe(END, (claim,))?;
+    let (flow, number, attempt, undoing, stopped, worker) =
+        ended.ok_or(Error::ClaimLost { claim })?;
     let now = tx.now()?;
+    if let Return::Ended(Err(trouble)) = &what {
+        let class = match trouble.class() {
+            FailureClass::Retryable | FailureClass::Terminal if stopped => FailureClass::Cancelled,
+            class => class,
+        };
+        let failed = Failed { number, undoing, attempt, class, message: trouble.message() };
+        failure::keep(tx, flow, &[failed], worker.as_deref(), now)?;
+    }
     change::tell(tx, flow, vec![News::Returned(number, attempt, what)], now)
 }
 

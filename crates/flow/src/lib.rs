@@ -31,6 +31,7 @@ mod draw;
 mod ended;
 mod engine;
 mod error;
+mod failure;
 mod graph;
 mod offer;
 pub mod pattern;
@@ -65,10 +66,12 @@ pub use plan::{
     Then, Timeouts, Wait, When, Work, child_id, task_id,
 };
 pub use probe::{Action, Moment, Point};
-pub use query::{FlowFilter, FlowRow, LogLine, OfferRow, TaskFilter, TaskRow, WaitingFor};
+pub use query::{
+    FailedAttempt, FlowFilter, FlowRow, LogLine, OfferRow, TaskFilter, TaskRow, WaitingFor,
+};
 pub use retention::{prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
-pub use state::{Fate, FlowState, TaskState, UnknownState};
+pub use state::{FailureClass, Fate, FlowState, TaskState, UnknownState};
 pub use submit::{submit, submit_many};
 pub use sync::{Sync, SyncState, sync_state};
 pub use task::{Outcome, Task, TaskContext};
@@ -105,6 +108,12 @@ pub const MIGRATIONS: &[Migration] = &[
         number: 5,
         name: "failures",
         sql: include_str!("../migrations/5_failures.sql"),
+    },
+    Migration {
+        owner: "tutti-flow",
+        number: 8,
+        name: "trace",
+        sql: include_str!("../migrations/8_trace.sql"),
     },
 ];
 

@@ -1,6 +1,6 @@
 //! The engine's decisions, without a database: what follows an attempt, where a flow stands, how long to wait.
 
-use crate::{Failure, FlowState, Then};
+use crate::{Failure, FailureClass, FlowState, Then};
 
 /// First wait between attempts, in microseconds.
 pub(crate) const BACKOFF_BASE: i64 = 500_000;
@@ -20,6 +20,8 @@ const REVERT_ATTEMPTS_MIN: u32 = 3;
 pub(crate) enum Trouble {
     /// The handler said so.
     Failed(Failure),
+    /// The engine says so, and what sort of failure it is.
+    Classed(FailureClass, Failure),
     /// The handler panicked.
     Panicked(String),
     /// This worker has no handler of that name.
@@ -27,12 +29,43 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
+    /// Its time was over.
+    pub(crate) fn late(message: String) -> Self {
+        Self::Classed(FailureClass::Timeout, Failure::Retryable(message))
+    }
+
+    /// What it is given or answers does not fit.
+    pub(crate) fn bug(message: String) -> Self {
+        Self::Classed(FailureClass::Bug, Failure::Terminal(message))
+    }
+
+    /// What came of it cannot be kept.
+    pub(crate) fn refused(message: String) -> Self {
+        Self::Classed(FailureClass::Refused, Failure::Terminal(message))
+    }
+
+    pub(crate) fn class(&self) -> FailureClass {
+        match self {
+            Self::Failed(Failure::Retryable(_)) => FailureClass::Retryable,
+            Self::Failed(Failure::Terminal(_)) => FailureClass::Terminal,
+            Self::Classed(class, _) => *class,
+            Self::Panicked(_) => FailureClass::Bug,
+            Self::NoHandler(_) => FailureClass::Refused,
+        }
+    }
+
     pub(crate) fn message(&self) -> String {
         match self {
-            Self::Failed(failure) => storable(failure.message()),
+            Self::Failed(failure) | Self::Classed(_, failure) => storable(failure.message()),
             Self::Panicked(message) => format!("panicked: {}", storable(message)),
             Self::NoHandler(name) => format!("no worker knows the task `{name}`"),
         }
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
 }
 
@@ -57,10 +90,12 @@ pub(crate) fn after_trouble(
         Trouble::NoHandler(_) => Next::End(FlowState::Parked),
         Trouble::Panicked(_) if attempt >= POISON_MAX => Next::End(FlowState::Parked),
         Trouble::Panicked(_) => Next::Again(backoff(attempt, random)),
-        Trouble::Failed(Failure::Retryable(_)) if attempt < attempts_max => {
+        Trouble::Failed(Failure::Retryable(_)) | Trouble::Classed(_, Failure::Retryable(_))
+            if attempt < attempts_max =>
+        {
             Next::Again(backoff(attempt, random))
         }
-        Trouble::Failed(_) => Next::End(match then {
+        Trouble::Failed(_) | Trouble::Classed(..) => Next::End(match then {
             Then::Fail => FlowState::Failed,
             Then::Revert => FlowState::Reverted,
         }),
@@ -76,7 +111,11 @@ pub(crate) fn after_revert_trouble(
 ) -> Next {
     let attempts_max = attempts_max.max(REVERT_ATTEMPTS_MIN);
     match trouble {
-        Trouble::Failed(Failure::Retryable(_)) | Trouble::Panicked(_) if attempt < attempts_max => {
+        Trouble::Failed(Failure::Retryable(_))
+        | Trouble::Classed(_, Failure::Retryable(_))
+        | Trouble::Panicked(_)
+            if attempt < attempts_max =>
+        {
             Next::Again(backoff(attempt, random))
         }
         _ => Next::End(FlowState::Stuck),

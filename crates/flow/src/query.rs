@@ -9,7 +9,7 @@ use serde_json::value::Value;
 use tutti_store::{Json, Tx, row, sql};
 use uuid::Uuid;
 
-use crate::{Access, FlowState, Result, TaskState, Wait, task_id};
+use crate::{Access, FailureClass, FlowState, Result, TaskState, Wait, task_id};
 
 pub use find::{flows_like, tasks_like};
 pub use totals::{EndedTask, OpenFlows, ended_tasks, open_flows, open_tasks};
@@ -104,6 +104,8 @@ pub struct TaskRow {
     pub output: Option<Value>,
     /// Why the last attempt failed, or what is wrong with what it waits for.
     pub error: Option<String>,
+    /// What sort of failure that was; of a list or a controller it is that of a task of theirs, and not said again.
+    pub class: Option<FailureClass>,
     /// What it needs of a worker and who has claimed it, if its flow's owner cannot run it.
     pub offer: Option<OfferRow>,
     /// What it waits for, if it is that kind of task.
@@ -180,6 +182,8 @@ pub struct TaskFilter {
     pub flow: Option<Uuid>,
     /// Of this name.
     pub name: Option<String>,
+    /// That failed so; all if empty.
+    pub class: Vec<FailureClass>,
     /// At most so many; 100 if absent, 1000 at most.
     pub limit: Option<u32>,
     /// After this task, the last of the page before.
@@ -187,6 +191,23 @@ pub struct TaskFilter {
 }
 
 row! {
+    /// An attempt that failed, or a wait that came to nothing.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct FailedAttempt {
+        /// Which attempt it was, from 1; 0 of a task that no worker runs.
+        pub attempt: u32,
+        /// Whether it was one to undo the task.
+        pub undoing: bool,
+        /// When it failed, in microseconds since 1970, UTC.
+        pub at: i64,
+        /// What sort of failure it was.
+        pub class: FailureClass,
+        /// Why it failed, in a sentence.
+        pub message: String,
+        /// The worker that made it, if one is known.
+        pub worker: Option<String>,
+    }
+
     /// What a task said while it ran.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct LogLine {
@@ -210,7 +231,7 @@ row! {
         model: Option<String>, state: TaskState, attempt: u32, attempts_max: u32, input: Json<Value>,
         output: Option<Json<Value>>, error: Option<String>, wait_key: Option<String>, wait_at_least: Option<i64>,
         next_at: Option<i64>, started: Option<i64>, finished: Option<i64>, progress: Option<f64>,
-        labels: Option<Json<Vec<String>>>, worker: Option<String>,
+        labels: Option<Json<Vec<String>>>, worker: Option<String>, class: Option<FailureClass>,
     }
 }
 
@@ -234,13 +255,22 @@ macro_rules! flow_filter {
     };
 }
 
+// An error's class is that of the attempt that failed with it. A task whose worker is gone has no error yet.
+macro_rules! task_class {
+    () => {
+        "(SELECT class FROM flow_failure AS failure WHERE failure.flow = task.flow AND failure.number = task.number \
+         AND (failure.message = task.error OR task.state = 'maybe_ran' AND failure.class = 'lost') \
+         ORDER BY failure.id DESC LIMIT 1)"
+    };
+}
+
 macro_rules! task_columns {
     () => {
-        "SELECT task.id, task.flow, task.number, task.name, task.title, task.resource, flow.model, task.state, \
+        concat!("SELECT task.id, task.flow, task.number, task.name, task.title, task.resource, flow.model, task.state, \
          task.attempt, task.attempts_max, task.input, task.output, task.error, task.wait_key, task.wait_at_least, \
-         task.next_at, task.started, task.finished, task.progress, offer.labels, offer.worker \
+         task.next_at, task.started, task.finished, task.progress, offer.labels, offer.worker, ", task_class!(), " \
          FROM flow_task AS task JOIN flow ON flow.id = task.flow \
-         LEFT JOIN flow_offer AS offer ON task.offered AND offer.flow = task.flow AND offer.number = task.number WHERE "
+         LEFT JOIN flow_offer AS offer ON task.offered AND offer.flow = task.flow AND offer.number = task.number WHERE ")
     };
 }
 
@@ -265,7 +295,10 @@ sql! {
     pub(crate) TASKS_OF_FLOW = concat!(task_columns!(), "task.flow = $1
         AND (CAST($2 AS TEXT) IS NULL OR task.state IN (SELECT value FROM json_each($2)))
         AND (CAST($3 AS TEXT) IS NULL OR task.name = $3)
+        AND (CAST($6 AS TEXT) IS NULL OR ", task_class!(), " IN (SELECT value FROM json_each($6)))
         AND task.number > coalesce((SELECT number FROM flow_task WHERE id = $4), -1) ORDER BY task.number LIMIT $5");
+    pub(crate) FAILURES = "SELECT attempt, undoing, at, class, message, worker FROM flow_failure
+        WHERE flow = $1 AND number = $2 ORDER BY id";
     pub(crate) LOG = "SELECT number, at, line FROM flow_log WHERE flow = $1
         AND (CAST($2 AS BIGINT) IS NULL OR number = $2) ORDER BY id DESC LIMIT $3";
     pub(crate) TASKS = concat!(task_columns!(), "
@@ -277,6 +310,7 @@ sql! {
         AND (CAST($5 AS TEXT) IS NULL OR substr(task.resource, 1, length($5)) = $5 OR EXISTS (
             SELECT 1 FROM flow_resource AS use
             WHERE use.flow = task.flow AND substr(use.resource, 1, length($5)) = $5))
+        AND (CAST($8 AS TEXT) IS NULL OR ", task_class!(), " IN (SELECT value FROM json_each($8)))
         AND (CAST($6 AS TEXT) IS NULL OR task.id < $6) ORDER BY task.id DESC LIMIT $7");
 }
 
@@ -344,17 +378,26 @@ pub fn tasks(tx: &mut Tx<'_>, filter: &TaskFilter) -> Result<Vec<TaskRow>> {
     let states = (!filter.state.is_empty()).then_some(Json(&filter.state));
     let limit = filter.limit.unwrap_or(100).min(PAGE_MAX);
     let (name, after) = (&filter.name, filter.after);
+    let classes = (!filter.class.is_empty()).then_some(Json(&filter.class));
     let raw: Vec<RawTask> = if let Some(flow) = filter.flow {
-        tx.all(TASKS_OF_FLOW, (flow, states, name, after, limit))?
+        tx.all(TASKS_OF_FLOW, (flow, states, name, after, limit, classes))?
     } else {
         let resource = filter.resource.as_deref();
         let prefix = resource
             .filter(|name| name.ends_with(['/', '*']))
             .map(|name| name.trim_end_matches('*'));
         let exact = if prefix.is_some() { None } else { resource };
-        tx.all(TASKS, (states, name, &filter.model, exact, prefix, after, limit))?
+        tx.all(TASKS, (states, name, &filter.model, exact, prefix, after, limit, classes))?
     };
     Ok(raw.into_iter().map(TaskRow::from).collect())
+}
+
+/// The newest attempts at a task that failed, ten in each direction, oldest first.
+///
+/// # Errors
+/// Storage errors.
+pub fn failures(tx: &mut Tx<'_>, task: &TaskRow) -> Result<Vec<FailedAttempt>> {
+    Ok(tx.all(FAILURES, (task.flow, task.number))?)
 }
 
 /// The lines the tasks of a flow have left, or one of them, oldest first; the last thousand.
@@ -426,6 +469,7 @@ impl From<RawTask> for TaskRow {
             input: raw.input.0,
             output: raw.output.map(|output| output.0),
             error: raw.error,
+            class: raw.class,
             wait: raw
                 .wait_key
                 .map(|key| Wait { key, at_least: raw.wait_at_least.unwrap_or_default() }),

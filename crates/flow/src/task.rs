@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tutti_store::Store;
 use uuid::Uuid;
 
-use crate::{Failure, Result, claim, graph::Left, sql, tx_task::TxHandler};
+use crate::{Failure, Result, claim, graph::Left, policy::Trouble, sql, tx_task::TxHandler};
 
 /// A kind of task. It may run more than once for one task row: after a failure, and when its worker died over it. Make its
 /// effects idempotent, or hand [`TaskContext::idempotency_key`] to whoever carries them out.
@@ -148,7 +148,7 @@ pub(crate) fn too_large(name: &str, size: usize, max: usize) -> String {
     )
 }
 
-type Answer<'a> = Pin<Box<dyn Future<Output = Result<String, Failure>> + Send + 'a>>;
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<String, Trouble>> + Send + 'a>>;
 
 /// A [`Task`] with its types erased to JSON.
 pub(crate) trait Handler: Send + Sync {
@@ -175,7 +175,7 @@ impl<T: Task> Handler for Typed<T> {
         Box::pin(async move {
             let output = self.0.execute(context, parse(&input, "input")?).await?;
             serde_json::to_string(&output)
-                .map_err(|error| Failure::Terminal(format!("output is not JSON: {error}")))
+                .map_err(|error| Trouble::bug(format!("output is not JSON: {error}")))
         })
     }
 
@@ -192,7 +192,7 @@ impl<T: Task> Handler for Typed<T> {
     }
 }
 
-pub(crate) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Failure> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Trouble> {
     serde_json::from_str(text)
-        .map_err(|error| Failure::Terminal(format!("{what} does not fit the task: {error}")))
+        .map_err(|error| Trouble::bug(format!("{what} does not fit the task: {error}")))
 }

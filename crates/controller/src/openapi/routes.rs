@@ -235,7 +235,10 @@ fn flows() -> Vec<Route> {
             .answers::<FlowGraph>(),
         route(Get, "/v1/flows/{id}/log", "What a flow's tasks said").lists::<FlowLogLine>(),
         route(Get, "/v1/tasks", "Tasks of flows, newest first")
-            .query(&["id", "model", "resource", "state", "flow", "name", "since", "limit", "after"])
+            .query(&[
+                "id", "model", "resource", "state", "class", "flow", "name", "since", "limit",
+                "after",
+            ])
             .answers::<TaskPage>(),
         route(Get, "/v1/tasks/{id}", "A task").answers::<TaskInfo>(),
         verb("/v1/tasks/{id}", "A verb behind the id, /v1/tasks/{id}:skip"),

@@ -139,6 +139,7 @@ async fn what_is_no_filter_is_named_with_those_that_are() {
             ("/v1/tasks?kind=deploy", "kind", "name"),
             ("/v1/flows?state=odd", "odd", "superseded"),
             ("/v1/tasks?task_state=odd", "odd", "revert_failed"),
+            ("/v1/tasks?class=odd", "odd", "timeout"),
             ("/v1/flows?since=yesterday", "yesterday", "10m"),
             ("/v1/flows?limit=0", "limit", "1000"),
             ("/v1/events?kind=x", "kind", "topic"),

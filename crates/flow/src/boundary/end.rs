@@ -50,6 +50,7 @@ pub(super) fn announce_failures(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<
             name: &failed.name,
             resource: failed.resource.as_deref(),
             state: failed.state,
+            class: failed.class,
             error: failed.error.as_deref(),
         };
         announce::task_failed(tx, &event)?;

@@ -9,7 +9,9 @@ use super::{
     Arrival, Born, Boundary, Fence, Look, Written,
     end::{announce_failures, end},
 };
-use crate::{Fate, NewFlow, Result, TaskState, change, child_id, offer, sql, submit, task_id};
+use crate::{
+    Fate, NewFlow, Result, TaskState, change, child_id, failure, offer, sql, submit, task_id,
+};
 
 /// Writes plain boundaries of different flows. It is refused if one of the flows is another's.
 pub(crate) fn write_plain(tx: &mut Tx<'_>, boundaries: &[Boundary]) -> Result<()> {
@@ -44,6 +46,8 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
         // What must not be done twice.
         if !before {
             add_tasks(tx, boundary)?;
+            let worker = boundary.owner.map(|worker| worker.to_string());
+            failure::keep(tx, boundary.flow, &boundary.kept, worker.as_deref(), now)?;
             announce_failures(tx, boundary)?;
             offer::add(tx, (boundary.flow, boundary.epoch), &boundary.offers, now)?;
         }

@@ -58,6 +58,7 @@ impl Graph {
             known: Arc::default(),
             now: 0,
             random: 0,
+            class: None,
             active: BTreeSet::new(),
             open: 0,
             startable: false,

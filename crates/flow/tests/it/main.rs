@@ -5,6 +5,7 @@
 mod counters;
 mod crash;
 mod deaf;
+mod failed;
 mod flows;
 mod limits;
 mod patterns;

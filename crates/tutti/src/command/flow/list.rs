@@ -78,6 +78,9 @@ pub(crate) struct Tasks {
     /// With this name: unit.converge, …
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     name: String,
+    /// That failed so: retryable,terminal,timeout,bug,lost,cancelled,refused
+    #[arg(long, value_name = "CLASS", default_value = "", hide_default_value = true)]
+    class: String,
     #[command(flatten)]
     selection: Selection,
 }
@@ -90,7 +93,9 @@ impl Tasks {
             Some(part) => (String::new(), flow_id(&client, &part).await?),
             None => (model, String::new()),
         };
-        let query = self.selection.query(model, [("flow", flow), ("name", self.name)]);
+        let query = self
+            .selection
+            .query(model, [("flow", flow), ("name", self.name), ("class", self.class)]);
         let TaskPage { tasks, next } = client.get(&format!("/v1/tasks{query}")).await?;
         tell_of_more(context, next.as_deref());
         self.selection.output.print(Format::Tabular, &tasks, || task_table(&tasks).render())

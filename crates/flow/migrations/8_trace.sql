@@ -1,0 +1,15 @@
+-- Attempts that failed, the newest few of each task in each direction. Nothing is written here as long as nothing fails.
+CREATE TABLE flow_failure (
+    flow TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    -- Grows with time.
+    id TEXT NOT NULL,
+    -- Whether it was an attempt to undo the task.
+    undoing BOOLEAN NOT NULL,
+    attempt BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    class TEXT NOT NULL,
+    message TEXT NOT NULL,
+    worker TEXT,
+    PRIMARY KEY (flow, number, undoing, id)
+);
