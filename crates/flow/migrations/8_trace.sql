@@ -13,3 +13,6 @@ CREATE TABLE flow_failure (
     worker TEXT,
     PRIMARY KEY (flow, number, undoing, id)
 );
+
+-- For what it was submitted, as whoever collects spans knows it: a W3C traceparent, or any other name.
+ALTER TABLE flow ADD COLUMN trace TEXT;

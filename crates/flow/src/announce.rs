@@ -15,7 +15,7 @@ pub(crate) fn flow_ended(
     error: Option<&str>,
 ) -> Result<()> {
     tx.ring(ENDED);
-    let Label { kind, title, model } = label;
+    let Label { kind, title, model, .. } = label;
     let event = FlowEnded { flow, kind, title, model: model.as_deref(), state, error };
     Ok(tx.outbox("flow.ended", &event)?)
 }

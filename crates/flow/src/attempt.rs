@@ -5,9 +5,10 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use uuid::Uuid;
 
 use crate::{
-    Action, Point, TaskContext, Timeouts,
+    Action, Point, TaskContext, Timeouts, Trace,
     graph::{Graph, Left, Start},
     policy::Trouble,
     task::{Handler, Kind},
@@ -19,6 +20,8 @@ use crate::{
 /// What an attempt is made with.
 pub(crate) struct Attempt {
     pub(crate) name: String,
+    /// As which life of the worker.
+    pub(crate) worker: Uuid,
     pub(crate) context: TaskContext,
     /// Or why it cannot be put together.
     pub(crate) input: Result<String, String>,
@@ -33,6 +36,7 @@ impl Worker {
         &self,
         graph: &Graph,
         start: Start,
+        owner: Uuid,
         cancelled: &CancellationToken,
     ) -> impl Future<Output = (usize, Result<String, Trouble>)> + Send + 'static {
         let number = start.number;
@@ -49,9 +53,11 @@ impl Worker {
             alive: Arc::default(),
             store: self.store().clone(),
             claim: None,
+            trace: graph.label.trace.clone(),
         };
         let attempt = Attempt {
             name: graph.nodes[number].name.clone(),
+            worker: owner,
             context,
             input: graph.input(number),
             timeouts: graph.timeouts(&start),
@@ -66,10 +72,12 @@ impl Worker {
         self,
         attempt: Attempt,
     ) -> impl Future<Output = Result<String, Trouble>> + Send + 'static {
-        let Attempt { name, context, input, left, timeouts } = attempt;
+        let Attempt { name, worker, context, input, left, timeouts } = attempt;
+        let trace = context.trace.as_deref().map(Trace::read);
         let span = tracing::info_span!(
             "task", flow = %context.flow, task = %context.task, name, attempt = context.attempt,
-            reverting = context.reverting
+            reverting = context.reverting, %worker, trace_id = trace.map(|trace| trace.id),
+            parent_span_id = trace.and_then(|trace| trace.parent)
         );
         let made = async move {
             let Some(handler) = self.handlers().get(name.as_str()).cloned() else {

@@ -40,7 +40,8 @@ sql! {
     pub(crate) CLAIM = "UPDATE flow_offer SET claim = $3, worker = $4, claimed = $5, deadline = CAST($5 AS BIGINT) + time_limit,
         lease_until = CASE WHEN time_limit < $6 THEN $5 + time_limit ELSE $5 + CAST($6 AS BIGINT) END
         WHERE flow = $1 AND number = $2 AND claim IS NULL
-        RETURNING claim, flow, number, attempt, epoch, name, input, undo, heartbeat, claimed, lease_until, deadline";
+        RETURNING claim, flow, number, attempt, epoch, name, input, undo, heartbeat, claimed, lease_until, deadline,
+        (SELECT trace FROM flow WHERE flow.id = flow_offer.flow)";
 
     pub(crate) SHOW = "UPDATE flow_task SET state = CASE state WHEN 'offered' THEN 'running' ELSE state END,
         started = coalesce(started, $3) WHERE flow = $1 AND number = $2";
@@ -102,6 +103,8 @@ pub struct Claim {
     pub lease_until: i64,
     /// When the attempt's time is over, if it has a limit.
     pub deadline: Option<i64>,
+    /// For what the flow was submitted; see [`Trace`](crate::Trace).
+    pub trace: Option<String>,
     pub(crate) number: usize,
     pub(crate) left: Option<Left>,
     pub(crate) claimed: i64,
@@ -146,7 +149,7 @@ row! {
     struct Raw {
         id: Uuid, flow: Uuid, number: usize, attempt: u32, epoch: i64, name: String, input: Json<Value>,
         undo: Option<Json<Left>>, heartbeat: Option<i64>, claimed: i64, lease_until: i64,
-        deadline: Option<i64>,
+        deadline: Option<i64>, trace: Option<String>,
     }
 }
 
@@ -312,6 +315,7 @@ impl Raw {
             undo,
             lease_until: self.lease_until,
             deadline: self.deadline,
+            trace: self.trace,
             number: self.number,
             left,
             claimed: self.claimed,

@@ -49,6 +49,7 @@ mod submit;
 mod sync;
 mod take;
 mod task;
+mod trace;
 mod tx_task;
 mod worker;
 
@@ -75,6 +76,7 @@ pub use state::{FailureClass, Fate, FlowState, TaskState, UnknownState};
 pub use submit::{submit, submit_many};
 pub use sync::{Sync, SyncState, sync_state};
 pub use task::{Outcome, Task, TaskContext};
+pub use trace::Trace;
 pub use tx_task::{TxError, TxTask};
 
 /// The engine's tables; hand them to [`Store::open`](tutti_store::Store::open) with your own.

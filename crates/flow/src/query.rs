@@ -64,6 +64,8 @@ pub struct FlowRow {
     pub resources: Vec<(String, Access)>,
     /// What keeps it blocked.
     pub waiting_for: Vec<WaitingFor>,
+    /// For what it was submitted; see [`Trace`](crate::Trace).
+    pub trace: Option<String>,
 }
 
 /// A resource a blocked flow waits for.
@@ -224,6 +226,7 @@ row! {
         ending: Option<FlowState>, converge: bool, generation: Option<i64>, tasks: i64, open: i64,
         superseded_by: Option<Uuid>, error: Option<String>, created: i64, started: Option<i64>, finished: Option<i64>,
         suspended: bool, priority: i32, parent: Option<Uuid>, parent_task: Option<i64>, wake_at: Option<i64>,
+        trace: Option<String>,
     }
 
     struct RawTask {
@@ -240,7 +243,8 @@ macro_rules! flow_columns {
         "SELECT flow.id, flow.ticket, flow.kind, flow.title, flow.model, flow.state, flow.ending, flow.converge, \
          flow.generation, flow.tasks, (SELECT count(*) FROM flow_task AS open WHERE open.flow = flow.id \
          AND open.finished IS NULL), flow.superseded_by, flow.error, flow.created, flow.started, flow.finished, \
-         flow.suspended, flow.priority, flow.parent, flow.parent_task, flow.wake_at FROM "
+         flow.suspended, flow.priority, flow.parent, flow.parent_task, flow.wake_at, \
+         flow.trace FROM "
     };
 }
 
@@ -446,6 +450,7 @@ fn complete(tx: &mut Tx<'_>, raw: RawFlow) -> Result<FlowRow> {
             .into_iter()
             .filter_map(|(resource, flow)| Some(WaitingFor { resource, flow: flow? }))
             .collect(),
+        trace: raw.trace,
     })
 }
 

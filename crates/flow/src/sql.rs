@@ -38,6 +38,7 @@ row! {
         pub(crate) parent_task: Option<i64>,
         pub(crate) fate: Option<Fate>,
         pub(crate) pass: i64,
+        pub(crate) trace: Option<String>,
     }
 
     /// A flow that moved up in a queue.
@@ -58,7 +59,12 @@ impl Flow {
         let whose = Whose {
             id: self.id,
             epoch: self.epoch,
-            label: Arc::new(Label { kind: self.kind, title: self.title, model: self.model }),
+            label: Arc::new(Label {
+                kind: self.kind,
+                title: self.title,
+                model: self.model,
+                trace: self.trace.map(Arc::from),
+            }),
             revertible: self.revertible,
             parent: parent.map(|((flow, task), fate)| (flow, task, fate)),
         };
@@ -86,7 +92,7 @@ macro_rules! flow_columns {
     () => {
         "id, epoch, kind, title, model, revertible, passive, state, ending, reverting, suspended, losses, superseded_by, error, \
          wake_at, started, finished, worker, nudged, ungranted, parent, parent_task, fate, \
-         pass"
+         pass, trace"
     };
 }
 

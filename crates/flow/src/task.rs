@@ -74,6 +74,7 @@ pub struct TaskContext {
     pub(crate) store: Store,
     /// The claim under which it is made, if others have the flow.
     pub(crate) claim: Option<Uuid>,
+    pub(crate) trace: Option<Arc<str>>,
 }
 
 impl TaskContext {
@@ -81,6 +82,12 @@ impl TaskContext {
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         idempotency_key(self.task, self.reverting)
+    }
+
+    /// For what the flow was submitted: pass it on, such as in the header `traceparent`, to whoever the task asks for something.
+    #[must_use]
+    pub fn trace(&self) -> Option<&str> {
+        self.trace.as_deref()
     }
 
     /// Resolves when the flow is cancelled or the worker stops. A handler that takes long should watch it and return soon.

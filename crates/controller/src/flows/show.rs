@@ -34,6 +34,7 @@ pub(super) fn flow(row: FlowRow, name: impl Fn(&str) -> String) -> FlowInfo {
         created: rfc3339(row.created),
         started: time(row.started),
         finished: time(row.finished),
+        trace: row.trace,
         ..FlowInfo::default()
     }
 }

@@ -29,7 +29,8 @@ fn remote(label: &str, needs: &[usize]) -> NewTask {
 /// Submits a flow as a program with the database would; answers its path.
 async fn submit(world: &mut World, tasks: Vec<NewTask>) -> String {
     let id = Uuid::now_v7();
-    let flow = NewFlow { id, kind: "render".into(), tasks, ..NewFlow::default() };
+    let trace = Some("request 7".into());
+    let flow = NewFlow { id, kind: "render".into(), tasks, trace, ..NewFlow::default() };
     world.stop().await;
     let file = world.options.data.join("tutti.db").display().to_string();
     let url = world.options.database.clone().unwrap_or(file);
@@ -91,6 +92,7 @@ async fn a_task_is_taken_shown_and_finished() {
         );
         assert!(got.lease_ms > 25_000 && got.lease_ms <= 30_000, "{got:?}");
         assert_eq!((got.undo, got.time_left_ms), (None, None));
+        assert_eq!(got.trace.as_deref(), Some("request 7"));
         let beat = ClaimBeat {
             progress: Some(0.25),
             log: vec!["a quarter".into()],

@@ -233,6 +233,8 @@ fn submit_child(
         return change::child_again(tx, before, now);
     }
     let model = child.flow.model.clone().or_else(|| parent.label.model.clone());
-    let flow = NewFlow { id, model, ..child.flow.clone() };
+    let inherited = || parent.label.trace.as_deref().map(str::to_owned);
+    let trace = child.flow.trace.clone().or_else(inherited);
+    let flow = NewFlow { id, model, trace, ..child.flow.clone() };
     submit::submit_child(tx, flow, (parent.flow, *number, child.fate), now)
 }

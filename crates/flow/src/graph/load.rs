@@ -16,6 +16,8 @@ pub(crate) struct Label {
     pub(crate) kind: String,
     pub(crate) title: String,
     pub(crate) model: Option<String>,
+    /// For what it was submitted.
+    pub(crate) trace: Option<Arc<str>>,
 }
 
 /// The flow's row, beside its [`Head`].

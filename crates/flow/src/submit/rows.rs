@@ -38,6 +38,7 @@ const FLOW_COLUMNS: &[&str] = &[
     "fate",
     "worker",
     "started",
+    "trace",
 ];
 
 /// The columns of a new task's row.
@@ -126,6 +127,7 @@ fn flow_row(placed: &Placed<'_>, parent: Option<Parent>, now: i64) -> Vec<Value>
         fate.to_value(),
         placed.owner.to_value(),
         placed.owner.map(|_| now).to_value(),
+        flow.trace.to_value(),
     ]
 }
 
@@ -157,6 +159,7 @@ pub(super) fn begun(placed: &Placed<'_>, now: i64) -> Option<(Flow, Vec<Row>)> {
         parent_task: None,
         fate: None,
         pass: placed.pass,
+        trace: new.trace.clone(),
     };
     let tasks = (0..).zip(&new.tasks).map(|(number, task)| Row {
         flow: new.id,

@@ -14,6 +14,7 @@ mod queues;
 mod random;
 mod recovery;
 mod signals;
+mod traced;
 mod tx_tasks;
 mod upgrade;
 mod workers;

@@ -102,6 +102,9 @@ pub struct FlowInfo {
     pub finished: String,
     /// When something of it is due, RFC 3339, or empty.
     pub next: String,
+    /// For what it was submitted: the `traceparent` of the request, or one made for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
     /// Its tasks; in lists left out.
     pub tasks: Vec<TaskInfo>,
 }
