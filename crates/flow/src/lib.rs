@@ -10,6 +10,7 @@
 //! - [`signal`], [`signal_gone`], [`trouble`] and [`complete`] bring news from outside to tasks that [`Wait`].
 //! - [`claim`] gives tasks to workers that have no flows, such as those behind HTTP.
 //! - [`query`] lists flows and tasks; [`sync_state`] sums up a resource; [`ended`] waits for a flow.
+//! - [`Follower`] reads what happens to flows, as it happens or later.
 //! - [`Engine::counters`] tells what a worker has done, for those who watch over it.
 //! - [`Builder::probe`] injects crashes at named points and [`Builder::clock`] moves time, in tests.
 //!
@@ -32,6 +33,7 @@ mod ended;
 mod engine;
 mod error;
 mod failure;
+mod follow;
 mod graph;
 mod offer;
 pub mod pattern;
@@ -62,6 +64,7 @@ pub use draw::{Format, draw};
 pub use ended::ended;
 pub use engine::{Builder, Engine};
 pub use error::{Error, Result};
+pub use follow::{FlowChange, FlowEvent, FlowNews, Follower, TaskFailure};
 pub use plan::{
     Access, Binding, Child, Condition, Controller, Depth, Each, Failure, NewFlow, NewTask, Retry,
     Then, Timeouts, Wait, When, Work, child_id, task_id,

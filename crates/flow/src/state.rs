@@ -109,6 +109,13 @@ states! {
 }
 
 impl FlowState {
+    /// Whether somebody may have to act on such a change.
+    pub(crate) fn is_told_to(self, to: Self) -> bool {
+        let usual =
+            |state| matches!(state, Self::Blocked | Self::Ready | Self::Running | Self::Waiting);
+        self != to && !(usual(self) && usual(to))
+    }
+
     /// Whether it will not go on by itself.
     #[must_use]
     pub fn is_ended(self) -> bool {

@@ -26,6 +26,8 @@ pub(crate) struct Boundary {
     owner: Option<Uuid>,
     label: Arc<Label>,
     head: Option<Head>,
+    /// Where the world was told that it stood before.
+    from: FlowState,
     held: bool,
     changed: Vec<Changed>,
     failures: Vec<Failed>,
@@ -194,6 +196,7 @@ impl Boundary {
             owner,
             label: Arc::clone(&graph.label),
             head: settled.head.then(|| graph.head.clone()),
+            from: settled.from,
             held: settled.held,
             changed: settled.touched.iter().map(|number| changed(graph, *number)).collect(),
             failures: Vec::new(),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Arrival, Born, Boundary, Fence, Look, Written,
-    end::{announce_failures, end},
+    end::{announce_change, announce_failures, end},
 };
 use crate::{
     Fate, NewFlow, Result, TaskState, change, child_id, failure, offer, sql, submit, task_id,
@@ -51,6 +51,7 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
             announce_failures(tx, boundary)?;
             offer::add(tx, (boundary.flow, boundary.epoch), &boundary.offers, now)?;
         }
+        announce_change(tx, boundary, before)?;
         done.push(*boundary);
     }
     write_tasks(tx, &done)?;
@@ -95,7 +96,11 @@ fn is_written(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<bool> {
             return Ok(false);
         }
     }
-    Ok(true)
+    let Some(head) = boundary.head.as_ref().filter(|_| boundary.changed.is_empty()) else {
+        return Ok(true);
+    };
+    let stored = tx.maybe(sql::FLOW_STANDS, (boundary.flow,))?;
+    Ok(stored == Some((head.state, head.reverting, head.suspended)))
 }
 
 /// Sees what has come already of that for which tasks begin to wait. What was written before has looked, too.

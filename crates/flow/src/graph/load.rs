@@ -18,6 +18,8 @@ pub(crate) struct Label {
     pub(crate) model: Option<String>,
     /// For what it was submitted.
     pub(crate) trace: Option<Arc<str>>,
+    /// The names of its resources, one a line.
+    pub(crate) resources: String,
 }
 
 /// The flow's row, beside its [`Head`].
@@ -54,6 +56,7 @@ impl Graph {
             revertible: whose.revertible,
             parent: whose.parent,
             written: Some(head.clone()),
+            told: head.told(),
             head,
             nodes,
             hands: Hands::Free,

@@ -63,6 +63,17 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Where the flow stands, as others are told: one that is to be undone may wait for its turn meanwhile, one that was suspended
+    /// may still run.
+    pub(crate) fn told(&self) -> FlowState {
+        match self.state {
+            state if state.is_ended() => state,
+            _ if self.reverting => FlowState::Reverting,
+            _ if self.suspended => FlowState::Suspended,
+            state => state,
+        }
+    }
+
     /// Whether nothing of it runs or is due: what comes to one of its tasks changes no other, unless all has come that meets
     /// there (`joins`). That is something else while it goes forwards, ends, and is undone.
     pub(crate) fn is_at_rest(&self, undone: bool, joins: Option<i64>, now: i64) -> bool {
@@ -161,6 +172,8 @@ pub(crate) struct Graph {
     class: Option<FailureClass>,
     /// As last written, if that is known.
     written: Option<Head>,
+    /// Where others were told that it stands.
+    told: FlowState,
     /// Tasks with an attempt under way.
     active: BTreeSet<usize>,
     /// Tasks that have not ended.

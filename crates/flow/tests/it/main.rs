@@ -7,6 +7,7 @@ mod crash;
 mod deaf;
 mod failed;
 mod flows;
+mod followed;
 mod limits;
 mod patterns;
 mod query;
