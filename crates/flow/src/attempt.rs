@@ -6,9 +6,10 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use uuid::Uuid;
 
 use crate::{
-    Action, Failure, Point, TaskContext, Timeouts,
+    Action, Failure, Point, TaskContext, Timeouts, Trace,
     graph::{Graph, Left, Start},
     limited::Which,
     policy::{Trouble, panic_message},
@@ -21,6 +22,8 @@ use crate::{
 /// What an attempt is made with.
 pub(crate) struct Attempt {
     pub(crate) name: String,
+    /// As which life of the worker.
+    pub(crate) worker: Uuid,
     pub(crate) context: TaskContext,
     /// Or why it cannot be put together.
     pub(crate) input: Result<String, String>,
@@ -35,6 +38,7 @@ impl Worker {
         &self,
         graph: &Graph,
         start: Start,
+        owner: Uuid,
         cancelled: &CancellationToken,
     ) -> impl Future<Output = (usize, Result<String, Trouble>)> + Send + 'static {
         let number = start.number;
@@ -51,9 +55,11 @@ impl Worker {
             alive: Arc::default(),
             store: self.store().clone(),
             claim: None,
+            trace: graph.label.trace.clone(),
         };
         let attempt = Attempt {
             name: graph.nodes[number].name.clone(),
+            worker: owner,
             context,
             input: graph.input(number),
             timeouts: graph.timeouts(&start),
@@ -68,16 +74,18 @@ impl Worker {
         self,
         attempt: Attempt,
     ) -> impl Future<Output = Result<String, Trouble>> + Send + 'static {
-        let Attempt { name, context, input, left, timeouts } = attempt;
+        let Attempt { name, worker, context, input, left, timeouts } = attempt;
+        let trace = context.trace.as_deref().map(Trace::read);
         let span = tracing::info_span!(
             "task", flow = %context.flow, task = %context.task, name, attempt = context.attempt,
-            reverting = context.reverting
+            reverting = context.reverting, %worker, trace_id = trace.map(|trace| trace.id),
+            parent_span_id = trace.and_then(|trace| trace.parent)
         );
         let made = async move {
             let Some(handler) = self.handlers().get(name.as_str()).cloned() else {
                 return Err(Trouble::NoHandler(name));
             };
-            let input = input.map_err(|message| Trouble::Failed(Failure::Terminal(message)))?;
+            let input = input.map_err(Trouble::bug)?;
             let _turn = self.turn(&name, &context).await.map_err(Trouble::Failed)?;
             let passage = self.admit(&handler, &context)?;
             let handler = match handler {
@@ -109,7 +117,7 @@ impl Worker {
         timeouts: Timeouts,
         alive: &Notify,
         which: Which,
-        run: impl Future<Output = Result<String, Failure>> + Send + 'static,
+        run: impl Future<Output = Result<String, Trouble>> + Send + 'static,
     ) -> Result<String, Trouble> {
         match self.limited().start(which, run) {
             Ok(mut apart) => within(timeouts, alive, apart.ends()).await,
@@ -126,7 +134,7 @@ impl Worker {
         if size <= max {
             return Ok(output);
         }
-        Err(Trouble::Failed(Failure::Terminal(crate::task::too_large(name, size, max))))
+        Err(Trouble::refused(crate::task::too_large(name, size, max)))
     }
 
     /// Runs a handler with what a test wants to happen around it.
@@ -136,7 +144,7 @@ impl Worker {
         context: TaskContext,
         input: String,
         left: Option<Left>,
-    ) -> Result<String, Failure> {
+    ) -> Result<String, Trouble> {
         let (before, after) = match left {
             None => (Point::BeforeExecute, Point::AfterExecute),
             Some(_) => (Point::BeforeRevert, Point::AfterRevert),
@@ -161,7 +169,7 @@ async fn run(
     context: TaskContext,
     input: String,
     left: Option<Left>,
-) -> Result<String, Failure> {
+) -> Result<String, Trouble> {
     match (probed, left) {
         (None, None) => handler.execute(context, input).await,
         (None, Some(left)) => handler.revert(context, input, left).await,
@@ -178,7 +186,7 @@ async fn within(
     let mut run = std::pin::pin!(run);
     let late = |what: &str, limit: Option<Duration>| {
         let limit = limit.unwrap_or_default();
-        Err(Trouble::Failed(Failure::Retryable(format!("{what} {limit:?}"))))
+        Err(Trouble::late(format!("{what} {limit:?}")))
     };
     let limit = match (timeouts.attempt, timeouts.total) {
         (Some(attempt), Some(total)) => Some(attempt.min(total)),
@@ -206,11 +214,11 @@ async fn sleep(limit: Option<Duration>) {
 }
 
 fn caught(
-    outcome: Result<Result<String, Failure>, Box<dyn std::any::Any + Send>>,
+    outcome: Result<Result<String, Trouble>, Box<dyn std::any::Any + Send>>,
 ) -> Result<String, Trouble> {
     match outcome {
         Ok(Ok(output)) => Ok(output),
-        Ok(Err(failure)) => Err(Trouble::Failed(failure)),
+        Ok(Err(trouble)) => Err(trouble),
         Err(panic) => Err(Trouble::Panicked(panic_message(&*panic))),
     }
 }

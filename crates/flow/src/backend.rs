@@ -8,7 +8,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Failure, TaskContext,
+    Failure, FailureClass, TaskContext,
     breaker::{Admission, Breaker, Change},
     policy::Trouble,
     task::{Handlers, Kind},
@@ -82,7 +82,10 @@ impl Worker {
         let Some(mut breaker) = self.backends().breaker(backend) else { return };
         let change = match outcome {
             Ok(_) => breaker.succeeded(),
-            Err(Trouble::Failed(Failure::Retryable(words))) if !cancelled.is_cancelled() => {
+            Err(
+                Trouble::Failed(Failure::Retryable(words))
+                | Trouble::Classed(FailureClass::Timeout, Failure::Retryable(words)),
+            ) if !cancelled.is_cancelled() => {
                 let failure = (words.as_str(), self.backends().failures_max);
                 breaker.failed(*probe, failure, self.clock().now(), random())
             }

@@ -6,11 +6,12 @@ use tutti_store::{Json, Tx};
 use uuid::Uuid;
 
 use crate::{
-    Error, Failure, Fate, FlowState, Result, TOPIC, TaskState,
+    Error, FailureClass, Fate, FlowState, Result, TOPIC, TaskState,
     announce::{self, TaskFailed},
     aside,
     boundary::{self, Boundary, Written},
     child_id,
+    failure::{self, Failed},
     graph::{self, Event, Graph, Hands, Head, Return, Row},
     policy::Trouble,
     sql::{self, Flow},
@@ -109,6 +110,10 @@ fn note_missed(tx: &mut Tx<'_>, flow: &Flow, number: usize, message: &str, now: 
     let failed: Option<(Uuid, String, Option<String>)> =
         tx.maybe(sql::TASK_MISSED, (flow.id, number, message, now))?;
     let Some((task, name, resource)) = failed else { return Ok(()) };
+    let cancelled = flow.ending == Some(FlowState::Cancelled);
+    let class = if cancelled { FailureClass::Cancelled } else { FailureClass::Terminal };
+    let failed = Failed { number, undoing: false, attempt: 0, class, message: message.into() };
+    failure::keep(tx, flow.id, &[failed], None, now)?;
     let event = TaskFailed {
         task,
         flow: flow.id,
@@ -116,6 +121,7 @@ fn note_missed(tx: &mut Tx<'_>, flow: &Flow, number: usize, message: &str, now: 
         name: &name,
         resource: resource.as_deref(),
         state: TaskState::Failed,
+        class: Some(class),
         error: Some(message),
     };
     announce::task_failed(tx, &event)
@@ -166,7 +172,7 @@ pub(crate) fn refused(
     let Some(flow) = row(tx, id, now)? else { return Ok(()) };
     let Some(mut graph) = load_one(tx, flow, now)? else { return Ok(()) };
     if tasks.is_empty() {
-        graph.give_up(message);
+        graph.give_up(FailureClass::Refused, message);
     } else {
         for (_, _, one) in news {
             graph.tell(one, Hands::Free, now, 0);
@@ -177,7 +183,7 @@ pub(crate) fn refused(
         if !matches!(graph.nodes[*number].state, TaskState::MaybeRan | TaskState::Reverting) {
             continue;
         }
-        let trouble = Trouble::Failed(Failure::Terminal(message.to_owned()));
+        let trouble = Trouble::refused(message.to_owned());
         graph.tell(Event::Attempted(*number, Err(trouble)), Hands::Free, now, 0);
     }
     settle(tx, graph, now)
@@ -192,7 +198,7 @@ pub(crate) fn set_aside(tx: &mut Tx<'_>, id: Uuid, message: &str, now: i64) -> R
     tx.exec(sql::INBOX_CLEAR, (id,))?;
     tx.exec(sql::FLOW_HEARD, (id, flow.epoch, Json(&[] as &[Uuid])))?;
     let Some(mut graph) = load_one(tx, flow, now)? else { return Ok(()) };
-    graph.give_up(message);
+    graph.give_up(FailureClass::Refused, message);
     settle(tx, graph, now)
 }
 

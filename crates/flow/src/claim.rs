@@ -12,8 +12,9 @@ use tutti_store::{Json, Tx, row, sql};
 use uuid::Uuid;
 
 use crate::{
-    Error, Failure, Outcome, Result,
+    Error, Failure, FailureClass, Outcome, Result,
     change::{self, News},
+    failure::{self, Failed},
     graph::{Left, Return},
     offer,
     policy::{Trouble, micros},
@@ -39,7 +40,8 @@ sql! {
     pub(crate) CLAIM = "UPDATE flow_offer SET claim = $3, worker = $4, claimed = $5, deadline = CAST($5 AS BIGINT) + time_limit,
         lease_until = CASE WHEN time_limit < $6 THEN $5 + time_limit ELSE $5 + CAST($6 AS BIGINT) END
         WHERE flow = $1 AND number = $2 AND claim IS NULL
-        RETURNING claim, flow, number, attempt, epoch, name, input, undo, heartbeat, claimed, lease_until, deadline";
+        RETURNING claim, flow, number, attempt, epoch, name, input, undo, heartbeat, claimed, lease_until, deadline,
+        (SELECT trace FROM flow WHERE flow.id = flow_offer.flow)";
 
     pub(crate) SHOW = "UPDATE flow_task SET state = CASE state WHEN 'offered' THEN 'running' ELSE state END,
         started = coalesce(started, $3) WHERE flow = $1 AND number = $2";
@@ -62,7 +64,8 @@ sql! {
         (SELECT count(*) FROM flow_offer WHERE flow_offer.worker = coalesce(flow_worker.name, flow_worker.id))
         FROM flow_worker ORDER BY 1";
 
-    pub(crate) END = "DELETE FROM flow_offer WHERE claim = $1 RETURNING flow, number, attempt";
+    pub(crate) END = "DELETE FROM flow_offer WHERE claim = $1
+        RETURNING flow, number, attempt, undo IS NOT NULL, cancelled, worker";
 }
 
 /// A worker that claims tasks, as it advertises itself.
@@ -100,6 +103,8 @@ pub struct Claim {
     pub lease_until: i64,
     /// When the attempt's time is over, if it has a limit.
     pub deadline: Option<i64>,
+    /// For what the flow was submitted; see [`Trace`](crate::Trace).
+    pub trace: Option<String>,
     pub(crate) number: usize,
     pub(crate) left: Option<Left>,
     pub(crate) claimed: i64,
@@ -144,7 +149,7 @@ row! {
     struct Raw {
         id: Uuid, flow: Uuid, number: usize, attempt: u32, epoch: i64, name: String, input: Json<Value>,
         undo: Option<Json<Left>>, heartbeat: Option<i64>, claimed: i64, lease_until: i64,
-        deadline: Option<i64>,
+        deadline: Option<i64>, trace: Option<String>,
     }
 }
 
@@ -260,11 +265,11 @@ pub fn finish(tx: &mut Tx<'_>, claim: Uuid, result: Result<Value, Failure>) -> R
     let output = match result.map(|output| output.to_string()) {
         Ok(output) if output.len() > OUTPUT_MAX => {
             let (_, _, name) = task_of(tx, claim)?;
-            Err(Failure::Terminal(too_large(&name, output.len(), OUTPUT_MAX)))
+            Err(Trouble::refused(too_large(&name, output.len(), OUTPUT_MAX)))
         }
-        output => output,
+        output => output.map_err(Trouble::Failed),
     };
-    end(tx, claim, Return::Ended(output.map_err(Trouble::Failed)))
+    end(tx, claim, Return::Ended(output))
 }
 
 /// Gives a task back unfinished, such as by a worker about to stop; it is offered again at once.
@@ -276,9 +281,20 @@ pub fn give_back(tx: &mut Tx<'_>, claim: Uuid) -> Result<()> {
 }
 
 pub(crate) fn end(tx: &mut Tx<'_>, claim: Uuid, what: Return) -> Result<()> {
-    let ended: Option<(Uuid, usize, u32)> = tx.maybe(END, (claim,))?;
-    let (flow, number, attempt) = ended.ok_or(Error::ClaimLost { claim })?;
+    let ended: Option<(Uuid, usize, u32, bool, bool, Option<String>)> = tx.maybe(END, (claim,))?;
+    let (flow, number, attempt, undoing, stopped, worker) =
+        ended.ok_or(Error::ClaimLost { claim })?;
     let now = tx.now()?;
+    if let Return::Ended(Err(trouble)) = &what
+        && trouble.was_made()
+    {
+        let class = match trouble.class() {
+            FailureClass::Retryable | FailureClass::Terminal if stopped => FailureClass::Cancelled,
+            class => class,
+        };
+        let failed = Failed { number, undoing, attempt, class, message: trouble.message() };
+        failure::keep(tx, flow, &[failed], worker.as_deref(), now)?;
+    }
     change::tell(tx, flow, vec![News::Returned(number, attempt, what)], now)
 }
 
@@ -312,6 +328,7 @@ impl Raw {
             undo,
             lease_until: self.lease_until,
             deadline: self.deadline,
+            trace: self.trace,
             number: self.number,
             left,
             claimed: self.claimed,

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     Error, Failure, OFFERS, Result, TaskContext, Timeouts,
@@ -76,22 +77,22 @@ impl Worker {
     }
 
     fn run_claim(&self, claim: Claim, life: &Life, place: OwnedSemaphorePermit) {
-        let (worker, over) = (self.clone(), life.over.clone());
+        let (worker, id, over) = (self.clone(), life.id, life.over.clone());
         let cancelled = life.claims.child_token();
         self.track(async move {
-            over.run_until_cancelled(worker.keep_claim(claim, cancelled)).await;
+            over.run_until_cancelled(worker.keep_claim(claim, id, cancelled)).await;
             drop(place);
             worker.unclaimed().notify_one();
         });
     }
 
     /// Makes the attempt as long as the claim is this worker's, and says what it came to.
-    async fn keep_claim(&self, claim: Claim, cancelled: CancellationToken) {
+    async fn keep_claim(&self, claim: Claim, worker: Uuid, cancelled: CancellationToken) {
         let (id, flow) = (claim.id, claim.flow);
         let in_tx = matches!(self.handlers().get(&claim.name), Some(Kind::InTx(_)));
         let outcome = tokio::select! {
             biased;
-            outcome = self.clone().make(self.attempt_of(claim, cancelled.clone())) => outcome,
+            outcome = self.clone().make(self.attempt_of(claim, worker, cancelled.clone())) => outcome,
             () = self.hold_claim(id, &cancelled) => {
                 tracing::warn!(%flow, claim = %id, "a task was dropped: it is another's");
                 return self.counters().fenced();
@@ -118,7 +119,7 @@ impl Worker {
         }
     }
 
-    fn attempt_of(&self, claim: Claim, cancelled: CancellationToken) -> Attempt {
+    fn attempt_of(&self, claim: Claim, worker: Uuid, cancelled: CancellationToken) -> Attempt {
         let reverting = claim.undo.is_some();
         let context = TaskContext {
             flow: claim.flow,
@@ -131,11 +132,13 @@ impl Worker {
             alive: Arc::default(),
             store: self.store().clone(),
             claim: Some(claim.id),
+            trace: claim.trace.map(Arc::from),
         };
         // The deadline ends the attempt as well, but by a lapse of the claim, a little later.
         let limit = claim.deadline.map(|at| at.saturating_sub(claim.claimed).unsigned_abs());
         Attempt {
             name: claim.name,
+            worker,
             context,
             input: Ok(claim.input.to_string()),
             left: claim.left,
@@ -148,7 +151,7 @@ impl Worker {
     }
 
     /// Renews a claim and listens for its cancellation; returns when it is lost.
-    async fn hold_claim(&self, id: uuid::Uuid, cancelled: &CancellationToken) {
+    async fn hold_claim(&self, id: Uuid, cancelled: &CancellationToken) {
         let mut bell = self.store().bell(OFFERS);
         let lease = self.lease();
         let mut renewed = std::time::Instant::now();

@@ -6,10 +6,12 @@ use tutti_store::Tx;
 use uuid::Uuid;
 
 use crate::{
-    Error, Fate, FlowState, Result, TOPIC, TaskState, announce, change,
+    Error, Fate, FlowState, Result, TOPIC, TaskState,
+    announce::{self, Change},
+    change,
     change::News,
     child_id,
-    graph::Head,
+    graph::{Head, Whose},
     offer, queue,
     sql::{self, Flow},
     task_id,
@@ -70,7 +72,9 @@ pub(crate) fn suspend_at(tx: &mut Tx<'_>, id: Uuid, suspended: bool, now: i64) -
     }
     if flow.state == FlowState::Blocked {
         tx.exec(sql::FLOW_SUSPENDED, (id, suspended))?;
-        return Ok(());
+        let (whose, head) = flow.parts();
+        let after = Head { suspended, ..head.clone() };
+        return announce(tx, &whose, &head, &after);
     }
     change::tell(tx, id, vec![News::Suspend(suspended)], now)
 }
@@ -81,6 +85,13 @@ fn unfinished(tx: &mut Tx<'_>, id: Uuid) -> Result<Flow> {
         return Err(Error::Ended { id, state: flow.state });
     }
     Ok(flow)
+}
+
+/// Tells the world what somebody made of a flow.
+fn announce(tx: &mut Tx<'_>, whose: &Whose, before: &Head, after: &Head) -> Result<()> {
+    let (from, to, error) = (before.told(), after.told(), after.error.as_deref());
+    let change = Change { from, to, error, superseded_by: after.superseded_by };
+    announce::flow_changed(tx, whose.id, &whose.label, change)
 }
 
 /// Ends a flow that has not begun, or not again.
@@ -97,10 +108,10 @@ pub(crate) fn end_unstarted(
     };
     tx.exec(sql::TASKS_LEFT, (flow.id, left, now))?;
     tx.exec(sql::FLOW_END_UNSTARTED, (flow.id, state, superseded_by, now))?;
-    let (whose, head) = flow.parts();
-    announce::flow_ended(tx, whose.id, &whose.label, state, None)?;
+    let (whose, before) = flow.parts();
+    let head = Head { state, superseded_by, ..before.clone() };
+    announce(tx, &whose, &before, &head)?;
     if let Some((parent, task, Fate::Joined)) = whose.parent {
-        let head = Head { state, ..head };
         change::child_ended(tx, (parent, task), whose.id, &head, None, now)?;
     }
     let released = queue::leave(tx, [whose.id].into_iter())?;
@@ -229,12 +240,13 @@ pub fn abandon(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
     tx.exec(sql::WAITS_END, (id,))?;
     offer::forget(tx, id)?;
     let (whose, head) = flow.parts();
-    announce::flow_ended(tx, id, &whose.label, FlowState::Abandoned, head.error.as_deref())?;
+    let abandoned = Head { state: FlowState::Abandoned, ..head.clone() };
+    announce(tx, &whose, &head, &abandoned)?;
     change::cancel_children(tx, id, now)?;
     // Who waited for one that was set aside has been told.
     if let Some((parent, task, Fate::Joined)) = whose.parent.filter(|_| !set_aside) {
-        let error = head.error.or_else(|| Some("somebody gave it up".into()));
-        let head = Head { state: FlowState::Abandoned, error, ..head };
+        let error = abandoned.error.clone().or_else(|| Some("somebody gave it up".into()));
+        let head = Head { error, ..abandoned };
         change::child_ended(tx, (parent, task), id, &head, None, now)?;
     }
     let released = queue::leave(tx, [id].into_iter())?;
@@ -271,6 +283,10 @@ fn requeue(tx: &mut Tx<'_>, flow: Flow, ending: Option<FlowState>, now: i64) -> 
     let at_once = ungranted == 0 && flow.passive && ending.is_none();
     let state = if ungranted > 0 || at_once { FlowState::Blocked } else { FlowState::Ready };
     tx.exec(sql::FLOW_REQUEUE, (id, ticket, state, ungranted, ending, ending.is_some(), now))?;
+    let (whose, head) = flow.parts();
+    let (reverting, suspended, error) = (ending.is_some(), false, None);
+    let again = Head { state, reverting, suspended, error, ..head.clone() };
+    announce(tx, &whose, &head, &again)?;
     tx.ring(TOPIC);
     if at_once { change::begin(tx, id, now) } else { Ok(()) }
 }

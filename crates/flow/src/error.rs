@@ -78,6 +78,16 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// Events were asked for that are not kept any more, or are still to come.
+    #[error("events after {after} are not kept: there are those after {oldest}, up to {last}")]
+    Forgotten {
+        /// The last event that was seen.
+        after: i64,
+        /// What can be gone on from, at the least.
+        oldest: i64,
+        /// The newest event.
+        last: i64,
+    },
     /// The claim has ended: its lease ran out, or it was finished. The task is another's, or done.
     #[error("claim {claim} has ended: the task is another's, or done")]
     ClaimLost {

@@ -10,6 +10,7 @@
 //! - [`signal`], [`signal_gone`], [`trouble`] and [`complete`] bring news from outside to tasks that [`Wait`].
 //! - [`claim`] gives tasks to workers that have no flows, such as those behind HTTP.
 //! - [`query`] lists flows and tasks; [`sync_state`] sums up a resource; [`ended`] waits for a flow.
+//! - [`Follower`] reads what happens to flows, as it happens or later.
 //! - [`Engine::counters`] tells what a worker has done, for those who watch over it; [`Engine::failed`], that it has to be replaced.
 //! - [`Builder::probe`] injects crashes at named points and [`Builder::clock`] moves time, in tests.
 //!
@@ -34,6 +35,8 @@ mod draw;
 mod ended;
 mod engine;
 mod error;
+mod failure;
+mod follow;
 mod graph;
 mod limited;
 mod offer;
@@ -52,6 +55,7 @@ mod submit;
 mod sync;
 mod take;
 mod task;
+mod trace;
 mod tx_task;
 mod version;
 mod worker;
@@ -65,18 +69,22 @@ pub use draw::{Format, draw};
 pub use ended::ended;
 pub use engine::{Builder, Engine};
 pub use error::{Error, Result};
+pub use follow::{FlowChange, FlowEvent, FlowNews, Follower, TaskFailure};
 pub use plan::{
     Access, Backoff, Binding, Child, Condition, Controller, Depth, Each, Failure, NewFlow, NewTask,
     Resources, Retry, Then, Timeouts, Wait, When, Work, child_id, task_id,
 };
 pub use probe::{Action, Moment, Point};
-pub use query::{FlowFilter, FlowRow, LogLine, OfferRow, TaskFilter, TaskRow, WaitingFor};
+pub use query::{
+    FailedAttempt, FlowFilter, FlowRow, LogLine, OfferRow, TaskFilter, TaskRow, WaitingFor,
+};
 pub use retention::{prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
-pub use state::{Fate, FlowState, TaskState, UnknownState};
+pub use state::{FailureClass, Fate, FlowState, TaskState, UnknownState};
 pub use submit::{submit, submit_many};
 pub use sync::{Sync, SyncState, sync_state};
 pub use task::{Outcome, Task, TaskContext};
+pub use trace::Trace;
 pub use tx_task::{TxError, TxTask};
 
 /// The engine's tables; hand them to [`Store::open`](tutti_store::Store::open) with your own.
@@ -116,6 +124,12 @@ pub const MIGRATIONS: &[Migration] = &[
         number: 6,
         name: "queries",
         sql: include_str!("../migrations/6_queries.sql"),
+    },
+    Migration {
+        owner: "tutti-flow",
+        number: 7,
+        name: "trace",
+        sql: include_str!("../migrations/7_trace.sql"),
     },
 ];
 

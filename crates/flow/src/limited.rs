@@ -17,7 +17,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    Counters, Failure, TaskContext,
+    Counters, Failure, FailureClass, TaskContext,
     policy::{Trouble, panic_message},
 };
 
@@ -61,7 +61,7 @@ impl Which {
 
 /// An attempt under way. Dropping it drops the attempt, as soon as its thread lets go of it.
 pub(crate) struct Apart {
-    attempt: Option<JoinHandle<Result<String, Failure>>>,
+    attempt: Option<JoinHandle<Result<String, Trouble>>>,
     which: Which,
     leaks: Arc<Leaks>,
 }
@@ -75,7 +75,7 @@ impl Limited {
     pub(crate) fn start(
         &self,
         which: Which,
-        run: impl Future<Output = Result<String, Failure>> + Send + 'static,
+        run: impl Future<Output = Result<String, Trouble>> + Send + 'static,
     ) -> io::Result<Apart> {
         let attempt = self.under_way.spawn_on(run.in_current_span(), &self.threads()?);
         Ok(Apart { attempt: Some(attempt), which, leaks: Arc::clone(&self.leaks) })
@@ -118,10 +118,13 @@ impl Drop for Limited {
 impl Apart {
     /// What it comes to.
     pub(crate) async fn ends(&mut self) -> Result<String, Trouble> {
-        let gone = || Trouble::Failed(Failure::Retryable("its worker is gone".into()));
+        let gone = || {
+            let failure = Failure::Retryable("its worker is gone".into());
+            Trouble::Classed(FailureClass::Lost, failure)
+        };
         let Some(attempt) = &mut self.attempt else { return Err(gone()) };
         match attempt.await {
-            Ok(result) => result.map_err(Trouble::Failed),
+            Ok(result) => result,
             Err(error) => Err(match error.try_into_panic() {
                 Ok(panic) => Trouble::Panicked(panic_message(&*panic)),
                 Err(_) => gone(),
@@ -148,7 +151,7 @@ impl Leaks {
     async fn watch(
         self: Arc<Self>,
         which: Which,
-        mut attempt: JoinHandle<Result<String, Failure>>,
+        mut attempt: JoinHandle<Result<String, Trouble>>,
     ) {
         if tokio::time::timeout(self.grace, &mut attempt).await.is_ok() {
             return;

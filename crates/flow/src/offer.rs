@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use tutti_store::{Json, Tx, sql};
+use tutti_store::{Json, Tx, row, sql};
 use uuid::Uuid;
 
 use crate::{
-    Failure, OFFERS, Result,
+    FailureClass, OFFERS, Result,
     change::{self, News},
+    failure::{self, Failed, LOST},
     graph::{Known, Left, Offer, Return},
     policy::{Trouble, micros},
 };
@@ -22,16 +23,17 @@ sql! {
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, priority, FALSE FROM flow WHERE id = $1
         ON CONFLICT (flow, number) DO NOTHING";
 
-    pub(crate) WITHDRAW = "DELETE FROM flow_offer WHERE flow = $1 AND number = $2 AND claim IS NULL RETURNING attempt";
+    pub(crate) WITHDRAW = "DELETE FROM flow_offer WHERE flow = $1 AND number = $2 AND claim IS NULL
+        RETURNING attempt, undo IS NOT NULL";
 
     pub(crate) CANCEL = "UPDATE flow_offer SET cancelled = TRUE WHERE flow = $1 AND number = $2";
 
     pub(crate) FORGET = "DELETE FROM flow_offer WHERE flow = $1";
 
     pub(crate) LAPSED = "DELETE FROM flow_offer WHERE lease_until < $1
-        RETURNING flow, number, attempt, time_limit, coalesce(deadline < $1, FALSE)";
+        RETURNING flow, number, attempt, time_limit, coalesce(deadline < $1, FALSE), undo IS NOT NULL, worker";
 
-    pub(crate) LEFT_BY = "DELETE FROM flow_offer WHERE worker = $1 RETURNING flow, number, attempt";
+    pub(crate) LEFT_BY = "DELETE FROM flow_offer WHERE worker = $1 RETURNING flow, number, attempt, undo IS NOT NULL";
 
     /// Offers that nobody here could ever take: they name no labels, which come and go with machines, and no worker has the
     /// handler.
@@ -44,6 +46,13 @@ sql! {
         AND name IN (SELECT value FROM json_each($1)) AND NOT EXISTS (
             SELECT 1 FROM json_each(flow_offer.labels) AS label
             WHERE label.value NOT IN (SELECT value FROM json_each($2))))";
+}
+
+row! {
+    /// A claim nobody was heard of in time.
+    struct Lapsed {
+        flow: Uuid, number: usize, attempt: u32, limit: Option<i64>, late: bool, undoing: bool, worker: Option<String>,
+    }
 }
 
 /// Offers attempts of a flow under an epoch.
@@ -82,8 +91,8 @@ pub(crate) fn withdraw(
 ) -> Result<()> {
     let mut news = Vec::new();
     for (number, stop) in tasks {
-        let attempt: Option<u32> = tx.maybe(WITHDRAW, (flow, number))?;
-        if let Some(attempt) = attempt {
+        let withdrawn: Option<(u32, bool)> = tx.maybe(WITHDRAW, (flow, number))?;
+        if let Some((attempt, _)) = withdrawn {
             news.push(News::Returned(*number, attempt, Return::Withdrawn));
         } else if *stop {
             tx.exec(CANCEL, (flow, number))?;
@@ -103,16 +112,19 @@ pub(crate) fn forget(tx: &mut Tx<'_>, flow: Uuid) -> Result<()> {
 /// Tells flows what was claimed and not heard of any more.
 pub(crate) fn lapse(tx: &mut Tx<'_>) -> Result<()> {
     let now = tx.now()?;
-    let lapsed: Vec<(Uuid, usize, u32, Option<i64>, bool)> = tx.all(LAPSED, (now,))?;
-    for (flow, number, attempt, limit, late) in lapsed {
-        let what = if late {
+    for lapsed in tx.all::<Lapsed>(LAPSED, (now,))? {
+        let Lapsed { flow, number, attempt, limit, late, undoing, worker } = lapsed;
+        let (class, message, what) = if late {
             let limit = Duration::from_micros(limit.unwrap_or_default().unsigned_abs());
             let message = format!("it took longer than {limit:?}");
-            Return::Ended(Err(Trouble::Failed(Failure::Retryable(message))))
+            let what = Return::Ended(Err(Trouble::late(message.clone())));
+            (FailureClass::Timeout, message, what)
         } else {
             tracing::warn!(%flow, number, attempt, "whoever ran a task is gone");
-            Return::Lapsed
+            (FailureClass::Lost, LOST.into(), Return::Lapsed)
         };
+        let failed = Failed { number, undoing, attempt, class, message };
+        failure::keep(tx, flow, &[failed], worker.as_deref(), now)?;
         change::tell(tx, flow, vec![News::Returned(number, attempt, what)], now)?;
     }
     Ok(())
@@ -121,8 +133,14 @@ pub(crate) fn lapse(tx: &mut Tx<'_>) -> Result<()> {
 /// Tells flows what was claimed by a worker that left, or died.
 pub(crate) fn give_back(tx: &mut Tx<'_>, worker: Uuid, died: bool) -> Result<()> {
     let now = tx.now()?;
-    let left: Vec<(Uuid, usize, u32)> = tx.all(LEFT_BY, (worker.to_string(),))?;
-    for (flow, number, attempt) in left {
+    let worker = worker.to_string();
+    let left: Vec<(Uuid, usize, u32, bool)> = tx.all(LEFT_BY, (&worker,))?;
+    for (flow, number, attempt, undoing) in left {
+        if died {
+            let class = FailureClass::Lost;
+            let failed = Failed { number, undoing, attempt, class, message: LOST.into() };
+            failure::keep(tx, flow, &[failed], Some(&worker), now)?;
+        }
         let what = if died { Return::Lapsed } else { Return::GivenBack };
         change::tell(tx, flow, vec![News::Returned(number, attempt, what)], now)?;
     }
@@ -141,10 +159,14 @@ pub(crate) fn refuse_orphans(tx: &mut Tx<'_>) -> Result<()> {
     let now = tx.now()?;
     let orphans: Vec<(Uuid, usize, String)> = tx.all(ORPHANS, (ORPHANS_MAX,))?;
     for (flow, number, name) in orphans {
-        let attempt: Option<u32> = tx.maybe(WITHDRAW, (flow, number))?;
-        let what = Return::Ended(Err(Trouble::NoHandler(name)));
-        let news = attempt.map(|attempt| News::Returned(number, attempt, what));
-        change::tell(tx, flow, news.into_iter().collect(), now)?;
+        let withdrawn: Option<(u32, bool)> = tx.maybe(WITHDRAW, (flow, number))?;
+        let Some((attempt, undoing)) = withdrawn else { continue };
+        let trouble = Trouble::NoHandler(name);
+        let (class, message) = (trouble.class(), trouble.message());
+        let failed = Failed { number, undoing, attempt, class, message };
+        failure::keep(tx, flow, &[failed], None, now)?;
+        let what = Return::Ended(Err(trouble));
+        change::tell(tx, flow, vec![News::Returned(number, attempt, what)], now)?;
     }
     Ok(())
 }

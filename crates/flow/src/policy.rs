@@ -1,6 +1,6 @@
 //! The engine's decisions, without a database: what follows an attempt, where a flow stands, how long to wait.
 
-use crate::{Failure, FlowState, Retry, Then};
+use crate::{Failure, FailureClass, FlowState, Retry, Then};
 
 /// Panics of one task, or deaths of a flow's worker in a row, after which the flow is parked as poison.
 pub(crate) const POISON_MAX: u32 = 3;
@@ -14,6 +14,8 @@ const REVERT_ATTEMPTS_MIN: u32 = 3;
 pub(crate) enum Trouble {
     /// The handler said so.
     Failed(Failure),
+    /// The engine says so, and what sort of failure it is.
+    Classed(FailureClass, Failure),
     /// The handler panicked.
     Panicked(String),
     /// This worker has no handler of that name.
@@ -23,13 +25,49 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
+    /// Its time was over.
+    pub(crate) fn late(message: String) -> Self {
+        Self::Classed(FailureClass::Timeout, Failure::Retryable(message))
+    }
+
+    /// What it is given or answers does not fit.
+    pub(crate) fn bug(message: String) -> Self {
+        Self::Classed(FailureClass::Bug, Failure::Terminal(message))
+    }
+
+    /// What came of it cannot be kept.
+    pub(crate) fn refused(message: String) -> Self {
+        Self::Classed(FailureClass::Refused, Failure::Terminal(message))
+    }
+
+    /// Whether an attempt was made: what is held has not failed.
+    pub(crate) fn was_made(&self) -> bool {
+        !matches!(self, Self::Held { .. })
+    }
+
+    pub(crate) fn class(&self) -> FailureClass {
+        match self {
+            Self::Failed(Failure::Retryable(_)) | Self::Held { .. } => FailureClass::Retryable,
+            Self::Failed(Failure::Terminal(_)) => FailureClass::Terminal,
+            Self::Classed(class, _) => *class,
+            Self::Panicked(_) => FailureClass::Bug,
+            Self::NoHandler(_) => FailureClass::Refused,
+        }
+    }
+
     pub(crate) fn message(&self) -> String {
         match self {
-            Self::Failed(failure) => storable(failure.message()),
+            Self::Failed(failure) | Self::Classed(_, failure) => storable(failure.message()),
             Self::Panicked(message) => format!("panicked: {}", storable(message)),
             Self::NoHandler(name) => format!("no worker knows the task `{name}`"),
             Self::Held { reason, .. } => storable(reason),
         }
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
 }
 
@@ -51,10 +89,12 @@ pub(crate) fn after_trouble(trouble: &Trouble, attempt: u32, retry: &Retry, rand
         Trouble::Held { until, .. } => Next::Held(*until),
         Trouble::Panicked(_) if attempt >= POISON_MAX => Next::End(FlowState::Parked),
         Trouble::Panicked(_) => Next::Again(retry.backoff.wait(attempt, random)),
-        Trouble::Failed(Failure::Retryable(_)) if attempt < retry.attempts_max => {
+        Trouble::Failed(Failure::Retryable(_)) | Trouble::Classed(_, Failure::Retryable(_))
+            if attempt < retry.attempts_max =>
+        {
             Next::Again(retry.backoff.wait(attempt, random))
         }
-        Trouble::Failed(_) => Next::End(match retry.then {
+        Trouble::Failed(_) | Trouble::Classed(..) => Next::End(match retry.then {
             Then::Fail => FlowState::Failed,
             Then::Revert => FlowState::Reverted,
         }),
@@ -70,7 +110,11 @@ pub(crate) fn after_revert_trouble(
 ) -> Next {
     let attempts_max = retry.attempts_max.max(REVERT_ATTEMPTS_MIN);
     match trouble {
-        Trouble::Failed(Failure::Retryable(_)) | Trouble::Panicked(_) if attempt < attempts_max => {
+        Trouble::Failed(Failure::Retryable(_))
+        | Trouble::Classed(_, Failure::Retryable(_))
+        | Trouble::Panicked(_)
+            if attempt < attempts_max =>
+        {
             Next::Again(retry.backoff.wait(attempt, random))
         }
         Trouble::Held { until, .. } => Next::Held(*until),

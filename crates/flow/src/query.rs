@@ -10,7 +10,7 @@ use serde_json::value::Value;
 use tutti_store::{Json, Tx, row};
 use uuid::Uuid;
 
-use crate::{Access, FlowState, Result, TaskState, Wait, task_id};
+use crate::{Access, FailureClass, FlowState, Result, TaskState, Wait, task_id};
 
 use statements as sql;
 pub(crate) use statements::shown_state;
@@ -73,6 +73,8 @@ pub struct FlowRow {
     pub resources: Vec<(String, Access)>,
     /// What keeps it blocked.
     pub waiting_for: Vec<WaitingFor>,
+    /// For what it was submitted; see [`Trace`](crate::Trace).
+    pub trace: Option<String>,
 }
 
 /// A resource a blocked flow waits for.
@@ -115,6 +117,8 @@ pub struct TaskRow {
     pub output: Option<Value>,
     /// Why the last attempt failed, or what is wrong with what it waits for.
     pub error: Option<String>,
+    /// What sort of failure that was; of a list or a controller it is that of a task of theirs, and not said again.
+    pub class: Option<FailureClass>,
     /// What it needs of a worker and who has claimed it, if its flow's owner cannot run it.
     pub offer: Option<OfferRow>,
     /// What it waits for, if it is that kind of task.
@@ -197,6 +201,8 @@ pub struct TaskFilter {
     pub parent: Option<Uuid>,
     /// Of flows submitted at this time or later, to the millisecond.
     pub since: Option<i64>,
+    /// That failed so; all if empty.
+    pub class: Vec<FailureClass>,
     /// At most so many; 100 if absent, 1000 at most.
     pub limit: Option<u32>,
     /// After this task, the last of the page before.
@@ -204,6 +210,23 @@ pub struct TaskFilter {
 }
 
 row! {
+    /// An attempt that failed, or a wait that came to nothing.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct FailedAttempt {
+        /// Which attempt it was, from 1; 0 of a task that no worker runs.
+        pub attempt: u32,
+        /// Whether it was one to undo the task.
+        pub undoing: bool,
+        /// When it failed, in microseconds since 1970, UTC.
+        pub at: i64,
+        /// What sort of failure it was.
+        pub class: FailureClass,
+        /// Why it failed, in a sentence.
+        pub message: String,
+        /// The worker that made it, if one is known.
+        pub worker: Option<String>,
+    }
+
     /// What a task said while it ran.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct LogLine {
@@ -313,8 +336,10 @@ pub fn tasks(tx: &mut Tx<'_>, filter: &TaskFilter) -> Result<Vec<TaskRow>> {
     let states = (!filter.state.is_empty()).then_some(Json(&filter.state));
     let limit = filter.limit.unwrap_or(100).min(PAGE_MAX);
     let (name, model, parent, after) = (&filter.name, &filter.model, filter.parent, filter.after);
+    let classes = (!filter.class.is_empty()).then_some(Json(&filter.class));
     if let Some(flow) = filter.flow {
-        let raw: Vec<RawTask> = tx.all(sql::TASKS_OF_FLOW, (flow, states, name, after, limit))?;
+        let raw: Vec<RawTask> =
+            tx.all(sql::TASKS_OF_FLOW, (flow, states, name, after, limit, classes))?;
         return Ok(raw.into_iter().map(TaskRow::from).collect());
     }
     // Ids of tasks begin with the time at which their flow was submitted.
@@ -325,15 +350,16 @@ pub fn tasks(tx: &mut Tx<'_>, filter: &TaskFilter) -> Result<Vec<TaskRow>> {
             true => (sql::TASKS_BELOW, resource.trim_end_matches('*')),
             false => (sql::TASKS_ABOUT, resource),
         };
-        tx.all(statement, (states, name, model, parent, before, since, limit, resource))?
+        tx.all(statement, (states, name, model, parent, before, since, limit, classes, resource))?
     } else {
         let has_failed = |state: &TaskState| FAILED.contains(state);
         let statement = match parent {
             Some(_) => sql::TASKS_UNDER,
+            None if classes.is_some() => sql::TASKS_CLASSED,
             None if states.is_some() && filter.state.iter().all(has_failed) => sql::TASKS_FAILED,
             None => sql::TASKS,
         };
-        tx.all(statement, (states, name, model, parent, before, since, limit))?
+        tx.all(statement, (states, name, model, parent, before, since, limit, classes))?
     };
     Ok(raw.into_iter().map(TaskRow::from).collect())
 }
@@ -342,6 +368,14 @@ pub fn tasks(tx: &mut Tx<'_>, filter: &TaskFilter) -> Result<Vec<TaskRow>> {
 fn least_id(at: i64) -> Uuid {
     let milliseconds = u128::from((at / 1000).max(0).unsigned_abs());
     Uuid::from_u128(milliseconds << 80)
+}
+
+/// The newest attempts at a task that failed, ten in each direction, oldest first.
+///
+/// # Errors
+/// Storage errors.
+pub fn failures(tx: &mut Tx<'_>, task: &TaskRow) -> Result<Vec<FailedAttempt>> {
+    Ok(tx.all(sql::FAILURES, (task.flow, task.number))?)
 }
 
 /// The lines the tasks of a flow have left, or one of them, oldest first; the last thousand.
@@ -412,6 +446,7 @@ impl From<RawFlow> for FlowRow {
             finished: raw.finished,
             resources: Vec::new(),
             waiting_for: Vec::new(),
+            trace: raw.trace,
         }
     }
 }
@@ -436,6 +471,7 @@ impl From<RawTask> for TaskRow {
             input: raw.input.0,
             output: raw.output.map(|output| output.0),
             error: raw.error,
+            class: raw.class,
             wait: raw
                 .wait_key
                 .map(|key| Wait { key, at_least: raw.wait_at_least.unwrap_or_default() }),

@@ -24,6 +24,7 @@ sql! {
     pub(crate) RESOURCES = "DELETE FROM flow_resource WHERE flow IN (SELECT value FROM json_each($1))";
     pub(crate) INBOX = "DELETE FROM flow_inbox WHERE flow IN (SELECT value FROM json_each($1))";
     pub(crate) LOG = "DELETE FROM flow_log WHERE flow IN (SELECT value FROM json_each($1))";
+    pub(crate) FAILURES = "DELETE FROM flow_failure WHERE flow IN (SELECT value FROM json_each($1))";
     pub(crate) FLOWS = "DELETE FROM flow WHERE id IN (SELECT value FROM json_each($1))";
     // A task that has not succeeded may wait for it again when its flow is retried.
     pub(crate) SIGNALS = "DELETE FROM flow_signal WHERE value = 9223372036854775807 AND key NOT IN (
@@ -38,7 +39,7 @@ sql! {
 pub fn prune(tx: &mut Tx<'_>, older_than: i64, keep: u32) -> Result<usize> {
     let old: Vec<Uuid> = tx.all(OLD, (older_than, keep, BATCH_MAX))?;
     if !old.is_empty() {
-        for sql in [TASKS, RESOURCES, INBOX, LOG, FLOWS] {
+        for sql in [TASKS, RESOURCES, INBOX, LOG, FAILURES, FLOWS] {
             tx.exec(sql, (Json(&old),))?;
         }
     }

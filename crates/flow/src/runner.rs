@@ -84,7 +84,7 @@ impl Runner {
 
     fn start(&mut self, starts: Vec<Start>) {
         for start in starts {
-            let attempt = self.worker.attempt(&self.graph, start, &self.cancelled);
+            let attempt = self.worker.attempt(&self.graph, start, self.owner, &self.cancelled);
             self.attempts.push(Box::pin(attempt));
         }
     }

@@ -38,6 +38,8 @@ row! {
         pub(crate) parent_task: Option<i64>,
         pub(crate) fate: Option<Fate>,
         pub(crate) pass: i64,
+        pub(crate) trace: Option<String>,
+        pub(crate) resources: String,
     }
 
     /// A flow that moved up in a queue.
@@ -58,7 +60,13 @@ impl Flow {
         let whose = Whose {
             id: self.id,
             epoch: self.epoch,
-            label: Arc::new(Label { kind: self.kind, title: self.title, model: self.model }),
+            label: Arc::new(Label {
+                kind: self.kind,
+                title: self.title,
+                model: self.model,
+                trace: self.trace.map(Arc::from),
+                resources: self.resources,
+            }),
             revertible: self.revertible,
             parent: parent.map(|((flow, task), fate)| (flow, task, fate)),
         };
@@ -86,7 +94,7 @@ macro_rules! flow_columns {
     () => {
         "id, epoch, kind, title, model, revertible, passive, state, ending, reverting, suspended, losses, superseded_by, error, \
          wake_at, started, finished, worker, nudged, ungranted, parent, parent_task, fate, \
-         pass"
+         pass, trace, resources"
     };
 }
 
@@ -109,6 +117,8 @@ sql! {
     pub(crate) FLOW = concat!("SELECT ", flow_columns!(), " FROM flow WHERE id = $1");
 
     pub(crate) FLOW_OWNER = "SELECT epoch, worker FROM flow WHERE id = $1";
+
+    pub(crate) FLOW_STANDS = "SELECT state, reverting, suspended FROM flow WHERE id = $1";
 
     /// As its flow sees it: what was offered may have been claimed.
     pub(crate) TASK_STANDS = "SELECT CASE WHEN offered AND state = 'running' THEN 'offered' ELSE state END,

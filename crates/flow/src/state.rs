@@ -91,7 +91,34 @@ states! {
     }
 }
 
+states! {
+    /// What sort of failure one is.
+    FailureClass {
+        /// The task says that trying again may help.
+        Retryable = "retryable",
+        /// The task says that trying again is useless, or what it waits for has failed.
+        Terminal = "terminal",
+        /// It took longer than it may, or what it waits for did not come in time.
+        Timeout = "timeout",
+        /// Programs do not do what they promise: a handler panicked, or input or output does not fit the task.
+        Bug = "bug",
+        /// Its worker died, or stopped before it ended: it may have had its effect.
+        Lost = "lost",
+        /// It ended because its flow was cancelled.
+        Cancelled = "cancelled",
+        /// The engine will not have it: no worker knows the task, or its result cannot be kept.
+        Refused = "refused",
+    }
+}
+
 impl FlowState {
+    /// Whether somebody may have to act on such a change.
+    pub(crate) fn is_told_to(self, to: Self) -> bool {
+        let usual =
+            |state| matches!(state, Self::Blocked | Self::Ready | Self::Running | Self::Waiting);
+        self != to && !(usual(self) && usual(to))
+    }
+
     /// Whether it will not go on by itself.
     #[must_use]
     pub fn is_ended(self) -> bool {

@@ -4,9 +4,9 @@ use tutti_store::{Json, Tx};
 use uuid::Uuid;
 
 use crate::{
-    Result, TOPIC,
+    FailureClass, Result, TOPIC,
     boundary::{self, Boundary, Written},
-    change,
+    change, failure,
     graph::{Graph, Hands, Known, Settled, Start},
     offer,
     policy::POISON_MAX,
@@ -83,6 +83,7 @@ pub(crate) fn leave(tx: &mut Tx<'_>, worker: Uuid) -> Result<()> {
 }
 
 fn give_back(tx: &mut Tx<'_>, worker: Uuid, losses: i64) -> Result<()> {
+    failure::keep_lost(tx, worker)?;
     let flows = tx.exec(sql::FLOWS_GIVE_BACK, (worker, losses))?;
     if flows > 0 && losses > 0 {
         tracing::warn!(%worker, flows, "flows taken from a worker that is gone");
@@ -197,7 +198,8 @@ fn begin(
             graph.tell(one.clone(), Hands::Free, now, 0);
         }
         if graph.head.losses >= i64::from(POISON_MAX) {
-            graph.give_up(&format!("its worker died {POISON_MAX} times without progress"));
+            let message = format!("its worker died {POISON_MAX} times without progress");
+            graph.give_up(FailureClass::Lost, &message);
         }
         graph.begin(Hands::Worker, now);
         beginning.push((graph, heard));

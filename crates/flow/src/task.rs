@@ -9,7 +9,8 @@ use tutti_store::Store;
 use uuid::Uuid;
 
 use crate::{
-    Failure, Resources, Result, Retry, Timeouts, claim, graph::Left, sql, tx_task::TxHandler,
+    Failure, Resources, Result, Retry, Timeouts, claim, graph::Left, policy::Trouble, sql,
+    tx_task::TxHandler,
 };
 
 /// A kind of task. It may run more than once for one task row: after a failure, and when its worker died over it. Make its
@@ -112,6 +113,7 @@ pub struct TaskContext {
     pub(crate) store: Store,
     /// The claim under which it is made, if others have the flow.
     pub(crate) claim: Option<Uuid>,
+    pub(crate) trace: Option<Arc<str>>,
 }
 
 impl TaskContext {
@@ -119,6 +121,12 @@ impl TaskContext {
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         idempotency_key(self.task, self.reverting)
+    }
+
+    /// For what the flow was submitted: pass it on, such as in the header `traceparent`, to whoever the task asks for something.
+    #[must_use]
+    pub fn trace(&self) -> Option<&str> {
+        self.trace.as_deref()
     }
 
     /// Resolves when the flow is cancelled or the worker stops. A handler that takes long should watch it and return soon.
@@ -186,7 +194,7 @@ pub(crate) fn too_large(name: &str, size: usize, max: usize) -> String {
     )
 }
 
-type Answer<'a> = Pin<Box<dyn Future<Output = Result<String, Failure>> + Send + 'a>>;
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<String, Trouble>> + Send + 'a>>;
 
 /// A [`Task`] with its types erased to JSON.
 pub(crate) trait Handler: Send + Sync {
@@ -228,7 +236,7 @@ impl<T: Task> Handler for Typed<T> {
         Box::pin(async move {
             let output = self.0.execute(context, parse(&input, "input")?).await?;
             serde_json::to_string(&output)
-                .map_err(|error| Failure::Terminal(format!("output is not JSON: {error}")))
+                .map_err(|error| Trouble::bug(format!("output is not JSON: {error}")))
         })
     }
 
@@ -245,7 +253,7 @@ impl<T: Task> Handler for Typed<T> {
     }
 }
 
-pub(crate) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Failure> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Trouble> {
     serde_json::from_str(text)
-        .map_err(|error| Failure::Terminal(format!("{what} does not fit the task: {error}")))
+        .map_err(|error| Trouble::bug(format!("{what} does not fit the task: {error}")))
 }

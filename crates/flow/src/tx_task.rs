@@ -9,13 +9,16 @@ use serde::{Serialize, de::DeserializeOwned};
 use tutti_store::{Error as StoreError, Tx, sql};
 
 use crate::{
-    Action, Error, Failure, Outcome, Point, Resources, Result, Retry, TaskContext, TaskState,
-    claim,
+    Action, Error, Failure, FailureClass, Outcome, Point, Resources, Result, Retry, TaskContext,
+    TaskState, claim,
     graph::{Left, Return},
     policy::Trouble,
     task::{parse, too_large},
     worker::Worker,
 };
+
+/// What an attempt comes to whose flow was taken away meanwhile.
+const LOST: &str = "its flow is another worker's";
 
 /// Wait before the database is asked again whether a transaction happened.
 const TROUBLE_PAUSE: Duration = Duration::from_millis(250);
@@ -128,6 +131,33 @@ impl From<Error> for TxError {
     }
 }
 
+/// Why an attempt in a transaction was not made.
+pub(crate) enum Unmade {
+    Trouble(Trouble),
+    Store(StoreError),
+}
+
+impl From<Trouble> for Unmade {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl From<StoreError> for Unmade {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<TxError> for Unmade {
+    fn from(error: TxError) -> Self {
+        match error {
+            TxError::Failed(failure) => Self::Trouble(Trouble::Failed(failure)),
+            TxError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 /// A [`TxTask`] with its types erased to JSON.
 pub(crate) trait TxHandler: Send + Sync {
     fn run(
@@ -136,7 +166,7 @@ pub(crate) trait TxHandler: Send + Sync {
         context: &TaskContext,
         input: &str,
         left: Option<&Left>,
-    ) -> Result<String, TxError>;
+    ) -> Result<String, Unmade>;
 }
 
 pub(crate) struct TypedTx<T>(pub(crate) T);
@@ -148,12 +178,12 @@ impl<T: TxTask> TxHandler for TypedTx<T> {
         context: &TaskContext,
         input: &str,
         left: Option<&Left>,
-    ) -> Result<String, TxError> {
+    ) -> Result<String, Unmade> {
         let input = parse(input, "input")?;
         let outcome = match left {
             None => {
                 let output = self.0.execute(tx, context, input)?;
-                let not_json = |error| Failure::Terminal(format!("output is not JSON: {error}"));
+                let not_json = |error| Trouble::bug(format!("output is not JSON: {error}"));
                 return Ok(serde_json::to_string(&output).map_err(not_json)?);
             }
             Some(Left::Output(output)) => Outcome::Succeeded(parse(output, "output")?),
@@ -199,19 +229,19 @@ impl Worker {
             let attempt = attempt.clone();
             match self.store().write(move |tx| attempt.apply(tx, max)).await {
                 Ok(output) => return Ok(output),
-                Err(TxError::Failed(failure)) => return Err(Trouble::Failed(failure)),
-                Err(TxError::Store(StoreError::Panicked { message })) => {
+                Err(Unmade::Trouble(trouble)) => return Err(trouble),
+                Err(Unmade::Store(StoreError::Panicked { message })) => {
                     return Err(Trouble::Panicked(message));
                 }
                 // It has happened, perhaps: only the database knows.
-                Err(TxError::Store(error))
+                Err(Unmade::Store(error))
                     if unsure || matches!(error, StoreError::CommitUnknown { .. }) =>
                 {
                     unsure = true;
                     tracing::warn!(%error, "it is not known whether a task was committed");
                     tokio::time::sleep(TROUBLE_PAUSE).await;
                 }
-                Err(TxError::Store(error)) => {
+                Err(Unmade::Store(error)) => {
                     return Err(Trouble::Failed(Failure::Retryable(sentence(&error))));
                 }
             }
@@ -221,17 +251,17 @@ impl Worker {
 
 impl InTx {
     /// Runs the handler and records its end, unless that has happened before or the task is another's.
-    fn apply(&self, tx: &mut Tx<'_>, output_max: usize) -> Result<String, TxError> {
+    fn apply(&self, tx: &mut Tx<'_>, output_max: usize) -> Result<String, Unmade> {
         if let Some(output) = self.stands(tx)? {
             return Ok(output);
         }
         let output = self.handler.run(tx, &self.context, &self.input, self.left.as_ref())?;
         if output.len() > output_max {
             let message = too_large(&self.name, output.len(), output_max);
-            return Err(Failure::Terminal(message).into());
+            return Err(Trouble::refused(message).into());
         }
         if let Some(claim) = self.context.claim {
-            claim::end(tx, claim, Return::Ended(Ok(output.clone())))?;
+            claim::end(tx, claim, Return::Ended(Ok(output.clone()))).map_err(TxError::from)?;
             return Ok(output);
         }
         let now = tx.now()?;
@@ -244,12 +274,12 @@ impl InTx {
     }
 
     /// The output if the attempt was recorded before.
-    fn stands(&self, tx: &mut Tx<'_>) -> Result<Option<String>, TxError> {
+    fn stands(&self, tx: &mut Tx<'_>) -> Result<Option<String>, Unmade> {
         let context = &self.context;
-        let lost = || Failure::Retryable("its flow is another worker's".into());
+        let lost = || Trouble::Classed(FailureClass::Lost, Failure::Retryable(LOST.into()));
         if let Some(claim) = context.claim {
             claim::standing(tx, claim).map_err(|error| match error {
-                Error::Store(error) => TxError::Store(error),
+                Error::Store(error) => Unmade::Store(error),
                 _ => lost().into(),
             })?;
             return Ok(None);

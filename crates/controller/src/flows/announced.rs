@@ -41,6 +41,12 @@ impl Names {
         if let Some(Value::String(resource)) = members.get_mut("resource") {
             *resource = unscoped(resource).to_owned();
         }
+        if let Some(Value::Array(resources)) = members.get_mut("resources") {
+            for resource in resources {
+                let Value::String(name) = resource else { continue };
+                *name = unscoped(name).to_owned();
+            }
+        }
         one.body = Value::Object(members).to_string();
         one
     }
@@ -85,6 +91,11 @@ mod tests {
                 "task.failed",
                 json!({"model": "id", "resource": "id:unit/db/0"}),
                 json!({"model": "m", "uuid": "id", "resource": "unit/db/0"}),
+            ),
+            (
+                "flow.changed",
+                json!({"model": "id", "resources": ["id:unit/db/0", "id:machine/3"]}),
+                json!({"model": "m", "uuid": "id", "resources": ["unit/db/0", "machine/3"]}),
             ),
             ("flow.ended", json!({"model": "gone"}), json!({"model": "", "uuid": "gone"})),
             ("flow.ended", json!({"model": null}), json!({"model": null})),

@@ -141,7 +141,8 @@ async fn one_task(
     let read = state.read(move |tx| {
         let row = query::task(tx, id)?.ok_or(tutti_flow::Error::NoTask { id })?;
         let names = models::names(tx)?;
-        Ok(show::task(row, name(&names)))
+        let failures = query::failures(tx, &row)?.into_iter().map(show::failure).collect();
+        Ok(TaskInfo { failures, ..show::task(row, name(&names)) })
     });
     Ok(Json(read.await?))
 }

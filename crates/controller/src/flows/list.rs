@@ -13,7 +13,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tutti_flow::{FlowFilter, FlowRow, FlowState, TaskFilter, TaskRow, query};
+use tutti_flow::{FailureClass, FlowFilter, FlowRow, FlowState, TaskFilter, TaskRow, query};
 use tutti_model::api::{FlowPage, TaskPage};
 use tutti_model::duration::parse_duration;
 use tutti_store::Tx;
@@ -26,6 +26,11 @@ use crate::{Error, clock, models};
 
 /// Rows of a page that names no limit.
 const PAGE: u32 = 100;
+
+/// How the refusal of a word begins.
+const FLOW_STATE: &str = "state: there is no flow state";
+const TASK_STATE: &str = "state: there is no task state";
+const CLASS: &str = "class: there is no class of failures";
 
 /// The most rows of a page.
 const PAGE_MAX: u32 = 1000;
@@ -70,6 +75,8 @@ struct TaskQuery {
     resource: String,
     #[serde(alias = "task_state")]
     state: String,
+    #[serde(alias = "error_class")]
+    class: String,
     #[serde(alias = "flow_id")]
     flow: Option<Uuid>,
     parent: Option<Uuid>,
@@ -154,7 +161,7 @@ async fn flow_page(state: &State, uri: &Uri, query: FlowQuery) -> Result<Respons
     let limit = limit(query.limit)?;
     let has_pages = query.id.is_none();
     let wanted = FlowFilter {
-        state: states(&query.state, FlowState::ALL, |state| state.as_str(), "flow")?,
+        state: words(&query.state, FlowState::ALL, |state| state.as_str(), FLOW_STATE)?,
         kind: said(&query.kind),
         name: said(&query.name),
         parent: query.parent,
@@ -210,7 +217,8 @@ async fn tasks(
     let has_pages = query.id.is_none();
     let wanted = TaskFilter {
         state: show::task_states(&query.state)
-            .map_err(|word| unknown("task", &word, &show::task_state_words()))?,
+            .map_err(|word| unknown(TASK_STATE, &word, &show::task_state_words()))?,
+        class: words(&query.class, FailureClass::ALL, |class| class.as_str(), CLASS)?,
         flow: query.flow,
         parent: query.parent,
         name: said(&query.name),
@@ -304,8 +312,8 @@ fn limit(limit: Option<u32>) -> Result<u32, Error> {
     Err(Error::Invalid(format!("limit: {limit} is not between 1 and {PAGE_MAX}")))
 }
 
-/// States of a list, in any case.
-fn states<S: Copy>(
+/// What the words of a list mean, in any case.
+fn words<S: Copy>(
     words: &str,
     all: &[S],
     word: impl Fn(S) -> &'static str,
@@ -322,7 +330,7 @@ fn states<S: Copy>(
 
 fn unknown(what: &str, word: &str, known: &[&str]) -> Error {
     let known = known.join(", ");
-    Error::Invalid(format!("state: there is no {what} state \"{word}\": there are {known}"))
+    Error::Invalid(format!("{what} \"{word}\": there are {known}"))
 }
 
 /// A time, or how long ago it was.
@@ -407,7 +415,7 @@ mod tests {
 
     #[test]
     fn a_word_that_is_no_state_is_answered_with_those_that_are() {
-        let read = |words: &str| states(words, FlowState::ALL, |state| state.as_str(), "flow");
+        let read = |list: &str| words(list, FlowState::ALL, |state| state.as_str(), FLOW_STATE);
         assert_eq!(read("FAILED, stuck,").unwrap(), [FlowState::Failed, FlowState::Stuck]);
         let error = read("failed,odd").unwrap_err().to_string();
         assert!(error.contains("\"odd\"") && error.contains("superseded"), "{error}");

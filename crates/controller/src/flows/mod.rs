@@ -16,6 +16,7 @@ mod list;
 mod outcome;
 mod show;
 mod tasks;
+pub(crate) mod trace;
 mod verb;
 mod whole;
 
@@ -76,6 +77,7 @@ pub(crate) fn submit(
         tasks,
         converge: CONVERGING.contains(&change.kind),
         generation: change.generation,
+        trace: trace::current(),
         ..NewFlow::default()
     };
     let row = tutti_flow::submit(tx, new, now)?;

@@ -1,7 +1,7 @@
 //! Flows and tasks as the API shows them.
 
-use tutti_flow::{FlowRow, TaskRow, TaskState};
-use tutti_model::api::{FlowInfo, TaskInfo, WaitingFor};
+use tutti_flow::{FailedAttempt, FlowRow, TaskRow, TaskState};
+use tutti_model::api::{FlowInfo, TaskFailure, TaskInfo, WaitingFor};
 
 use super::unscoped;
 use crate::time::rfc3339_milliseconds as rfc3339;
@@ -36,6 +36,7 @@ pub(super) fn flow(row: FlowRow, name: impl Fn(&str) -> String) -> FlowInfo {
         retried: time(row.requeued),
         started: time(row.started),
         finished: time(row.finished),
+        trace: row.trace,
         ..FlowInfo::default()
     }
 }
@@ -59,10 +60,23 @@ pub(super) fn task(row: TaskRow, name: impl Fn(&str) -> String) -> TaskInfo {
         recovering: row.state == TaskState::MaybeRan,
         next: time(row.next_at),
         message: waits.or(row.error).unwrap_or_default(),
+        class: row.class.map(|class| class.to_string()),
         output: row.output.unwrap_or_default(),
         started: time(row.started),
         finished: time(row.finished),
         ..TaskInfo::default()
+    }
+}
+
+/// An attempt that failed.
+pub(super) fn failure(failed: FailedAttempt) -> TaskFailure {
+    TaskFailure {
+        attempt: failed.attempt,
+        undoing: failed.undoing,
+        time: rfc3339(failed.at),
+        class: failed.class.to_string(),
+        message: failed.message,
+        worker: failed.worker,
     }
 }
 

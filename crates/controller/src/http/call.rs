@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderName, Method, Uri, header};
 
 use super::resource::Resource;
 use crate::Error;
+use crate::flows::trace;
 
 /// The longest a request is held for its flow.
 const WAIT: Duration = Duration::from_mins(1);
@@ -35,6 +36,8 @@ pub(crate) struct Call {
     pub(super) expect_generation: Option<i64>,
     /// `Prefer: wait`.
     pub(super) wait: Option<Duration>,
+    /// `traceparent`, or one of our own.
+    pub(super) trace: String,
 }
 
 impl Call {
@@ -46,6 +49,7 @@ impl Call {
             if_match: text(headers, &header::IF_MATCH)?.map(Tags::read).transpose()?,
             expect_generation: expected(uri.query().unwrap_or_default())?,
             wait: wait(headers),
+            trace: trace::of_request(headers),
             method: parts.method.clone(),
             uri: uri.clone(),
         })

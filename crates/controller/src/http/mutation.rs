@@ -169,7 +169,7 @@ fn made(
 ) -> Result<Reply, Error> {
     let Limits { cores, queue_max } = limits;
     check(tx, call, cores)?;
-    let mut reply = change(tx)?;
+    let mut reply = flows::trace::within(&call.trace, || change(tx))?;
     if let Some(flow) = reply.flow {
         flows::check_room(tx, flow, queue_max)?;
     }

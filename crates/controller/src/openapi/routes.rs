@@ -237,8 +237,8 @@ fn flows() -> Vec<Route> {
         route(Get, "/v1/flows/{id}/log", "What a flow's tasks said").lists::<FlowLogLine>(),
         route(Get, "/v1/tasks", "Tasks of flows, newest first")
             .query(&[
-                "id", "model", "resource", "state", "flow", "name", "parent", "since", "limit",
-                "after",
+                "id", "model", "resource", "state", "class", "flow", "name", "parent", "since",
+                "limit", "after",
             ])
             .answers::<TaskPage>(),
         route(Get, "/v1/tasks/{id}", "A task").answers::<TaskInfo>(),

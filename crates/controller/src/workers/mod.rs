@@ -74,6 +74,7 @@ fn show(claim: Claim, now: i64) -> ClaimInfo {
         idempotency_key,
         lease_ms: left(claim.lease_until, now),
         time_left_ms: claim.deadline.map(|at| left(at, now)),
+        trace: claim.trace,
     }
 }
 

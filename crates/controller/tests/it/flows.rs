@@ -147,6 +147,7 @@ async fn what_is_no_filter_is_named_with_those_that_are() {
             ("/v1/tasks?kind=deploy", "kind", "name"),
             ("/v1/flows?state=odd", "odd", "superseded"),
             ("/v1/tasks?task_state=odd", "odd", "revert_failed"),
+            ("/v1/tasks?class=odd", "odd", "timeout"),
             ("/v1/flows?since=yesterday", "yesterday", "10m"),
             ("/v1/flows?limit=0", "limit", "1000"),
             ("/v1/events?kind=x", "kind", "topic"),
@@ -235,6 +236,33 @@ async fn a_flow_shows_its_shape_and_what_can_be_asked_of_it() {
         assert_eq!(lines, []);
         let none = refusal(world.client.get::<Value>(&format!("/v1/flows/{}/log", uuid())).await);
         assert_eq!(none.status, 404);
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_flow_has_the_trace_of_its_request() {
+    for world in World::all().await {
+        world.model().await;
+        world.deploy(&charm("db"), 1).await;
+        let given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let path = "/v1/models/m/applications/db/config";
+        let mut seen = Vec::new();
+        for (number, header) in [Some(given), None, Some("nonsense"), None].iter().enumerate() {
+            let headers: Vec<_> = header.iter().map(|trace| ("traceparent", *trace)).collect();
+            let change = json!({"set": {"port": (number + 1).to_string()}});
+            let answer = world.send("PATCH", path, &headers, &change).await;
+            assert_eq!(answer.status, 202, "{}", answer.body);
+            let accepted: Accepted = serde_json::from_str(&answer.body).unwrap();
+            let flow: FlowInfo =
+                world.get(&format!("/v1/flows/{}", accepted.flow.unwrap().id)).await;
+            seen.extend(flow.trace);
+        }
+        assert_eq!((seen.len(), seen[0].as_str()), (4, given));
+        assert!(seen.iter().all(|trace| tutti_flow::Trace::read(trace).parent.is_some()));
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), 4, "each request has its own");
         world.end().await;
     }
 }

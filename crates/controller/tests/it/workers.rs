@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tutti_client::Error;
 use tutti_flow::{NewFlow, NewTask, Retry};
 use tutti_model::api::{
-    ClaimBeat, ClaimInfo, ClaimRequest, ClaimResult, ClaimStanding, FlowInfo, TaskInfo, WorkerInfo,
+    ClaimBeat, ClaimInfo, ClaimRequest, ClaimResult, ClaimStanding, FlowInfo, TaskInfo, TaskPage,
+    WorkerInfo,
 };
 use tutti_store::Store;
 use uuid::Uuid;
@@ -28,7 +29,8 @@ fn remote(label: &str, needs: &[usize]) -> NewTask {
 /// Submits a flow as a program with the database would; answers its path.
 async fn submit(world: &mut World, tasks: Vec<NewTask>) -> String {
     let id = Uuid::now_v7();
-    let flow = NewFlow { id, kind: "render".into(), tasks, ..NewFlow::default() };
+    let trace = Some("request 7".into());
+    let flow = NewFlow { id, kind: "render".into(), tasks, trace, ..NewFlow::default() };
     world.stop().await;
     let file = world.options.data.join("tutti.db").display().to_string();
     let url = world.options.database.clone().unwrap_or(file);
@@ -125,6 +127,7 @@ async fn a_task_is_taken_shown_and_finished() {
         );
         assert!(got.lease_ms > 25_000 && got.lease_ms <= 30_000, "{got:?}");
         assert_eq!((got.undo, got.time_left_ms), (None, None));
+        assert_eq!(got.trace.as_deref(), Some("request 7"));
         let beat = ClaimBeat {
             progress: Some(0.25),
             log: vec!["a quarter".into()],
@@ -156,6 +159,49 @@ async fn a_task_is_taken_shown_and_finished() {
         let flow = ended(&world, &flow).await;
         assert_eq!(flow.state, "succeeded", "{}", flow.message);
         assert_eq!(flow.tasks[0].output, "one");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_failed_where_is_seen_over_http() {
+    for mut world in World::all().await {
+        let flow = submit(&mut world, vec![remote("gpu", &[])]).await;
+        let failed = |error: &str, retryable| ClaimResult {
+            error: Some(error.into()),
+            retryable,
+            ..ClaimResult::default()
+        };
+        let first = claim(&world, "render-1", 30_000).await;
+        finish(&world, &first.id, &failed("no memory", true)).await.unwrap();
+        let second = claim(&world, "render-2", 30_000).await;
+        let path = "/v1/tasks?name=render&class=RETRYABLE,bug";
+        let found = world.get::<TaskPage>(path).await.tasks;
+        assert_eq!((found.len(), found[0].class.as_deref()), (1, Some("retryable")));
+        assert_eq!(found[0].failures, [], "lists leave them out");
+        finish(&world, &second.id, &failed("no driver", false)).await.unwrap();
+        // It is to be undone.
+        let undo = claim(&world, "render-2", 30_000).await;
+        finish(&world, &undo.id, &done(Value::Null)).await.unwrap();
+        assert_eq!(ended(&world, &flow).await.state, "reverted");
+        let shown: TaskInfo = world.get(&format!("/v1/tasks/{}", second.task)).await;
+        assert_eq!(shown.class.as_deref(), Some("terminal"));
+        let seen: Vec<_> = shown
+            .failures
+            .iter()
+            .map(|one| {
+                (one.attempt, one.class.as_str(), one.message.as_str(), one.worker.as_deref())
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (1, "retryable", "no memory", Some("render-1")),
+                (2, "terminal", "no driver", Some("render-2"))
+            ]
+        );
+        let none = world.get::<TaskPage>("/v1/tasks?name=render&error_class=lost").await.tasks;
+        assert_eq!(none, []);
         world.end().await;
     }
 }

@@ -5,7 +5,7 @@ use tutti_store::Tx;
 use super::Boundary;
 use crate::{
     Fate, FlowState, Result,
-    announce::{self, TaskFailed},
+    announce::{self, Change, TaskFailed},
     change,
     graph::Head,
     queue, sql,
@@ -28,8 +28,6 @@ pub(super) fn end(tx: &mut Tx<'_>, done: &[&Boundary], now: i64) -> Result<()> {
         tx.exec_many(sql::WAITS_END, waited)?;
     }
     for (boundary, head) in &ended {
-        let (label, error) = (&boundary.label, head.error.as_deref());
-        announce::flow_ended(tx, boundary.flow, label, head.state, error)?;
         if head.state != FlowState::Succeeded {
             change::cancel_children(tx, boundary.flow, now)?;
         }
@@ -41,6 +39,17 @@ pub(super) fn end(tx: &mut Tx<'_>, done: &[&Boundary], now: i64) -> Result<()> {
     queue::grant(tx, released, now)
 }
 
+/// Tells whoever watches that a flow stands elsewhere. What is written again is told again only if it was let go with it: if that
+/// had been written, it would be another's.
+pub(super) fn announce_change(tx: &mut Tx<'_>, boundary: &Boundary, before: bool) -> Result<()> {
+    let Some(head) = boundary.head.as_ref().filter(|_| !before || !boundary.held) else {
+        return Ok(());
+    };
+    let (error, superseded_by) = (head.error.as_deref(), head.superseded_by);
+    let change = Change { from: boundary.from, to: head.told(), error, superseded_by };
+    announce::flow_changed(tx, boundary.flow, &boundary.label, change)
+}
+
 pub(super) fn announce_failures(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<()> {
     for failed in &boundary.failures {
         let event = TaskFailed {
@@ -50,6 +59,7 @@ pub(super) fn announce_failures(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<
             name: &failed.name,
             resource: failed.resource.as_deref(),
             state: failed.state,
+            class: failed.class,
             error: failed.error.as_deref(),
         };
         announce::task_failed(tx, &event)?;

@@ -10,7 +10,7 @@ use tutti_store::{ToValue as _, Value};
 use uuid::Uuid;
 
 use crate::{
-    Child, Fate, FlowState, TaskState, Work, child_id,
+    Child, FailureClass, Fate, FlowState, TaskState, Work, child_id, failure,
     graph::{Effect, Event, Graph, Head, Label, Node, Offer, Settled},
     task_id,
 };
@@ -26,9 +26,13 @@ pub(crate) struct Boundary {
     owner: Option<Uuid>,
     label: Arc<Label>,
     head: Option<Head>,
+    /// Where the world was told that it stood before.
+    from: FlowState,
     held: bool,
     changed: Vec<Changed>,
     failures: Vec<Failed>,
+    /// Attempts that failed, to be kept.
+    kept: Vec<failure::Failed>,
     looks: Vec<Look>,
     added: Vec<Vec<Value>>,
     tasks: usize,
@@ -109,6 +113,7 @@ struct Failed {
     name: String,
     resource: Option<String>,
     state: TaskState,
+    class: Option<FailureClass>,
     error: Option<String>,
 }
 
@@ -191,9 +196,11 @@ impl Boundary {
             owner,
             label: Arc::clone(&graph.label),
             head: settled.head.then(|| graph.head.clone()),
+            from: settled.from,
             held: settled.held,
             changed: settled.touched.iter().map(|number| changed(graph, *number)).collect(),
             failures: Vec::new(),
+            kept: Vec::new(),
             looks: Vec::new(),
             added: Vec::new(),
             tasks: graph.nodes.len(),
@@ -249,11 +256,13 @@ impl Boundary {
                     });
                 }
             }
-            Effect::Failed { number, state, error } => self.failures.push(Failed {
+            Effect::Keep(failed) => self.kept.push(failed.clone()),
+            Effect::Failed { number, state, class, error } => self.failures.push(Failed {
                 task: task_id(graph.id, *number),
                 name: graph.nodes[*number].name.clone(),
                 resource: graph.nodes[*number].resource.clone(),
                 state: *state,
+                class: *class,
                 error: error.clone(),
             }),
             Effect::Cancel { number, joins } => {
@@ -289,6 +298,7 @@ impl Boundary {
         self.fence == Fence::Refused
             && self.head.is_none()
             && self.failures.is_empty()
+            && self.kept.is_empty()
             && self.looks.is_empty()
             && self.added.is_empty()
             && self.children.is_empty()

@@ -7,9 +7,11 @@ use uuid::Uuid;
 
 use super::{
     Arrival, Born, Boundary, Fence, Look, Written,
-    end::{announce_failures, end},
+    end::{announce_change, announce_failures, end},
 };
-use crate::{Fate, NewFlow, Result, TaskState, change, child_id, offer, sql, submit, task_id};
+use crate::{
+    Fate, NewFlow, Result, TaskState, change, child_id, failure, offer, sql, submit, task_id,
+};
 
 /// Writes plain boundaries of different flows. It is refused if one of the flows is another's.
 pub(crate) fn write_plain(tx: &mut Tx<'_>, boundaries: &[Boundary]) -> Result<()> {
@@ -44,9 +46,12 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
         // What must not be done twice.
         if !before {
             add_tasks(tx, boundary)?;
+            let worker = boundary.owner.map(|worker| worker.to_string());
+            failure::keep(tx, boundary.flow, &boundary.kept, worker.as_deref(), now)?;
             announce_failures(tx, boundary)?;
             offer::add(tx, (boundary.flow, boundary.epoch), &boundary.offers, now)?;
         }
+        announce_change(tx, boundary, before)?;
         done.push(*boundary);
     }
     write_tasks(tx, &done)?;
@@ -91,7 +96,11 @@ fn is_written(tx: &mut Tx<'_>, boundary: &Boundary) -> Result<bool> {
             return Ok(false);
         }
     }
-    Ok(true)
+    let Some(head) = boundary.head.as_ref().filter(|_| boundary.changed.is_empty()) else {
+        return Ok(true);
+    };
+    let stored = tx.maybe(sql::FLOW_STANDS, (boundary.flow,))?;
+    Ok(stored == Some((head.state, head.reverting, head.suspended)))
 }
 
 /// Sees what has come already of that for which tasks begin to wait. What was written before has looked, too.
@@ -229,6 +238,8 @@ fn submit_child(
         return change::child_again(tx, before, now);
     }
     let model = child.flow.model.clone().or_else(|| parent.label.model.clone());
-    let flow = NewFlow { id, model, ..child.flow.clone() };
+    let inherited = || parent.label.trace.as_deref().map(str::to_owned);
+    let trace = child.flow.trace.clone().or_else(inherited);
+    let flow = NewFlow { id, model, trace, ..child.flow.clone() };
     submit::submit_child(tx, flow, (parent.flow, *number, child.fate), now)
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use tutti_store::ToValue as _;
 
 use super::{Effect, Graph, Node, Row};
-use crate::{Child, Each, Fate, TaskState, Then, Work, plan::Spec, version};
+use crate::{Child, Each, FailureClass, Fate, TaskState, Then, Work, plan::Spec, version};
 
 /// Items of one list; more belong into lists of lists.
 const ITEMS_MAX: usize = 100_000;
@@ -23,7 +23,7 @@ impl Graph {
     pub(super) fn begin_each(&mut self, list: usize, each: &Each) {
         let items = match self.items(list) {
             Ok(items) => items,
-            Err(message) => return self.fail_by_policy(list, &message),
+            Err(message) => return self.fail_by_policy(list, FailureClass::Bug, &message),
         };
         self.begin_waiting(list, None);
         let mut known: BTreeMap<usize, Vec<usize>> = BTreeMap::new();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Effect, Graph, Hands, Start};
 use crate::{
-    Depth, FlowState, Retry, TaskState, Then, Timeouts, Work,
+    Depth, FailureClass, FlowState, Retry, TaskState, Then, Timeouts, Work,
     policy::{self, Next, Trouble},
 };
 
@@ -238,7 +238,7 @@ impl Graph {
                 // It was not made, so it does not count.
                 self.change(number).attempt -= 1;
                 if end.is_some_and(|end| until >= end) {
-                    self.fail_by_policy(number, &trouble.message());
+                    self.fail_by_policy(number, FailureClass::Timeout, &trouble.message());
                 } else {
                     self.retry_at(number, until, trouble.message());
                 }
@@ -270,7 +270,8 @@ impl Graph {
     }
 
     /// As [`fail`](Self::fail), ending the flow as the task says.
-    pub(super) fn fail_by_policy(&mut self, number: usize, message: &str) {
+    pub(super) fn fail_by_policy(&mut self, number: usize, class: FailureClass, message: &str) {
+        self.keep(number, class, message.to_owned());
         let ending = match self.nodes[number].retry.then {
             Then::Fail => FlowState::Failed,
             Then::Revert => FlowState::Reverted,
@@ -298,12 +299,15 @@ impl Graph {
         if !self.is_waiting(number) {
             return;
         }
+        let cancelled = self.head.ending == Some(FlowState::Cancelled);
+        let class = if cancelled { FailureClass::Cancelled } else { FailureClass::Terminal };
         if self.joins_unwanted(number).is_some() {
             // What follows has been decided without it.
+            self.keep(number, class, message.to_owned());
             self.change(number).error = Some(message.to_owned());
             self.finish_failed(number, TaskState::Failed);
         } else {
-            self.fail_by_policy(number, message);
+            self.fail_by_policy(number, class, message);
         }
         self.go_on_unwinding();
     }
@@ -369,7 +373,7 @@ impl Graph {
                 {
                     // Whoever was to try again was away too long.
                     let message = node.error.clone().unwrap_or_default();
-                    self.fail_by_policy(number, &message);
+                    self.fail_by_policy(number, FailureClass::Timeout, &message);
                     self.go_on_unwinding();
                 }
                 (TaskState::RetryWait, _) => self.ready.push_back(number),
@@ -378,7 +382,8 @@ impl Graph {
                     self.succeed(number, "null".into());
                 }
                 (TaskState::Waiting | TaskState::Retrying, _) => {
-                    self.fail_by_policy(number, "what it waits for did not come in time");
+                    let message = "what it waits for did not come in time";
+                    self.fail_by_policy(number, FailureClass::Timeout, message);
                     self.go_on_unwinding();
                 }
                 _ => {}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{Graph, revert::Unwinding};
-use crate::{Controller, FlowState, TaskState, Work};
+use crate::{Controller, FailureClass, FlowState, TaskState, Work};
 
 /// What a controller decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +20,14 @@ impl Graph {
     pub(super) fn begin_guard(&mut self, guard: usize, controller: &Controller) {
         let values = match self.values(guard, controller) {
             Ok(values) => values,
-            Err(message) => return self.fail_by_policy(guard, &message),
+            Err(message) => return self.fail_by_policy(guard, FailureClass::Bug, &message),
         };
         let node = self.change(guard);
         node.attempt += 1;
         let attempt = node.attempt;
         let value = values.as_ref().map(|values| values.get(attempt as usize - 1).cloned());
         if value == Some(None) {
-            return self.fail_by_policy(guard, "there is no value to try");
+            return self.fail_by_policy(guard, FailureClass::Terminal, "there is no value to try");
         }
         let output = json!({ "attempt": attempt, "value": value.flatten() });
         self.succeed(guard, output.to_string());

@@ -16,6 +16,10 @@ pub(crate) struct Label {
     pub(crate) kind: String,
     pub(crate) title: String,
     pub(crate) model: Option<String>,
+    /// For what it was submitted.
+    pub(crate) trace: Option<Arc<str>>,
+    /// The names of its resources, one a line.
+    pub(crate) resources: String,
 }
 
 /// The flow's row, beside its [`Head`].
@@ -49,12 +53,14 @@ impl Graph {
             revertible: whose.revertible,
             parent: whose.parent,
             written: Some(head.clone()),
+            told: head.told(),
             head,
             nodes,
             hands: Hands::Free,
             known: Arc::default(),
             now: 0,
             random: 0,
+            class: None,
             active: BTreeSet::new(),
             open: 0,
             startable: false,

@@ -22,7 +22,7 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::{Fate, FlowState, TaskState, policy::Trouble};
+use crate::{FailureClass, Fate, FlowState, TaskState, failure::Failed, policy::Trouble};
 
 pub(crate) use dynamic::Item;
 pub(crate) use forward::is_unwanted;
@@ -63,6 +63,17 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Where the flow stands, as others are told: one that is to be undone may wait for its turn meanwhile, one that was suspended
+    /// may still run.
+    pub(crate) fn told(&self) -> FlowState {
+        match self.state {
+            state if state.is_ended() => state,
+            _ if self.reverting => FlowState::Reverting,
+            _ if self.suspended => FlowState::Suspended,
+            state => state,
+        }
+    }
+
     /// Whether nothing of it runs or is due: what comes to one of its tasks changes no other, unless all has come that meets
     /// there (`joins`). That is something else while it goes forwards, ends, and is undone.
     pub(crate) fn is_at_rest(&self, undone: bool, joins: Option<i64>, now: i64) -> bool {
@@ -137,8 +148,10 @@ pub(crate) enum Effect {
     Withdraw { number: usize, stop: bool },
     /// Suspend the flow a task waits for, or let it go on.
     Suspend { number: usize, suspended: bool },
+    /// Keep that an attempt failed.
+    Keep(Failed),
     /// Tell the world that a task failed for good, or could not be undone.
-    Failed { number: usize, state: TaskState, error: Option<String> },
+    Failed { number: usize, state: TaskState, class: Option<FailureClass>, error: Option<String> },
 }
 
 /// A flow in memory.
@@ -157,8 +170,12 @@ pub(crate) struct Graph {
     known: Known,
     now: i64,
     random: u32,
+    /// What sort of failure it is that what happens now follows from, if it is one.
+    class: Option<FailureClass>,
     /// As last written, if that is known.
     written: Option<Head>,
+    /// Where others were told that it stands.
+    told: FlowState,
     /// Tasks with an attempt under way.
     active: BTreeSet<usize>,
     /// Tasks that have not ended.
@@ -190,8 +207,16 @@ impl Graph {
     /// Tells what has happened. `now` is in microseconds since 1970, UTC; `random` spreads retries.
     pub(crate) fn tell(&mut self, event: Event, hands: Hands, now: i64, random: u32) {
         (self.hands, self.now, self.random) = (hands, now, random);
+        self.class = None;
         match event {
-            Event::Attempted(number, outcome) => self.attempted(number, outcome),
+            Event::Attempted(number, outcome) => {
+                if let Err(trouble) = &outcome
+                    && trouble.was_made()
+                {
+                    self.keep(number, self.class_of(trouble), trouble.message());
+                }
+                self.attempted(number, outcome);
+            }
             Event::Returned(number, attempt, what) => self.returned(number, attempt, what),
             Event::Arrived(number, output) => self.arrived(number, output),
             Event::Missed(number, message) => self.missed(number, &message),
@@ -199,7 +224,7 @@ impl Graph {
             Event::Troubled(number, message) => self.troubled(number, message),
             Event::Cancel => self.cancel(),
             Event::Suspend(suspended) => self.suspend(suspended),
-            Event::Unreadable(message) => self.give_up(&message),
+            Event::Unreadable(message) => self.give_up(FailureClass::Refused, &message),
             Event::Due => self.due(),
         }
         self.advance();
@@ -211,8 +236,12 @@ impl Graph {
     }
 
     /// Sets it aside because nobody can go on with it: one that is being undone as stuck.
-    pub(crate) fn give_up(&mut self, message: &str) {
-        if self.head.reverting { self.give_up_reverting(message) } else { self.park(message) }
+    pub(crate) fn give_up(&mut self, class: FailureClass, message: &str) {
+        if self.head.reverting {
+            self.give_up_reverting(class, message);
+        } else {
+            self.park(message);
+        }
     }
 
     /// Sets it aside as poison.
@@ -271,8 +300,28 @@ impl Graph {
     /// Ends a task that failed for good, and tells the world: it may be undone at once, and nobody would see.
     fn finish_failed(&mut self, number: usize, state: TaskState) {
         self.finish(number, state);
-        let error = self.nodes[number].error.clone();
-        self.effects.push(Effect::Failed { number, state, error });
+        let (class, error) = (self.class, self.nodes[number].error.clone());
+        self.effects.push(Effect::Failed { number, state, class, error });
+    }
+
+    /// What sort of failure an attempt's is.
+    fn class_of(&self, trouble: &Trouble) -> FailureClass {
+        let cancelled = self.head.ending == Some(FlowState::Cancelled) && !self.head.reverting;
+        match trouble.class() {
+            FailureClass::Retryable | FailureClass::Terminal if cancelled => {
+                FailureClass::Cancelled
+            }
+            class => class,
+        }
+    }
+
+    /// Keeps that a task failed, before its row says so.
+    fn keep(&mut self, number: usize, class: FailureClass, message: String) {
+        self.class = Some(class);
+        let node = &self.nodes[number];
+        let undoing = node.state == TaskState::Reverting;
+        let attempt = if undoing { node.revert_attempt } else { node.attempt };
+        self.effects.push(Effect::Keep(Failed { number, undoing, attempt, class, message }));
     }
 
     /// Wakes a task at a time.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Effect, Graph, Left, Start};
 use crate::{
-    FlowState, TaskState, Timeouts,
+    FailureClass, FlowState, TaskState, Timeouts,
     policy::{POISON_MAX, Trouble},
 };
 
@@ -93,14 +93,19 @@ impl Graph {
             node.started.get_or_insert(now);
         }
         match what {
-            Return::Ended(outcome) => return self.attempted(number, outcome),
+            Return::Ended(outcome) => {
+                // Whoever ended the claim has kept a failure.
+                self.class = outcome.as_ref().err().map(|trouble| self.class_of(trouble));
+                return self.attempted(number, outcome);
+            }
             Return::Withdrawn if undoing => node.revert_attempt -= 1,
             Return::Withdrawn => node.attempt -= 1,
             Return::GivenBack => {}
             Return::Lapsed => {
                 self.head.losses += 1;
                 if self.head.losses >= i64::from(POISON_MAX) {
-                    self.give_up(&format!("its worker died {POISON_MAX} times without progress"));
+                    let message = format!("its worker died {POISON_MAX} times without progress");
+                    self.give_up(FailureClass::Lost, &message);
                 }
             }
         }

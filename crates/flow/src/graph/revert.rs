@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Effect, Graph, Node, Start, forward::FLOW_END};
 use crate::{
-    Failure, FlowState, TaskState, Work,
+    Failure, FailureClass, FlowState, TaskState, Work,
     policy::{self, Next, Trouble},
 };
 
@@ -200,6 +200,9 @@ impl Graph {
     /// What the flow of a task did has been undone, or will not be.
     pub(super) fn child_undone(&mut self, number: usize, trouble: Option<String>) {
         if self.children_undone.remove(&number) {
+            if let Some(message) = &trouble {
+                self.keep(number, FailureClass::Terminal, message.clone());
+            }
             let failed = |message| Trouble::Failed(Failure::Terminal(message));
             self.revert_attempted(number, trouble.map_or(Ok(()), |message| Err(failed(message))));
         }
@@ -269,13 +272,14 @@ impl Graph {
     }
 
     /// Nobody shall try again to undo what was being undone.
-    pub(super) fn give_up_reverting(&mut self, message: &str) {
+    pub(super) fn give_up_reverting(&mut self, class: FailureClass, message: &str) {
         for number in 0..self.nodes.len() {
             // What is still being undone, here or elsewhere, may yet succeed.
             let node = &self.nodes[number];
             let elsewhere = node.offered || self.children_undone.contains(&number);
             let under_way = elsewhere || self.active.contains(&number);
             if node.state == TaskState::Reverting && !under_way {
+                self.keep(number, class, message.to_owned());
                 self.change(number).error = Some(message.to_owned());
                 self.finish_failed(number, TaskState::RevertFailed);
             }

@@ -17,6 +17,8 @@ pub(crate) struct Settled {
     pub(crate) touched: Vec<usize>,
     /// Whether the flow's own row is to be written.
     pub(crate) head: bool,
+    /// Where others were told that the flow stood before.
+    pub(crate) from: FlowState,
     /// What else is to be done in the same transaction.
     pub(crate) effects: Vec<Effect>,
     /// Whether a worker keeps the flow.
@@ -42,10 +44,12 @@ impl Graph {
         if head {
             self.written = Some(self.head.clone());
         }
+        let from = mem::replace(&mut self.told, self.head.told());
         Settled {
             starts: mem::take(&mut self.starts),
             touched: mem::take(&mut self.touched).into_iter().collect(),
             head,
+            from,
             effects: mem::take(&mut self.effects),
             held,
         }
@@ -54,6 +58,7 @@ impl Graph {
     /// Nothing of a settled change was written.
     pub(crate) fn unsettle(&mut self, settled: Settled) {
         self.written = None;
+        self.told = settled.from;
         self.touched.extend(settled.touched);
         self.effects.extend(settled.effects);
         self.starts.extend(settled.starts);

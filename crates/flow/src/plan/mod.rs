@@ -55,6 +55,9 @@ pub struct NewFlow {
     pub generation: Option<i64>,
     /// Among flows that could run, greater ones go first. The order within a resource's queue is not touched.
     pub priority: i32,
+    /// For what it is submitted, as whoever collects spans knows it; see [`Trace`](crate::Trace). Flows of its tasks that name
+    /// none have this one. 256 visible ASCII characters at most.
+    pub trace: Option<String>,
 }
 
 /// A task of a new flow.

@@ -8,7 +8,7 @@ use serde_json::value::Value;
 use tutti_store::{Json, row, sql};
 use uuid::Uuid;
 
-use crate::{FlowState, TaskState};
+use crate::{FailureClass, FlowState, TaskState};
 
 row! {
     pub(super) struct RawFlow {
@@ -35,6 +35,7 @@ row! {
         pub(super) parent_task: Option<i64>,
         pub(super) wake_at: Option<i64>,
         pub(super) requeued: Option<i64>,
+        pub(super) trace: Option<String>,
     }
 
     pub(super) struct RawTask {
@@ -59,6 +60,7 @@ row! {
         pub(super) progress: Option<f64>,
         pub(super) labels: Option<Json<Vec<String>>>,
         pub(super) worker: Option<String>,
+        pub(super) class: Option<FailureClass>,
     }
 }
 
@@ -76,7 +78,7 @@ macro_rules! flow_columns {
         concat!("SELECT flow.id, flow.ticket, flow.kind, flow.title, flow.model, ", shown_state!(), ", flow.reverting, \
          flow.ending, flow.converge, flow.generation, flow.tasks, (SELECT count(*) FROM flow_task AS open WHERE open.flow = flow.id \
          AND open.finished IS NULL), flow.superseded_by, flow.error, flow.created, flow.started, flow.finished, \
-         flow.suspended, flow.priority, flow.parent, flow.parent_task, flow.wake_at, flow.requeued FROM ")
+         flow.suspended, flow.priority, flow.parent, flow.parent_task, flow.wake_at, flow.requeued, flow.trace FROM ")
     };
 }
 
@@ -109,11 +111,20 @@ macro_rules! task_from {
     };
 }
 
+// An error's class is that of the attempt that failed with it. A task whose worker is gone has no error yet.
+macro_rules! task_class {
+    () => {
+        "(SELECT class FROM flow_failure AS failure WHERE failure.flow = task.flow AND failure.number = task.number \
+         AND (failure.message = task.error OR task.state = 'maybe_ran' AND failure.class = 'lost') \
+         ORDER BY failure.id DESC LIMIT 1)"
+    };
+}
+
 macro_rules! task_columns {
     () => {
-        "SELECT task.id, task.flow, task.number, task.name, task.title, task.resource, flow.model, task.state, \
+        concat!("SELECT task.id, task.flow, task.number, task.name, task.title, task.resource, flow.model, task.state, \
          task.attempt, task.attempts_max, task.input, task.output, task.error, task.wait_key, task.wait_at_least, \
-         task.next_at, task.started, task.finished, task.progress, offer.labels, offer.worker FROM "
+         task.next_at, task.started, task.finished, task.progress, offer.labels, offer.worker, ", task_class!(), " FROM ")
     };
 }
 
@@ -123,12 +134,13 @@ macro_rules! with_offer {
     };
 }
 
-// $1 states as JSON, $2 name, $3 model, $4 parent, $5 before this id, $6 from this id on, $7 limit.
+// $1 states as JSON, $2 name, $3 model, $4 parent, $5 before this id, $6 from this id on, $7 limit, $8 classes as JSON.
 macro_rules! task_filter {
     () => {
-        "(CAST($1 AS TEXT) IS NULL OR task.state IN (SELECT value FROM json_each($1))) \
+        concat!("(CAST($1 AS TEXT) IS NULL OR task.state IN (SELECT value FROM json_each($1))) \
          AND (CAST($2 AS TEXT) IS NULL OR task.name = $2) AND (CAST($3 AS TEXT) IS NULL OR flow.model = $3) \
-         AND (CAST($4 AS TEXT) IS NULL OR flow.parent = $4) AND task.id < $5 AND task.id >= $6"
+         AND (CAST($4 AS TEXT) IS NULL OR flow.parent = $4) AND (CAST($8 AS TEXT) IS NULL OR ", task_class!(),
+         " IN (SELECT value FROM json_each($8))) AND task.id < $5 AND task.id >= $6")
     };
 }
 
@@ -167,16 +179,23 @@ sql! {
     pub(crate) TASKS_OF_FLOW = concat!(task_columns!(), task_from!(), with_offer!(), "WHERE task.flow = $1
         AND (CAST($2 AS TEXT) IS NULL OR task.state IN (SELECT value FROM json_each($2)))
         AND (CAST($3 AS TEXT) IS NULL OR task.name = $3)
+        AND (CAST($6 AS TEXT) IS NULL OR ", task_class!(), " IN (SELECT value FROM json_each($6)))
         AND task.number > coalesce((SELECT number FROM flow_task WHERE id = $4), -1) ORDER BY task.number LIMIT $5");
     pub(crate) TASKS = concat!(task_columns!(), task_from!(), with_offer!(), "WHERE ", task_filter!(),
         " ORDER BY task.id DESC LIMIT $7");
     pub(crate) TASKS_FAILED = concat!(task_columns!(), task_from!(), with_offer!(), "WHERE task.failed AND ",
         task_filter!(), " ORDER BY task.id DESC LIMIT $7");
+    /// Few attempts fail: those are where to look.
+    pub(crate) TASKS_CLASSED = concat!(task_columns!(), task_from!(), with_offer!(), "WHERE task.id IN (
+        SELECT one.id FROM flow_failure AS failed JOIN flow_task AS one ON one.flow = failed.flow AND one.number = failed.number
+        WHERE failed.class IN (SELECT value FROM json_each($8))) AND ", task_filter!(), " ORDER BY task.id DESC LIMIT $7");
     pub(crate) TASKS_UNDER = concat!(task_columns!(), task_from!(), with_offer!(), "WHERE flow.parent = $4 AND ",
         task_filter!(), " ORDER BY task.id DESC LIMIT $7");
-    pub(crate) TASKS_ABOUT = tasks_about!("task.resource = $8", "used.resource = $8");
-    pub(crate) TASKS_BELOW = tasks_about!("substr(task.resource, 1, length($8)) = $8",
-        "substr(used.resource, 1, length($8)) = $8");
+    pub(crate) TASKS_ABOUT = tasks_about!("task.resource = $9", "used.resource = $9");
+    pub(crate) TASKS_BELOW = tasks_about!("substr(task.resource, 1, length($9)) = $9",
+        "substr(used.resource, 1, length($9)) = $9");
+    pub(crate) FAILURES = "SELECT attempt, undoing, at, class, message, worker FROM flow_failure
+        WHERE flow = $1 AND number = $2 ORDER BY id";
     pub(crate) LOG = "SELECT number, at, line FROM flow_log WHERE flow = $1
         AND (CAST($2 AS BIGINT) IS NULL OR number = $2) ORDER BY id DESC LIMIT $3";
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Access, Child, Error, Fate, NewFlow, Result, Work};
+use crate::{
+    Access, Child, Error, Fate, NewFlow, Result, Work,
+    trace::{TRACE_MAX, is_trace},
+};
 
 /// Tasks of one flow; more belong into flows of their own.
 const TASKS_MAX: usize = 100_000;
@@ -18,6 +21,11 @@ pub(super) fn check(flow: &NewFlow) -> Result<()> {
         if !names.insert(name) {
             return refused(format!("resource `{name}` is named twice"));
         }
+    }
+    if flow.trace.as_deref().is_some_and(|trace| !is_trace(trace)) {
+        return refused(format!(
+            "its trace context is not of 1 to {TRACE_MAX} visible ASCII characters"
+        ));
     }
     if flow.tasks.len() > TASKS_MAX {
         return refused(format!("more than {TASKS_MAX} tasks"));

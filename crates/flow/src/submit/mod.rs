@@ -140,6 +140,7 @@ fn ready(placed: &Placed<'_>, now: i64) -> FlowRow {
         parent: None,
         suspended: false,
         wake_at: None,
+        trace: flow.trace,
     }
 }
 

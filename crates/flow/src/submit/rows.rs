@@ -38,6 +38,7 @@ const FLOW_COLUMNS: &[&str] = &[
     "fate",
     "worker",
     "started",
+    "trace",
 ];
 
 /// The columns of a new task's row.
@@ -99,7 +100,6 @@ fn flow_row(placed: &Placed<'_>, parent: Option<Parent>, now: i64) -> Vec<Value>
         Some((parent, task, fate)) => (Some(parent), Some(task), Some(fate)),
         None => (None, None, None),
     };
-    let names: Vec<&str> = placed.entries.iter().map(|entry| entry.resource).collect();
     vec![
         flow.id.to_value(),
         placed.ticket.to_value(),
@@ -111,7 +111,7 @@ fn flow_row(placed: &Placed<'_>, parent: Option<Parent>, now: i64) -> Vec<Value>
         is_revertible(flow).to_value(),
         flow.converge.to_value(),
         flow.generation.to_value(),
-        names.join("\n").to_value(),
+        names(placed).to_value(),
         placed.ungranted().to_value(),
         flow.tasks.len().to_value(),
         i64::from(placed.owner.is_some()).to_value(),
@@ -126,7 +126,14 @@ fn flow_row(placed: &Placed<'_>, parent: Option<Parent>, now: i64) -> Vec<Value>
         fate.to_value(),
         placed.owner.to_value(),
         placed.owner.map(|_| now).to_value(),
+        flow.trace.to_value(),
     ]
+}
+
+/// The names of its resources, one a line.
+fn names(placed: &Placed<'_>) -> String {
+    let names: Vec<&str> = placed.entries.iter().map(|entry| entry.resource).collect();
+    names.join("\n")
 }
 
 /// A flow that a worker has from the beginning, and its tasks, as they would be loaded.
@@ -157,6 +164,8 @@ pub(super) fn begun(placed: &Placed<'_>, now: i64) -> Option<(Flow, Vec<Row>)> {
         parent_task: None,
         fate: None,
         pass: placed.pass,
+        trace: new.trace.clone(),
+        resources: names(placed),
     };
     let tasks = (0..).zip(&new.tasks).map(|(number, task)| Row {
         flow: new.id,

@@ -106,6 +106,9 @@ pub struct FlowInfo {
     pub finished: String,
     /// When something of it is due, RFC 3339, or empty.
     pub next: String,
+    /// For what it was submitted: the `traceparent` of the request, or one made for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
     /// Its tasks; in lists left out.
     pub tasks: Vec<TaskInfo>,
 }
@@ -211,6 +214,25 @@ pub struct FlowLogLine {
     pub line: String,
 }
 
+/// An attempt at a task that failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct TaskFailure {
+    /// Which attempt it was, from 1; 0 of a task that only waits.
+    pub attempt: u32,
+    /// Whether it was one to undo the task.
+    pub undoing: bool,
+    /// When it failed, RFC 3339.
+    pub time: String,
+    /// What sort of failure it was.
+    pub class: String,
+    /// Why it failed.
+    pub message: String,
+    /// The worker that made it, if one is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+}
+
 /// One task of a flow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
@@ -244,6 +266,13 @@ pub struct TaskInfo {
     pub next: String,
     /// Why it failed or is being retried.
     pub message: String,
+    /// What sort of failure that is: `retryable`, `terminal`, `timeout`, `bug`, `lost`, `cancelled` or
+    /// `refused`; none if nothing failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// The newest attempts that failed, ten at most in each direction, oldest first; in lists left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<TaskFailure>,
     /// What it produced.
     pub output: Value,
     /// RFC 3339, or empty.

@@ -56,7 +56,7 @@
 //! | `GET /v1/workers` · `POST /v1/workers/{name}/claims` | → `[WorkerInfo]` · [`ClaimRequest`] → `[ClaimInfo]` |
 //! | `POST`, `DELETE /v1/claims/{id}` · `POST /v1/claims/{id}/result` | [`ClaimBeat`] → [`ClaimStanding`] · → 204 · [`ClaimResult`] → 204 |
 //! | `GET /v1/metrics` | → text, as Prometheus reads it |
-//! | `GET /v1/tasks?id=&model=&resource=&state=&flow=&name=&since=&limit=&after=` · `GET /v1/tasks/{id}` | → [`TaskPage`] · → [`TaskInfo`] |
+//! | `GET /v1/tasks?id=&model=&resource=&state=&class=&flow=&name=&since=&limit=&after=` · `GET /v1/tasks/{id}` | → [`TaskPage`] · → [`TaskInfo`] |
 //! | `GET /v1/events?after=&follow=&topic=&model=` | → server-sent events of the outbox |
 //!
 //! The agent's calls are listed in [`crate::agent`]'s step module.

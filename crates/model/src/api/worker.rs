@@ -55,6 +55,9 @@ pub struct ClaimInfo {
     /// The time that is left for the attempt, if it is limited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_left_ms: Option<u64>,
+    /// For what the flow was submitted, usually a W3C `traceparent`: spans of the attempt belong under it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 /// What came of a task that is to be undone.

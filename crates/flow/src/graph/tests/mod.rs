@@ -203,6 +203,7 @@ fn arrive(world: &mut World, choice: u32) {
     assert!(settled.touched.iter().all(|touched| *touched == number), "{:?}", settled.touched);
     let known = |effect: &Effect| match effect {
         Effect::Failed { number: failed, .. } => *failed == number,
+        Effect::Keep(failed) => failed.number == number,
         // Whoever loads the flow tells it again.
         Effect::Cancel { number, .. } => world.is_told(*number),
         _ => false,

@@ -93,6 +93,9 @@ pub(crate) struct Tasks {
     /// With this name: unit.converge, …
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     name: String,
+    /// That failed so: retryable,terminal,timeout,bug,lost,cancelled,refused
+    #[arg(long, value_name = "CLASS", default_value = "", hide_default_value = true)]
+    class: String,
     #[command(flatten)]
     selection: Selection,
 }
@@ -105,7 +108,7 @@ impl Tasks {
             Some(part) => (String::new(), flow_id(&client, &part).await?),
             None => (model, String::new()),
         };
-        let more = [("flow", flow), ("name", self.name)];
+        let more = [("flow", flow), ("name", self.name), ("class", self.class)];
         let query = self.selection.query(&client, model, more).await?;
         let TaskPage { tasks, next } = client.get(&format!("/v1/tasks{query}")).await?;
         tell_of_more(context, next.as_deref());

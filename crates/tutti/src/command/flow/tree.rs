@@ -285,6 +285,9 @@ fn notes(task: &TaskInfo, now: Timestamp) -> String {
     if task.finished.is_empty() && !task.next.is_empty() {
         notes.push(format!("next attempt {}", due(&task.next, now)));
     }
+    if let Some(class) = task.class.as_ref().filter(|_| !task.recovering) {
+        notes.push(class.clone());
+    }
     if task.recovering {
         notes.push("its worker died, it runs again".to_owned());
     }

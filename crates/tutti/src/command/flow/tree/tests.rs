@@ -37,6 +37,7 @@ fn tasks_stand_below_what_they_need() {
                 attempts_max: 5,
                 next: "2026-08-11T10:00:42Z".into(),
                 message: "no route\nto host".into(),
+                class: Some("timeout".into()),
                 ..task("b", &["a"], "retrying")
             },
             TaskInfo {
@@ -58,7 +59,7 @@ fn tasks_stand_below_what_they_need() {
     };
     let expected = "\
 ✓ Task a        succeeded    0.1s  a
-├─ ◐ Task b     retrying      30s  b  attempt 2 of 5, next attempt in 12s
+├─ ◐ Task b     retrying      30s  b  attempt 2 of 5, next attempt in 12s, timeout
 │  │  no route
 │  │  to host
 │  └─ ○ Task d  pending            d
