@@ -187,7 +187,11 @@ fn is_revertible(state: FlowState) -> bool {
 pub(crate) fn revert_at(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
     let flow: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
     match flow.state {
-        state if is_revertible(state) => requeue(tx, flow, Some(FlowState::Reverted), now),
+        state if is_revertible(state) => {
+            // What a controller could not undo before the flow ended still stands, and relies on what is undone now.
+            tx.exec(sql::TASKS_REVERT_AGAIN, (id,))?;
+            requeue(tx, flow, Some(FlowState::Reverted), now)
+        }
         FlowState::Stuck => retry_at(tx, id, now),
         state => Err(Error::NotRetryable { id, state }),
     }

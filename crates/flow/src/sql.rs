@@ -263,7 +263,7 @@ sql! {
         before_revert = NULL, output = NULL, error = NULL, next_at = NULL, progress = NULL, started = NULL,
         finished = NULL, failure = NULL WHERE flow = $1 AND state <> 'succeeded'";
 
-    /// Lets a stuck flow try again to undo what it could not.
+    /// Lets a flow try again to undo what it could not.
     pub(crate) TASKS_REVERT_AGAIN = "UPDATE flow_task SET state = 'reverting', revert_attempt = 0, next_at = NULL
         WHERE flow = $1 AND state = 'revert_failed'";
 

@@ -144,6 +144,11 @@ impl Node {
         }
     }
 
+    /// Whether it may have had an effect that has not been undone, or could not be.
+    pub(super) fn is_left(&self) -> bool {
+        self.has_effect() || self.state == TaskState::RevertFailed
+    }
+
     /// An attempt to undo it begins.
     pub(super) fn begin_revert(&mut self) {
         if self.before_revert.is_none() {

@@ -41,14 +41,13 @@ impl Graph {
 
     /// The handlers that would be asked to undo something.
     pub(crate) fn undoers(&self) -> BTreeSet<String> {
-        let asked =
-            |node: &&Node| *node.work() == Work::Run && node.attempt > 0 && node.has_effect();
+        let asked = |node: &&Node| *node.work() == Work::Run && node.attempt > 0 && node.is_left();
         self.nodes.iter().filter(asked).map(|node| node.name.clone()).collect()
     }
 
     /// The tasks whose flows would be undone with this one.
     pub(crate) fn children_done(&self) -> Vec<usize> {
-        let done = |node: &Node| node.has_joined() && node.has_effect();
+        let done = |node: &Node| node.has_joined() && node.is_left();
         (0..self.nodes.len()).filter(|number| done(&self.nodes[*number])).collect()
     }
 

@@ -6,6 +6,7 @@ use serde_json::json;
 use tutti_flow::{
     Backoff, Controller, FlowState, Retry, TaskState, Then,
     pattern::{graph, linear, unordered},
+    revert, undoers,
 };
 
 use super::{Site, act, fails};
@@ -217,6 +218,38 @@ async fn what_is_not_guarded_goes_on_meanwhile() {
         assert_eq!(site.log.lines().iter().filter(|line| *line == "+beside").count(), 1);
         let reverted = site.tasks(flow.id).await;
         assert!(reverted.iter().all(|task| task.state == TaskState::Succeeded));
+        site.close().await;
+    }
+}
+
+/// Deaths of a flow's worker in a row after which it is parked.
+const DEATHS: usize = 3;
+
+#[tokio::test]
+async fn what_a_controller_could_not_undo_is_undone_first_when_a_parked_flow_is() {
+    for mut site in Site::all().await {
+        let bad = fails("b").inject("undone_after", "go");
+        let guarded = linear("g").retry(times(2)).add(act("a")).add(bad);
+        let id = site.submit(linear("p").add(act("before")).add(guarded)).await;
+        for _ in 0..DEATHS {
+            site.log.has("~b failed").await;
+            site.kill();
+            site.lines();
+            let expire = |tx: &mut tutti_store::Tx<'_>| {
+                tx.exec("UPDATE flow_worker SET lease_until = 0", ())?;
+                Ok(())
+            };
+            site.wants(expire).await.unwrap();
+            site.start().await;
+        }
+        assert_eq!(site.ended(id).await.state, FlowState::Parked);
+        assert_eq!(site.tasks(id).await[3].state, TaskState::RevertFailed);
+        let undoers = site.store.write(move |tx| undoers(tx, id)).await.unwrap();
+        assert!(undoers.contains("act"));
+        site.log.add("go");
+        site.wants(move |tx| revert(tx, id)).await.unwrap();
+        assert_eq!(site.ended(id).await.state, FlowState::Reverted);
+        assert_eq!(site.lines(), "go ~b failed ~a ~before");
         site.close().await;
     }
 }

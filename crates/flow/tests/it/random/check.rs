@@ -83,7 +83,9 @@ fn runs_again(flow: &NewFlow) -> bool {
 /// Whether a flow that somebody submitted may have ended like this.
 fn may_end(root: &Root, row: &FlowRow) -> bool {
     // Workers that died over a flow again and again have a flow set aside, and fail the one that waits for it.
-    let died = row.error.as_deref().is_some_and(|error| error.contains("died"));
+    // That is not told any more where what the set aside flow did could not be undone either.
+    let tells = |what: &str| row.error.as_deref().is_some_and(|error| error.contains(what));
+    let died = tells("died") || tells(" is stuck: ");
     // Running a flow again ends what undid a flow of its own, rather than doing it once more.
     let died = died || root.again && with_children(&root.flow).len() > 1;
     match row.state {
