@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
+use tutti_store::Tx;
 use uuid::Uuid;
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     attempt::Attempt,
     claim::{self, Claim, Claimant},
     graph::Return,
-    offer,
+    offer, take,
     task::Kind,
     worker::{Life, Worker},
 };
@@ -64,9 +65,12 @@ impl Worker {
             handlers: self.known().handlers.iter().filter(has_turn).cloned().collect(),
             labels: self.known().labels.clone(),
         };
-        let lease = self.lease();
-        let claimed =
-            self.store().write(move |tx| claim::claim(tx, &claimant, room, lease)).await?;
+        let (id, lease) = (life.id, self.lease());
+        let claiming = move |tx: &mut Tx<'_>| match take::is_alive(tx, id)? {
+            true => claim::claim(tx, &claimant, room, lease),
+            false => Ok(Vec::new()),
+        };
+        let claimed = self.store().write(claiming).await?;
         for claim in claimed {
             // There is room for so many: nobody else takes it.
             if let Ok(place) = Arc::clone(self.claims()).try_acquire_owned() {

@@ -340,6 +340,8 @@ sql! {
     pub(crate) WORKER_JOIN = "INSERT INTO flow_worker (id, instance, lease_until, started, handlers, labels)
         VALUES ($1, $2, $3, $4, $5, $6)";
 
+    pub(crate) WORKER_ALIVE = "SELECT EXISTS (SELECT 1 FROM flow_worker WHERE id = $1)";
+
     pub(crate) WORKER_BEAT = "UPDATE flow_worker SET lease_until = $2 WHERE id = $1";
 
     pub(crate) WORKER_LEAVE = "DELETE FROM flow_worker WHERE id = $1";

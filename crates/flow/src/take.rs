@@ -60,6 +60,11 @@ pub(crate) fn beat(tx: &mut Tx<'_>, worker: Uuid, lease: i64) -> Result<bool> {
     Ok(tx.exec(sql::WORKER_BEAT, (worker, now + lease))? == 1)
 }
 
+/// Whether nobody has declared this worker dead. What a dead one got, nobody would take over again.
+pub(crate) fn is_alive(tx: &mut Tx<'_>, worker: Uuid) -> Result<bool> {
+    Ok(tx.one(sql::WORKER_ALIVE, (worker,))?)
+}
+
 /// The flows a worker has, with the epochs under which it has them.
 pub(crate) fn owned(tx: &mut Tx<'_>, worker: Uuid) -> Result<Vec<(Uuid, i64)>> {
     Ok(tx.all(sql::FLOWS_OWNED, (worker,))?)

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use futures_util::future::join_all;
-use tutti_flow::{Action, Error, FlowState, Point, submit_many};
+use tutti_flow::{Action, Error, FlowState, NewTask, Point, submit_many};
 
 use crate::{
     recovery::expire_leases,
@@ -140,6 +140,28 @@ async fn a_worker_that_counts_as_dead_begins_nothing() {
         let alive = engine(&store, &log).start().await.unwrap();
         assert_eq!(alive.ended(id).await.unwrap(), FlowState::Succeeded);
         assert_eq!(log.take(), ["+a", "-a"]);
+        alive.stop().await;
+        drop(dead);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_counts_as_dead_claims_nothing() {
+    for place in Place::all() {
+        let (store, logs) = (place.open().await, [Log::default(), Log::default()]);
+        let dead = engine(&store, &logs[0]).label("gpu").start().await.unwrap();
+        store.write(|tx| tx.exec("DELETE FROM flow_worker", ())).await.unwrap();
+        let owner = engine(&store, &Log::default()).start().await.unwrap();
+        let labelled = NewTask { labels: vec!["gpu".into()], ..step(named("a"), &[]) };
+        let flow = flow(&["x"], vec![labelled]);
+        let id = flow.id;
+        owner.submit(flow).await.unwrap();
+        let alive = engine(&store, &logs[1]).label("gpu").start().await.unwrap();
+        assert_eq!(ended(&store, id).await.state, FlowState::Succeeded);
+        let lines = logs.map(|log| log.lines());
+        assert_eq!((lines[0].len(), lines[1].len()), (0, 2), "{lines:?}");
+        owner.stop().await;
         alive.stop().await;
         drop(dead);
         store.close().await;
