@@ -46,6 +46,10 @@ const TRIES: u64 = 16;
 const PATIENCE_AGAIN: Duration = Duration::from_secs(10);
 const SHRINKING: Duration = Duration::from_secs(90);
 
+/// Cases of one run of the tests; `cargo xtask random` makes as many as there is time for.
+const CASES_SQLITE: u64 = 2_000;
+const CASES_POSTGRES: u64 = 500;
+
 /// Seeds of two runs are far apart.
 const SEEDS: u64 = 1_000_000_000;
 
@@ -142,10 +146,10 @@ fn run_all(place: Option<Place>, cases: u64) {
 
 #[test]
 fn random_flows_on_sqlite() {
-    run_all(Some(Place::sqlite()), 10_000);
+    run_all(Some(Place::sqlite()), CASES_SQLITE);
 }
 
 #[test]
 fn random_flows_on_postgres() {
-    run_all(Place::postgres(), 1_000);
+    run_all(Place::postgres(), CASES_POSTGRES);
 }
