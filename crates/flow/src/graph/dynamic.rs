@@ -79,29 +79,10 @@ impl Graph {
             ..Spec::default()
         };
         let stored = spec.stored().unwrap_or_default();
+        let at = i64::try_from(number).unwrap_or(i64::MAX);
         let row = Row {
-            flow: self.id,
-            number: i64::try_from(number).unwrap_or(i64::MAX),
-            name: each.name.clone(),
             resource: self.nodes[list].resource.clone(),
-            input,
-            needs: None,
-            spec: None,
-            wait_key: None,
-            wait_at_least: None,
-            attempts_max: each.retry.attempts_max,
-            or_revert: each.retry.then == Then::Revert,
-            state: TaskState::Pending,
-            attempt: 0,
-            revert_attempt: 0,
-            before_revert: None,
-            output: None,
-            error: None,
-            next_at: None,
-            started: None,
-            finished: None,
-            offered: false,
-            failure: None,
+            ..Row::pending(self.id, at, each.name.clone(), input, &each.retry)
         };
         self.nodes.push(Node::new(row, Some(spec)));
         self.note_guard(number);

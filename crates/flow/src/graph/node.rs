@@ -35,6 +35,42 @@ row! {
     }
 }
 
+impl Row {
+    /// A plain task of which nothing has happened.
+    pub(crate) fn pending(
+        flow: Uuid,
+        number: i64,
+        name: String,
+        input: String,
+        retry: &Retry,
+    ) -> Self {
+        Self {
+            flow,
+            number,
+            name,
+            resource: None,
+            input,
+            needs: None,
+            spec: None,
+            wait_key: None,
+            wait_at_least: None,
+            attempts_max: retry.attempts_max,
+            or_revert: retry.then == Then::Revert,
+            state: TaskState::Pending,
+            attempt: 0,
+            revert_attempt: 0,
+            before_revert: None,
+            output: None,
+            error: None,
+            next_at: None,
+            started: None,
+            finished: None,
+            offered: false,
+            failure: None,
+        }
+    }
+}
+
 /// A task of a flow in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {

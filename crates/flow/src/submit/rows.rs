@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{Parent, place::Placed};
 use crate::{
-    FlowState, NewFlow, NewTask, Result, TaskState, Then, Wait, Work, graph::Row, plan::Spec,
-    sql::Flow, task_id,
+    FlowState, NewFlow, NewTask, Result, Then, Wait, Work, graph::Row, plan::Spec, sql::Flow,
+    task_id,
 };
 
 /// The columns of a new flow's row.
@@ -168,28 +168,12 @@ pub(super) fn begun(placed: &Placed<'_>, now: i64) -> Option<(Flow, Vec<Row>)> {
         resources: names(placed),
     };
     let tasks = (0..).zip(&new.tasks).map(|(number, task)| Row {
-        flow: new.id,
-        number,
-        name: task.name.clone(),
         resource: task.resource.clone(),
-        input: task.input.to_string(),
         needs: needs(task).and_then(|needs| serde_json::to_string(&needs.0).ok()),
         spec: Spec::of(task).stored(),
         wait_key: wait(task).map(|wait| wait.key.clone()),
         wait_at_least: wait(task).map(|wait| wait.at_least),
-        attempts_max: task.retry.attempts_max,
-        or_revert: task.retry.then == Then::Revert,
-        state: TaskState::Pending,
-        attempt: 0,
-        revert_attempt: 0,
-        before_revert: None,
-        output: None,
-        error: None,
-        next_at: None,
-        started: None,
-        finished: None,
-        offered: false,
-        failure: None,
+        ..Row::pending(new.id, number, task.name.clone(), task.input.to_string(), &task.retry)
     });
     Some((flow, tasks.collect()))
 }
