@@ -1,0 +1,1 @@
+//! The attribute macro `api` of `tutti-bus`.
