@@ -2,17 +2,29 @@
 
 mod api;
 mod bus;
+mod client;
 mod failure;
 pub mod schema;
+pub mod testing;
 
 pub use api::{Call, Context, Event, Service};
 pub use bus::{Bus, CallOptions};
+pub use client::{PendingCall, Procedure};
 pub use failure::{Error, Failure, FailureKind, Result};
+pub use schemars;
+pub use tutti_bus_macros::{Event, api};
 
 /// What generated code names, so that a crate that uses the macros need not depend on these itself.
 #[doc(hidden)]
 pub mod generated {
-    pub use futures_util::future::BoxFuture;
+    use futures_util::future::BoxFuture;
+    use serde_json::value::RawValue;
+
+    use crate::Result;
+
+    /// What a service returns for a call.
+    pub type Execution<'a> = BoxFuture<'a, Result<Box<RawValue>>>;
+
     pub use serde;
     pub use serde_json;
 }
