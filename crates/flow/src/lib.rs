@@ -131,6 +131,12 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "trace",
         sql: include_str!("../migrations/7_trace.sql"),
     },
+    Migration {
+        owner: "tutti-flow",
+        number: 8,
+        name: "done",
+        sql: include_str!("../migrations/8_done.sql"),
+    },
 ];
 
 /// The topic that rings when there is work for a worker.

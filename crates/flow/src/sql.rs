@@ -258,17 +258,20 @@ sql! {
         error = CASE state WHEN 'reverting' THEN coalesce(error, 'it was not undone: the flow ended') ELSE error END,
         next_at = NULL, offered = FALSE, finished = $3 WHERE flow = $1 AND (finished IS NULL OR state = 'reverting')";
 
-    /// Puts what has not succeeded back to the start.
-    pub(crate) TASKS_AGAIN = "UPDATE flow_task SET state = 'pending', attempt = 0, revert_attempt = 0,
-        before_revert = NULL, output = NULL, error = NULL, next_at = NULL, progress = NULL, started = NULL,
-        finished = NULL, failure = NULL WHERE flow = $1 AND state <> 'succeeded'";
+    /// Puts what has not succeeded back to the start. What stands in this database has succeeded, also if its flow ended before
+    /// it knew, or was about to undo it.
+    pub(crate) TASKS_AGAIN = "UPDATE flow_task SET state = CASE WHEN done IS NULL THEN 'pending' ELSE 'succeeded' END,
+        attempt = CASE WHEN done IS NULL THEN 0 ELSE attempt END, revert_attempt = 0, before_revert = NULL, output = done,
+        error = NULL, next_at = NULL, progress = NULL, started = CASE WHEN done IS NULL THEN NULL ELSE started END,
+        finished = CASE WHEN done IS NULL THEN NULL ELSE finished END, failure = NULL
+        WHERE flow = $1 AND state <> 'succeeded'";
 
     /// Lets a flow try again to undo what it could not.
     pub(crate) TASKS_REVERT_AGAIN = "UPDATE flow_task SET state = 'reverting', revert_attempt = 0, next_at = NULL
         WHERE flow = $1 AND state = 'revert_failed'";
 
-    /// Says by hand how a task ended.
-    pub(crate) TASK_OVERRIDE = "UPDATE flow_task SET state = $3, next_at = NULL, finished = $4
+    /// Says by hand how a task ended, and that nothing is left of it.
+    pub(crate) TASK_OVERRIDE = "UPDATE flow_task SET state = $3, done = NULL, next_at = NULL, finished = $4
         WHERE flow = $1 AND number = $2";
 
     pub(crate) SIGNAL = "INSERT INTO flow_signal (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE

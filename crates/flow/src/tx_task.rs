@@ -2,11 +2,16 @@
 //!
 //! The transaction first looks whether the attempt is still wanted: not by a worker that lost the flow, and not if it has
 //! succeeded before without anybody having heard of it. Then the handler writes, and the task's row says that it has succeeded.
+//!
+//! Whatever else becomes of that row, its column `done` keeps what the handler answered for as long as its effect stands: an
+//! attempt writes it with the effect, one that undoes the task clears it with that, and nobody else changes it but a person who
+//! says that the task was taken care of by hand. So a flow that ended before it knew, or before the task was undone, and is run
+//! again finds the effect there instead of having it twice.
 
 use std::{sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
-use tutti_store::{Error as StoreError, Tx, sql};
+use tutti_store::{Error as StoreError, Tx, row, sql};
 
 use crate::{
     Action, Error, Failure, FailureClass, Outcome, Point, Resources, Result, Retry, TaskContext,
@@ -25,11 +30,22 @@ const TROUBLE_PAUSE: Duration = Duration::from_millis(250);
 
 sql! {
     /// How a task stands whose flow is still the owner's.
-    pub(crate) STANDS = "SELECT task.state, task.attempt, task.revert_attempt, task.output FROM flow_task AS task
+    pub(crate) STANDS = "SELECT task.state, task.attempt, task.revert_attempt, task.output, task.done FROM flow_task AS task
         JOIN flow ON flow.id = task.flow WHERE task.flow = $1 AND task.number = $2 AND flow.epoch = $3";
 
-    pub(crate) DONE = "UPDATE flow_task SET state = $3, output = coalesce($4, output), error = failure, failure = NULL,
+    pub(crate) EFFECT = "SELECT done FROM flow_task WHERE flow = $1 AND number = $2";
+
+    pub(crate) DONE = "UPDATE flow_task SET state = $3, output = coalesce($4, output), done = $4, error = failure, failure = NULL,
         finished = $5, before_revert = NULL WHERE flow = $1 AND number = $2";
+
+    /// Of a task whose flow's owner has yet to hear of it.
+    pub(crate) DONE_ELSEWHERE = "UPDATE flow_task SET done = $3 WHERE flow = $1 AND number = $2";
+}
+
+row! {
+    struct Standing {
+        state: TaskState, attempt: u32, revert_attempt: u32, output: Option<String>, done: Option<String>,
+    }
 }
 
 /// A kind of task whose work is SQL in the database of the flows, and nothing else. It is run in the transaction that records
@@ -249,52 +265,72 @@ impl Worker {
     }
 }
 
+/// How an attempt stands before it is made.
+enum Stands {
+    /// It was recorded before, with this output.
+    Recorded(String),
+    /// It is wanted; with the output of what was done before, if that has not been undone.
+    Wanted(Option<String>),
+}
+
 impl InTx {
     /// Runs the handler and records its end, unless that has happened before or the task is another's.
     fn apply(&self, tx: &mut Tx<'_>, output_max: usize) -> Result<String, Unmade> {
-        if let Some(output) = self.stands(tx)? {
-            return Ok(output);
-        }
-        let output = self.handler.run(tx, &self.context, &self.input, self.left.as_ref())?;
+        let done = match self.stands(tx)? {
+            Stands::Recorded(output) => return Ok(output),
+            Stands::Wanted(done) => done,
+        };
+        let output = match (&self.left, done) {
+            // The flow did not know.
+            (None, Some(output)) => output,
+            (left, done) => {
+                let done = done.map(Left::Output);
+                let left = left.as_ref().map(|left| done.as_ref().unwrap_or(left));
+                self.handler.run(tx, &self.context, &self.input, left)?
+            }
+        };
         if output.len() > output_max {
             let message = too_large(&self.name, output.len(), output_max);
             return Err(Trouble::refused(message).into());
         }
-        if let Some(claim) = self.context.claim {
-            claim::end(tx, claim, Return::Ended(Ok(output.clone()))).map_err(TxError::from)?;
-            return Ok(output);
-        }
-        let now = tx.now()?;
-        let (state, kept) = match self.left {
+        let (flow, number) = (self.context.flow, self.context.number);
+        let (state, done) = match self.left {
             None => (TaskState::Succeeded, Some(&output)),
             Some(_) => (TaskState::Reverted, None),
         };
-        tx.exec(DONE, (self.context.flow, self.context.number, state, kept, now))?;
+        if let Some(claim) = self.context.claim {
+            tx.exec(DONE_ELSEWHERE, (flow, number, done))?;
+            claim::end(tx, claim, Return::Ended(Ok(output.clone()))).map_err(TxError::from)?;
+        } else {
+            let now = tx.now()?;
+            tx.exec(DONE, (flow, number, state, done, now))?;
+        }
         Ok(output)
     }
 
-    /// The output if the attempt was recorded before.
-    fn stands(&self, tx: &mut Tx<'_>) -> Result<Option<String>, Unmade> {
+    fn stands(&self, tx: &mut Tx<'_>) -> Result<Stands, Unmade> {
         let context = &self.context;
+        let (flow, number) = (context.flow, context.number);
         let lost = || Trouble::Classed(FailureClass::Lost, Failure::Retryable(LOST.into()));
         if let Some(claim) = context.claim {
             claim::standing(tx, claim).map_err(|error| match error {
                 Error::Store(error) => Unmade::Store(error),
                 _ => lost().into(),
             })?;
-            return Ok(None);
+            return Ok(Stands::Wanted(tx.one(EFFECT, (flow, number))?));
         }
-        let stands: Option<(TaskState, u32, u32, Option<String>)> =
-            tx.maybe(STANDS, (context.flow, context.number, context.epoch))?;
-        let (state, attempt, revert_attempt, output) = stands.ok_or_else(lost)?;
-        let (running, done, attempt) = match self.left {
+        let row: Option<Standing> = tx.maybe(STANDS, (flow, number, context.epoch))?;
+        let Standing { state, attempt, revert_attempt, output, done } = row.ok_or_else(lost)?;
+        let (running, ended, attempt) = match self.left {
             None => (TaskState::Running, TaskState::Succeeded, attempt),
             Some(_) => (TaskState::Reverting, TaskState::Reverted, revert_attempt),
         };
         match state {
             _ if attempt != context.attempt => Err(lost().into()),
-            state if state == running => Ok(None),
-            state if state == done => Ok(Some(output.unwrap_or_else(|| "null".into()))),
+            state if state == running => Ok(Stands::Wanted(done)),
+            state if state == ended => {
+                Ok(Stands::Recorded(output.unwrap_or_else(|| "null".into())))
+            }
             _ => Err(lost().into()),
         }
     }

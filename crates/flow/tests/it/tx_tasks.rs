@@ -10,13 +10,13 @@ use std::{
 
 use serde_json::json;
 use tutti_flow::{
-    Action, Builder, Engine, Failure, FlowState, NewTask, Outcome, Point, Retry, TaskContext,
-    TaskState, TxError, TxTask, Work, pattern,
+    Action, Builder, Controller, Engine, Failure, FlowState, NewTask, Outcome, Point, Retry,
+    TaskContext, TaskState, TxError, TxTask, Work, pattern, retry, skip, task_id,
 };
 use tutti_store::{Store, Tx};
 use uuid::Uuid;
 
-use crate::world::{Log, Place, Step, ended, flow, named, sees, step, submit, tasks};
+use crate::world::{Log, Place, Plan, Step, ended, flow, named, sees, step, submit, tasks};
 
 const ADD: &str = "INSERT INTO effect (name, done, undone) VALUES ($1, 1, 0)
     ON CONFLICT (name) DO UPDATE SET done = effect.done + 1";
@@ -203,6 +203,89 @@ async fn a_claim_is_finished_in_the_same_transaction() {
         assert_eq!(tasks(&store, id).await[0].output, Some(json!("a by 1")));
         owner.stop().await;
         other.stop().await;
+        store.close().await;
+    }
+}
+
+/// What a test does to the rows of a flow, or to leases.
+async fn write(store: &Store, sql: &'static str) {
+    store.write(move |tx: &mut Tx<'_>| tx.exec(sql, ())).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_not_undone_is_not_done_again() {
+    for place in Place::all() {
+        for verb in [retry, |tx: &mut Tx<'_>, id| skip(tx, task_id(id, 3))] {
+            let (store, log) = (open(&place).await, Log::default());
+            let undoing = AtomicU32::new(0);
+            let first = worker(&store, &log).probe(move |moment| match moment.point {
+                // What failed is undone first.
+                Point::BeforeRevert if undoing.fetch_add(1, Ordering::Relaxed) == 1 => {
+                    Action::Crash
+                }
+                _ => Action::Continue,
+            });
+            let first = first.start().await.unwrap();
+            let guard = NewTask { work: Work::Retry(Controller::times(2)), ..count("-", &[]) };
+            let plain = |name, needs: &[usize]| NewTask {
+                retry: Retry::never(),
+                guard: Some(0),
+                ..count(name, needs)
+            };
+            let other = step(Plan { until: "go".into(), ..named("b") }, &[]);
+            let guard = NewTask { retry: Retry::never(), ..guard };
+            let plan = vec![guard, plain("a", &[0]), plain("refused", &[0, 1]), other];
+            let id = submit(&store, flow(&["x"], plan)).await.id;
+            sees("undoing", || async {
+                (tasks(&store, id).await[1].state == TaskState::Reverting).then_some(())
+            })
+            .await;
+            drop(first);
+            // It is to end when its worker is gone: nobody goes on undoing it.
+            write(&store, "UPDATE flow SET ending = 'failed'").await;
+            let second = worker(&store, &log).start().await.unwrap();
+            let flow = ended(&store, id).await;
+            let rows = tasks(&store, id).await;
+            assert_eq!((flow.state, rows[1].state), (FlowState::Failed, TaskState::RevertFailed));
+            assert_eq!(effects(&store).await, [("a".to_owned(), 1, 0)]);
+            log.add("go");
+            store.write(move |tx| verb(tx, id)).await.unwrap();
+            assert_eq!(ended(&store, id).await.state, FlowState::Reverted);
+            // Undone, done again in the second run of what is guarded, and undone with that.
+            assert_eq!(effects(&store).await, [("a".to_owned(), 2, 2)]);
+            second.stop().await;
+            write(&store, "DROP TABLE effect").await;
+            store.close().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_of_which_nobody_heard_is_not_made_again() {
+    for place in Place::all() {
+        let (store, log) = (open(&place).await, Log::default());
+        let lease = Duration::from_secs(600);
+        let owner = worker(&store, &log).lease(lease).start().await.unwrap();
+        let paid = NewTask { labels: vec!["ledger".into()], ..count("a", &[]) };
+        let held = step(Plan { until: "never".into(), ..named("b") }, &[]);
+        let id = submit(&store, flow(&["x"], vec![paid, held])).await.id;
+        log.has("+b").await;
+        drop(owner);
+        let other = worker(&store, &log).label("ledger").lease(lease).start().await.unwrap();
+        sees("its end", || async { (!effects(&store).await.is_empty()).then_some(()) }).await;
+        // Nobody can read the flow when what came of the claim is to be heard.
+        write(&store, "UPDATE flow_task SET spec = '{' WHERE number = 1").await;
+        other.stop().await;
+        write(&store, "UPDATE flow_worker SET lease_until = 0").await;
+        let last = worker(&store, &log).label("ledger").start().await.unwrap();
+        assert_eq!(ended(&store, id).await.state, FlowState::Parked);
+        write(&store, "UPDATE flow_task SET spec = NULL WHERE number = 1").await;
+        log.add("never");
+        store.write(move |tx| retry(tx, id)).await.unwrap();
+        assert_eq!(ended(&store, id).await.state, FlowState::Succeeded);
+        assert_eq!(effects(&store).await, [("a".to_owned(), 1, 0)]);
+        assert_eq!(tasks(&store, id).await[0].output, Some(json!("a by 1")));
+        last.stop().await;
         store.close().await;
     }
 }

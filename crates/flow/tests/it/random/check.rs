@@ -1,6 +1,8 @@
 //! What must be true of a case once everything has ended.
 
 use tutti_flow::{Fate as Tie, FlowRow, FlowState, NewFlow, TaskRow, TaskState, Work};
+use tutti_store::Json;
+use uuid::Uuid;
 
 use super::{
     case::{Root, Running, with_children},
@@ -10,11 +12,15 @@ use super::{
 };
 use crate::world::tasks;
 
+/// Whether attempts at tasks of these flows were lost with their workers.
+const LOST: &str = "SELECT EXISTS (SELECT 1 FROM flow_failure WHERE class = 'lost'
+    AND flow IN (SELECT value FROM json_each($1)))";
+
 impl Running {
     pub(super) async fn check(&self) {
         for (family, root) in self.roots.iter().enumerate() {
             let row = self.row(root.flow.id).await.expect("what was submitted is there");
-            if !may_end(root, &row) {
+            if !may_end(root, &row, self.lost_any(root).await) {
                 self.show(&[row.id]).await;
                 panic!("{} of {:?}", row.state, root.shape);
             }
@@ -35,6 +41,14 @@ impl Running {
             self.show(&flows.map(|(id, _)| id).collect::<Vec<_>>()).await;
             panic!("{wrong:#?}");
         }
+    }
+
+    /// Whether a worker died over a flow that somebody submitted, or over one of its tasks.
+    async fn lost_any(&self, root: &Root) -> bool {
+        let ids: Vec<Uuid> = with_children(&root.flow).into_iter().map(|(id, _)| id).collect();
+        let lost: Result<bool, tutti_store::Error> =
+            self.house.store.read(move |tx| tx.one(LOST, (Json(&ids),))).await;
+        lost.unwrap()
     }
 
     async fn check_task(&self, family: usize, flow: &NewFlow, task: &TaskRow) {
@@ -80,12 +94,12 @@ fn runs_again(flow: &NewFlow) -> bool {
     all.iter().any(|(_, flow)| flow.tasks.iter().any(|task| matches!(task.work, Work::Retry(_))))
 }
 
-/// Whether a flow that somebody submitted may have ended like this.
-fn may_end(root: &Root, row: &FlowRow) -> bool {
-    // Workers that died over a flow again and again have a flow set aside, and fail the one that waits for it.
-    // That is not told any more where what the set aside flow did could not be undone either.
+/// Whether a flow that somebody submitted may have ended like this; `lost` if workers died over it.
+fn may_end(root: &Root, row: &FlowRow, lost: bool) -> bool {
+    // Workers that died over a flow again and again have a flow set aside, and fail the one that waits for it. What is told is
+    // that it is stuck instead, where what the set aside flow did could not be undone either.
     let tells = |what: &str| row.error.as_deref().is_some_and(|error| error.contains(what));
-    let died = tells("died") || tells(" is stuck: ");
+    let died = tells("died") || lost && tells(" is stuck: ");
     // Running a flow again ends what undid a flow of its own, rather than doing it once more.
     let died = died || root.again && with_children(&root.flow).len() > 1;
     match row.state {

@@ -128,7 +128,7 @@ impl Planner {
         let retry = Retry::times(if fate == Fate::FailAlways { 2 } else { 10 });
         let retry = if task.reverts { retry.or_revert() } else { retry };
         let name = match task.what {
-            What::Tx => TX,
+            What::Tx | What::LabelledTx => TX,
             What::Rare => RARE,
             What::Unknown => UNKNOWN,
             _ => WATCHED,
@@ -139,7 +139,7 @@ impl Planner {
             _ => json!(input),
         };
         let labels = match task.what {
-            What::Labelled => vec![LABEL.into()],
+            What::Labelled | What::LabelledTx => vec![LABEL.into()],
             _ => Vec::new(),
         };
         let work = self.work(&task.what, at, site, &json!(input), retry);
@@ -156,7 +156,12 @@ impl Planner {
     ) -> Work {
         let wait = |key: String| Work::Wait(Wait { key, at_least: 1 });
         match what {
-            What::Run | What::Tx | What::Labelled | What::Rare | What::Unknown => Work::Run,
+            What::Run
+            | What::Tx
+            | What::Labelled
+            | What::LabelledTx
+            | What::Rare
+            | What::Unknown => Work::Run,
             What::Gate => Work::Gate,
             What::Come => wait(COME.into()),
             What::Late => wait(late(self.case, at)),

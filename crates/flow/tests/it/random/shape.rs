@@ -62,6 +62,8 @@ pub(super) enum What {
     Tx,
     /// One worker has the label.
     Labelled,
+    /// In a transaction, of another worker than its flow's.
+    LabelledTx,
     /// One worker has the handler.
     Rare,
     /// No worker has the handler.
@@ -133,6 +135,7 @@ fn leaf() -> impl Strategy<Value = What> {
         12 => Just(What::Run),
         3 => Just(What::Tx),
         1 => Just(What::Labelled),
+        1 => Just(What::LabelledTx),
         1 => Just(What::Rare),
         2 => Just(What::Gate),
         1 => Just(What::Come),
