@@ -31,7 +31,10 @@ impl Graph {
         let state = self.stand();
         let now = self.now;
         let held = matches!(state, FlowState::Running | FlowState::Reverting);
-        if self.head.started.is_none() && (held || state == FlowState::Waiting) {
+        let begun = |number: &usize| self.nodes[*number].started.is_some();
+        if self.head.started.is_none()
+            && (held || state == FlowState::Waiting || self.touched.iter().any(begun))
+        {
             self.head.started = Some(now);
         }
         self.head.state = state;

@@ -155,6 +155,22 @@ async fn suspending_the_parent_suspends_those_it_waits_for() {
 }
 
 #[tokio::test]
+async fn a_child_that_began_without_a_worker_is_cancelled_with_its_parent() {
+    for mut site in Site::all().await {
+        site.stop().await;
+        let flow = unordered("p").add(of(act("c"))).add(act("a"));
+        let id = site.submit(flow).await;
+        for what in [suspend, resume, suspend, cancel] {
+            site.store.write(move |tx| what(tx, id)).await.unwrap();
+        }
+        let child = row(&site.store, its_child(id, 0)).await;
+        assert_eq!(child.state, FlowState::Cancelled);
+        assert_eq!(row(&site.store, id).await.state, FlowState::Cancelled);
+        site.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_controller_ends_the_children_it_guards_before_it_runs_again() {
     for site in Site::all().await {
         let twice = Controller::times(2);
