@@ -3,6 +3,7 @@
 mod api;
 mod bus;
 mod client;
+pub mod config;
 mod failure;
 pub mod schema;
 pub mod testing;

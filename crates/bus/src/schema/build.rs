@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::inline::inline;
-use super::lightbus_form::rewrite;
+use super::lightbus_form::{default_into_alternatives, rewrite};
 use super::{ApiSchema, DRAFT_7, empty_document};
 
 /// The named parameters of a procedure or an event, in the making.
@@ -103,7 +103,12 @@ impl Parameters {
         if !self.required.is_empty() {
             root["required"] = Value::Array(self.required);
         }
-        finish(self.generator, root, title, description)
+        let mut schema = finish(self.generator, root, title, description);
+        let properties = schema["properties"].as_object_mut().into_iter().flatten();
+        properties
+            .filter_map(|(_, property)| property.as_object_mut())
+            .for_each(default_into_alternatives);
+        schema
     }
 }
 

@@ -32,7 +32,7 @@ fn rewrite_schema(schema: &mut Value, closing: Closing) {
         close(object);
     }
     null_as_alternative(object);
-    default_into_alternatives(object);
+    flatten_alternatives(object);
 }
 
 fn rewrite_children(object: &mut Map<String, Value>, closing: Closing) {
@@ -122,6 +122,9 @@ fn join_constants(object: &mut Map<String, Value>) {
 }
 
 fn close(object: &mut Map<String, Value>) {
+    if object.get("additionalProperties") == Some(&Value::Bool(false)) {
+        object.entry("properties").or_insert_with(|| json!({}));
+    }
     let open_by_design =
         ["additionalProperties", "unevaluatedProperties", "oneOf", "anyOf", "allOf", "$ref"];
     if object.contains_key("properties")
@@ -150,8 +153,24 @@ fn null_as_alternative(object: &mut Map<String, Value>) {
     *object = outer;
 }
 
-/// Python repeats the default in every alternative and leaves it out around them.
-fn default_into_alternatives(object: &mut Map<String, Value>) {
+/// Alternatives of which one is nothing but alternatives itself are one list in Python.
+fn flatten_alternatives(object: &mut Map<String, Value>) {
+    let Some(Value::Array(alternatives)) = object.get_mut("anyOf") else { return };
+    let is_list = |inner: &Map<String, Value>| {
+        inner.keys().all(|key| ["anyOf", "title", "description"].contains(&key.as_str()))
+    };
+    let flat = std::mem::take(alternatives).into_iter().flat_map(|alternative| {
+        let inner = alternative.as_object().filter(|inner| is_list(inner));
+        match inner.and_then(|inner| inner.get("anyOf")) {
+            Some(Value::Array(inner)) => inner.clone(),
+            _ => vec![alternative],
+        }
+    });
+    *alternatives = flat.collect();
+}
+
+/// For a parameter, Python repeats the default in every alternative and leaves it out around them.
+pub(super) fn default_into_alternatives(object: &mut Map<String, Value>) {
     let has_alternatives = object.get("anyOf").is_some_and(Value::is_array);
     let Some(default) = has_alternatives.then(|| object.remove("default")).flatten() else {
         return;

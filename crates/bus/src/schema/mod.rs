@@ -23,6 +23,7 @@ pub use files::{SchemaFileError, read_schemas, write_schemas};
 pub use validate::{
     ApiValidator, Direction, Invalid, SchemaError, Strictness, Subject, ValidationRules,
 };
+pub(crate) use validate::{field, sentence};
 
 /// The value of `$schema` in every schema on the bus.
 pub const DRAFT_7: &str = "http://json-schema.org/draft-07/schema#";

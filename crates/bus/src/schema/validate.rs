@@ -124,7 +124,17 @@ pub enum Direction {
 }
 
 /// What happens to a message that does not fit its schema.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Strictness {
     /// It is refused.
@@ -211,7 +221,7 @@ fn prefix_items_to_draft_7(schema: &mut Value) {
 }
 
 /// One problem: the field and why.
-fn sentence(error: &ValidationError<'_>) -> String {
+pub(crate) fn sentence(error: &ValidationError<'_>) -> String {
     let field = field(error.instance_path().as_str());
     match error.kind() {
         ValidationErrorKind::Required { property } => {
@@ -248,7 +258,7 @@ fn sentence(error: &ValidationError<'_>) -> String {
 }
 
 /// `/members/0/name` as `members[0].name`.
-fn field(pointer: &str) -> String {
+pub(crate) fn field(pointer: &str) -> String {
     let mut field = String::new();
     for part in pointer.split('/').skip(1) {
         let part = part.replace("~1", "/").replace("~0", "~");
