@@ -19,6 +19,9 @@ use crate::{
     worker::Worker,
 };
 
+/// What is said of an attempt that did not listen, with how long that was waited for.
+pub(crate) const UNWANTED: &str = "its flow was cancelled, and it went on for";
+
 /// What an attempt is made with.
 pub(crate) struct Attempt {
     pub(crate) name: String,
@@ -95,13 +98,13 @@ impl Worker {
                 }
             };
             let probed = self.probe().is_some().then(|| self.clone());
-            let outcome = if timeouts == Timeouts::default() {
-                let run = run(probed, handler, context, input, left);
-                caught(AssertUnwindSafe(run).catch_unwind().await)
-            } else {
-                let (which, alive) = (Which::of(&name, &context), Arc::clone(&context.alive));
-                let run = run(probed, handler, context, input, left);
-                self.within(timeouts, &alive, which, run).await
+            let apart = timeouts != Timeouts::default();
+            let limits = Limits::of(timeouts, self.cancel_max(), &context);
+            let which = apart.then(|| Which::of(&name, &context));
+            let run = run(probed, handler, context, input, left);
+            let outcome = match which {
+                None => limits.hold(AssertUnwindSafe(run).catch_unwind().map(caught)).await,
+                Some(which) => self.apart(limits, which, run).await,
             };
             if let Some(passage) = passage {
                 self.passed(&passage, &outcome);
@@ -112,15 +115,14 @@ impl Worker {
     }
 
     /// Runs a handler on threads apart, as long as it may.
-    async fn within(
+    async fn apart(
         &self,
-        timeouts: Timeouts,
-        alive: &Notify,
+        limits: Limits,
         which: Which,
         run: impl Future<Output = Result<String, Trouble>> + Send + 'static,
     ) -> Result<String, Trouble> {
         match self.limited().start(which, run) {
-            Ok(mut apart) => within(timeouts, alive, apart.ends()).await,
+            Ok(mut apart) => limits.hold(apart.ends()).await,
             Err(error) => {
                 let message = format!("no thread can be begun for it: {error}");
                 Err(Trouble::Failed(Failure::Retryable(message)))
@@ -177,30 +179,53 @@ async fn run(
     }
 }
 
-/// Lets a handler run as long as it may.
-async fn within(
+/// How long an attempt may take.
+struct Limits {
     timeouts: Timeouts,
-    alive: &Notify,
-    run: impl Future<Output = Result<String, Trouble>>,
-) -> Result<String, Trouble> {
-    let mut run = std::pin::pin!(run);
-    let late = |what: &str, limit: Option<Duration>| {
-        let limit = limit.unwrap_or_default();
-        Err(Trouble::late(format!("{what} {limit:?}")))
-    };
-    let limit = match (timeouts.attempt, timeouts.total) {
-        (Some(attempt), Some(total)) => Some(attempt.min(total)),
-        (attempt, total) => attempt.or(total),
-    };
-    let mut whole = std::pin::pin!(sleep(limit));
-    loop {
-        tokio::select! {
-            biased;
-            outcome = &mut run => return outcome,
-            () = &mut whole => return late("it took longer than", limit),
-            () = alive.notified() => {}
-            () = sleep(timeouts.heartbeat) => {
-                return late("no sign of life for", timeouts.heartbeat);
+    alive: Arc<Notify>,
+    cancelled: CancellationToken,
+}
+
+impl Limits {
+    fn of(timeouts: Timeouts, cancel_max: Option<Duration>, context: &TaskContext) -> Self {
+        let timeouts = Timeouts { cancel: timeouts.cancel.or(cancel_max), ..timeouts };
+        let (alive, cancelled) = (Arc::clone(&context.alive), context.cancelled.clone());
+        Self { timeouts, alive, cancelled }
+    }
+
+    /// Lets an attempt run as long as it may.
+    async fn hold(
+        self,
+        run: impl Future<Output = Result<String, Trouble>>,
+    ) -> Result<String, Trouble> {
+        let Self { timeouts, alive, cancelled } = self;
+        if timeouts == Timeouts::default() {
+            return run.await;
+        }
+        let mut run = std::pin::pin!(run);
+        let late = |what: &str, limit: Option<Duration>| {
+            let limit = limit.unwrap_or_default();
+            Err(Trouble::late(format!("{what} {limit:?}")))
+        };
+        let limit = match (timeouts.attempt, timeouts.total) {
+            (Some(attempt), Some(total)) => Some(attempt.min(total)),
+            (attempt, total) => attempt.or(total),
+        };
+        let mut whole = std::pin::pin!(sleep(limit));
+        let mut unwanted = std::pin::pin!(async {
+            cancelled.cancelled().await;
+            sleep(timeouts.cancel).await;
+        });
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut run => return outcome,
+                () = &mut whole => return late("it took longer than", limit),
+                () = &mut unwanted => return late(UNWANTED, timeouts.cancel),
+                () = alive.notified() => {}
+                () = sleep(timeouts.heartbeat) => {
+                    return late("no sign of life for", timeouts.heartbeat);
+                }
             }
         }
     }

@@ -40,7 +40,7 @@ sql! {
     pub(crate) CLAIM = "UPDATE flow_offer SET claim = $3, worker = $4, claimed = $5, deadline = CAST($5 AS BIGINT) + time_limit,
         lease_until = CASE WHEN time_limit < $6 THEN $5 + time_limit ELSE $5 + CAST($6 AS BIGINT) END
         WHERE flow = $1 AND number = $2 AND claim IS NULL
-        RETURNING claim, flow, number, attempt, epoch, name, input, undo, heartbeat, claimed, lease_until, deadline,
+        RETURNING claim, flow, number, attempt, epoch, name, input, undo, heartbeat, cancel_limit, claimed, lease_until, deadline,
         (SELECT trace FROM flow WHERE flow.id = flow_offer.flow)";
 
     pub(crate) SHOW = "UPDATE flow_task SET state = CASE state WHEN 'offered' THEN 'running' ELSE state END,
@@ -109,6 +109,7 @@ pub struct Claim {
     pub(crate) left: Option<Left>,
     pub(crate) claimed: i64,
     pub(crate) heartbeat: Option<Duration>,
+    pub(crate) cancel_limit: Option<Duration>,
 }
 
 impl Claim {
@@ -148,7 +149,7 @@ row! {
 
     struct Raw {
         id: Uuid, flow: Uuid, number: usize, attempt: u32, epoch: i64, name: String, input: Json<Value>,
-        undo: Option<Json<Left>>, heartbeat: Option<i64>, claimed: i64, lease_until: i64,
+        undo: Option<Json<Left>>, heartbeat: Option<i64>, cancel_limit: Option<i64>, claimed: i64, lease_until: i64,
         deadline: Option<i64>, trace: Option<String>,
     }
 }
@@ -302,6 +303,10 @@ fn task_of(tx: &mut Tx<'_>, claim: Uuid) -> Result<(Uuid, usize, String)> {
     tx.maybe(TASK_OF, (claim,))?.ok_or(Error::ClaimLost { claim })
 }
 
+fn duration(micros: i64) -> Duration {
+    Duration::from_micros(micros.unsigned_abs())
+}
+
 impl Raw {
     fn claim(self) -> Result<Claim> {
         let left = self.undo.map(|Json(left)| left);
@@ -332,7 +337,8 @@ impl Raw {
             number: self.number,
             left,
             claimed: self.claimed,
-            heartbeat: self.heartbeat.map(|micros| Duration::from_micros(micros.unsigned_abs())),
+            heartbeat: self.heartbeat.map(duration),
+            cancel_limit: self.cancel_limit.map(duration),
         })
     }
 }

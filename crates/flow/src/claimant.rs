@@ -150,6 +150,7 @@ impl Worker {
                 attempt: limit.map(Duration::from_micros),
                 total: None,
                 heartbeat: claim.heartbeat,
+                cancel: claim.cancel_limit,
             },
         }
     }

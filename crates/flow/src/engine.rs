@@ -73,6 +73,7 @@ impl Engine {
             output_max: OUTPUT_MAX,
             leaks_max: LEAKS_MAX,
             backend_failures_max: BACKEND_FAILURES_MAX,
+            cancel_max: None,
         };
         Builder { store, handlers: Handlers::new(), settings }
     }
@@ -226,6 +227,15 @@ impl Builder {
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.settings.grace = grace;
+        self
+    }
+
+    /// How long an attempt may go on after its flow was cancelled, if its task does not [say](crate::Timeouts::cancel); as long as
+    /// it likes by default. One that takes longer is dropped, as at the end of any other limit: it has failed, and its flow ends or
+    /// is undone although it may still do something. One without [`Timeouts`](crate::Timeouts) must not block its thread.
+    #[must_use]
+    pub fn cancel_max(mut self, limit: Duration) -> Self {
+        self.settings.cancel_max = Some(limit);
         self
     }
 

@@ -137,6 +137,12 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "done",
         sql: include_str!("../migrations/8_done.sql"),
     },
+    Migration {
+        owner: "tutti-flow",
+        number: 9,
+        name: "cancel_limit",
+        sql: include_str!("../migrations/9_cancel_limit.sql"),
+    },
 ];
 
 /// The topic that rings when there is work for a worker.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     FailureClass, OFFERS, Result,
+    attempt::UNWANTED,
     change::{self, News},
     failure::{self, Failed, LOST},
     graph::{Known, Left, Offer, Return},
@@ -19,19 +20,24 @@ const ORPHANS_MAX: usize = 100;
 sql! {
     /// A repetition of what is offered already leaves it as it is.
     pub(crate) ADD = "INSERT INTO flow_offer (flow, number, attempt, epoch, name, labels, input, undo, time_limit, heartbeat,
-        offered, priority, cancelled)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, priority, FALSE FROM flow WHERE id = $1
+        cancel_limit, offered, priority, cancelled)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, priority, FALSE FROM flow WHERE id = $1
         ON CONFLICT (flow, number) DO NOTHING";
 
     pub(crate) WITHDRAW = "DELETE FROM flow_offer WHERE flow = $1 AND number = $2 AND claim IS NULL
         RETURNING attempt, undo IS NOT NULL";
 
-    pub(crate) CANCEL = "UPDATE flow_offer SET cancelled = TRUE WHERE flow = $1 AND number = $2";
+    /// Whoever has claimed it shall stop, in the time there is for that.
+    pub(crate) CANCEL = "UPDATE flow_offer SET cancelled = TRUE,
+        deadline = CASE WHEN deadline < $3 + cancel_limit THEN deadline ELSE coalesce($3 + cancel_limit, deadline) END,
+        lease_until = CASE WHEN $3 + cancel_limit < lease_until THEN $3 + cancel_limit ELSE lease_until END
+        WHERE flow = $1 AND number = $2 AND NOT cancelled";
 
     pub(crate) FORGET = "DELETE FROM flow_offer WHERE flow = $1";
 
     pub(crate) LAPSED = "DELETE FROM flow_offer WHERE lease_until < $1
-        RETURNING flow, number, attempt, time_limit, coalesce(deadline < $1, FALSE), undo IS NOT NULL, worker";
+        RETURNING flow, number, attempt, time_limit, coalesce(deadline < $1, FALSE), undo IS NOT NULL, worker,
+        CASE WHEN cancelled THEN cancel_limit END";
 
     pub(crate) LEFT_BY = "DELETE FROM flow_offer WHERE worker = $1 RETURNING flow, number, attempt, undo IS NOT NULL";
 
@@ -52,6 +58,7 @@ row! {
     /// A claim nobody was heard of in time.
     struct Lapsed {
         flow: Uuid, number: usize, attempt: u32, limit: Option<i64>, late: bool, undoing: bool, worker: Option<String>,
+        unwanted: Option<i64>,
     }
 }
 
@@ -70,12 +77,16 @@ pub(crate) fn add(
             (Some(attempt), Some(total)) => Some(attempt.min(total)),
             (attempt, total) => attempt.or(total),
         };
-        let (limit, heartbeat) = (limit.map(micros), timeouts.heartbeat.map(micros));
+        let limits =
+            (limit.map(micros), timeouts.heartbeat.map(micros), timeouts.cancel.map(micros));
         let labels = Json(&offer.labels);
         let what = (&offer.name, labels, &offer.input, undo);
         tx.exec(
             ADD,
-            (flow, number, attempt, epoch, what.0, what.1, what.2, what.3, limit, heartbeat, now),
+            (
+                flow, number, attempt, epoch, what.0, what.1, what.2, what.3, limits.0, limits.1,
+                limits.2, now,
+            ),
         )?;
         tx.ring(OFFERS);
     }
@@ -95,7 +106,9 @@ pub(crate) fn withdraw(
         if let Some((attempt, _)) = withdrawn {
             news.push(News::Returned(*number, attempt, Return::Withdrawn));
         } else if *stop {
-            tx.exec(CANCEL, (flow, number))?;
+            // Leases are by the database's clock.
+            let clock = tx.now()?;
+            tx.exec(CANCEL, (flow, number, clock))?;
             tx.ring(OFFERS);
         }
     }
@@ -113,10 +126,11 @@ pub(crate) fn forget(tx: &mut Tx<'_>, flow: Uuid) -> Result<()> {
 pub(crate) fn lapse(tx: &mut Tx<'_>) -> Result<()> {
     let now = tx.now()?;
     for lapsed in tx.all::<Lapsed>(LAPSED, (now,))? {
-        let Lapsed { flow, number, attempt, limit, late, undoing, worker } = lapsed;
+        let Lapsed { flow, number, attempt, limit, late, undoing, worker, unwanted } = lapsed;
         let (class, message, what) = if late {
-            let limit = Duration::from_micros(limit.unwrap_or_default().unsigned_abs());
-            let message = format!("it took longer than {limit:?}");
+            let how = if unwanted.is_some() { UNWANTED } else { "it took longer than" };
+            let limit = unwanted.or(limit).unwrap_or_default();
+            let message = format!("{how} {:?}", Duration::from_micros(limit.unsigned_abs()));
             let what = Return::Ended(Err(Trouble::late(message.clone())));
             (FailureClass::Timeout, message, what)
         } else {

@@ -192,11 +192,15 @@ pub struct Timeouts {
     pub total: Option<Duration>,
     /// Between two [`TaskContext::heartbeat`](crate::TaskContext::heartbeat)s.
     pub heartbeat: Option<Duration>,
+    /// From the [cancellation](crate::TaskContext::cancelled) of its flow to the end of the attempt; an attempt that does not
+    /// listen is left behind then. [`Builder::cancel_max`](crate::Builder::cancel_max) is for tasks that do not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Duration>,
 }
 
 impl Timeouts {
     /// As long as it likes.
-    pub const NONE: Self = Self { attempt: None, total: None, heartbeat: None };
+    pub const NONE: Self = Self { attempt: None, total: None, heartbeat: None, cancel: None };
 }
 
 /// A member of a task's input that an earlier task provides. It is left out if that task was skipped.

@@ -58,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) leaks_max: usize,
     /// Retryable failures in a row after which a backend counts as one that does not answer.
     pub(crate) backend_failures_max: u32,
+    /// How long an attempt may go on after its flow was cancelled.
+    pub(crate) cancel_max: Option<Duration>,
 }
 
 /// A worker and everything its flows share.
@@ -254,6 +256,10 @@ impl Worker {
 
     pub(crate) fn output_max(&self) -> usize {
         self.0.settings.output_max
+    }
+
+    pub(crate) fn cancel_max(&self) -> Option<Duration> {
+        self.0.settings.cancel_max
     }
 
     pub(crate) fn limited(&self) -> &Limited {

@@ -10,11 +10,13 @@ use std::{
 
 use serde_json::json;
 use tutti_flow::{
-    Builder, Engine, Failure, FlowState, NewTask, Retry, Task, TaskContext, Timeouts,
+    Builder, Engine, Error, Failure, FailureClass, FlowState, NewTask, Outcome, Retry, Task,
+    TaskContext, TaskState, Timeouts,
+    claim::{self, Claimant},
 };
-use tutti_store::Store;
+use tutti_store::{Store, Tx};
 
-use crate::world::{Log, Place, Plan, ended, flow, named, sees, step, submit, tasks};
+use crate::world::{Log, Place, Plan, ended, flow, named, reaches, sees, step, submit, tasks};
 
 const LIMIT: Duration = Duration::from_millis(100);
 
@@ -48,6 +50,29 @@ impl Task for Blocks {
         }
         Ok(context.attempt)
     }
+}
+
+/// Waits until it is dropped, whoever wants it to stop, and logs that it is undone.
+struct Deaf(Log);
+
+impl Task for Deaf {
+    const NAME: &'static str = "deaf";
+    type Input = ();
+    type Output = ();
+
+    async fn execute(&self, _: TaskContext, (): ()) -> Result<(), Failure> {
+        self.0.add("+deaf");
+        std::future::pending().await
+    }
+
+    async fn revert(&self, _: TaskContext, (): (), outcome: Outcome<()>) -> Result<(), Failure> {
+        self.0.add(format!("~deaf {outcome:?}"));
+        Ok(())
+    }
+}
+
+fn deaf(timeouts: Timeouts) -> NewTask {
+    NewTask { name: Deaf::NAME.into(), timeouts, ..NewTask::default() }
 }
 
 fn blocking(attempts: u32, timeouts: Timeouts) -> NewTask {
@@ -162,6 +187,85 @@ async fn one_that_can_be_dropped_is_no_leak() {
         assert!(failed.is_err(), "{failed:?}");
         assert_eq!(engine.counters().read().leaked, 0);
         engine.stop().await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_ignores_its_cancellation_is_left_behind() {
+    let cancel = Timeouts { cancel: Some(LIMIT), ..Timeouts::default() };
+    for place in Place::all() {
+        let (store, blocks) = (place.open().await, Blocks::default());
+        let engine = engine(&store, &blocks).start().await.unwrap();
+        let id = submit(&store, flow(&["x"], vec![blocking(9, cancel)])).await.id;
+        let next = submit(&store, flow(&["x"], vec![step(named("next"), &[])])).await.id;
+        reaches(&store, id, FlowState::Running).await;
+        store.write(move |tx| tutti_flow::cancel(tx, id)).await.unwrap();
+        assert_eq!(ended(&store, id).await.state, FlowState::Cancelled);
+        assert_eq!(ended(&store, next).await.state, FlowState::Succeeded);
+        let task = &tasks(&store, id).await[0];
+        assert_eq!((task.state, task.class), (TaskState::Failed, Some(FailureClass::Timeout)));
+        let message = "its flow was cancelled, and it went on for 100ms";
+        assert_eq!(task.error.as_deref(), Some(message));
+        leaks(&engine, 1).await;
+        blocks.let_go();
+        leaks(&engine, 0).await;
+        engine.stop().await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_flow_is_undone_although_a_task_of_it_ignores_its_cancellation() {
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        let builder = crate::world::engine(&store, &log).task(Deaf(log.clone()));
+        let engine = builder.cancel_max(LIMIT).start().await.unwrap();
+        let task = NewTask { retry: Retry::times(3).or_revert(), ..deaf(Timeouts::NONE) };
+        let id = submit(&store, flow(&["x"], vec![task])).await.id;
+        log.has("+deaf").await;
+        store.write(move |tx| tutti_flow::cancel(tx, id)).await.unwrap();
+        assert_eq!(ended(&store, id).await.state, FlowState::Cancelled);
+        let undone = r#"~deaf Failed("its flow was cancelled, and it went on for 100ms")"#;
+        assert_eq!(log.lines(), ["+deaf", undone]);
+        engine.stop().await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_claim_of_a_cancelled_flow_ends_in_time() {
+    let minute = Duration::from_secs(60);
+    let cancel = Timeouts { cancel: Some(LIMIT), ..Timeouts::default() };
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        // It looks for lapsed claims now and then.
+        let owner = crate::world::engine(&store, &log).lease(LIMIT * 6).start().await.unwrap();
+        let remote = Claimant {
+            name: "r".into(),
+            handlers: [Deaf::NAME.to_owned()].into(),
+            labels: ["gpu".to_owned()].into(),
+        };
+        let task = NewTask { labels: vec!["gpu".into()], ..deaf(cancel) };
+        let id = submit(&store, flow(&["x"], vec![task])).await.id;
+        let claim = sees("an offer", || {
+            let remote = remote.clone();
+            async {
+                let claim = move |tx: &mut Tx<'_>| claim::claim(tx, &remote, 1, minute);
+                store.write(claim).await.unwrap().pop()
+            }
+        })
+        .await;
+        store.write(move |tx| tutti_flow::cancel(tx, id)).await.unwrap();
+        let standing = store.write(move |tx| claim::beat(tx, claim.id, minute)).await;
+        // It is told to stop, and has a moment for that.
+        assert!(standing.is_ok_and(|standing| standing.cancelled));
+        assert_eq!(ended(&store, id).await.state, FlowState::Cancelled);
+        let task = &tasks(&store, id).await[0];
+        assert_eq!((task.state, task.class), (TaskState::Failed, Some(FailureClass::Timeout)));
+        let late = store.write(move |tx| claim::finish(tx, claim.id, Ok(json!(null)))).await;
+        assert!(matches!(late, Err(Error::ClaimLost { .. })), "{late:?}");
+        owner.stop().await;
         store.close().await;
     }
 }
