@@ -76,7 +76,7 @@ impl Call<'_> {
 #[derive(Clone, Debug)]
 pub struct Context(Arc<Origin>);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Origin {
     pub(crate) id: String,
     pub(crate) api: String,
@@ -89,9 +89,24 @@ pub(crate) struct Origin {
     pub(crate) deliveries: u32,
 }
 
+tokio::task_local! {
+    static CURRENT: Context;
+}
+
 impl Context {
     pub(crate) fn new(origin: Origin) -> Context {
         Context(Arc::new(origin))
+    }
+
+    /// The call or event that this task handles. What is called or fired meanwhile goes on its trace, and calls
+    /// have at most what is left of its time.
+    pub fn current() -> Option<Context> {
+        CURRENT.try_with(Context::clone).ok()
+    }
+
+    /// Runs a procedure or handler as its current one.
+    pub(crate) fn scope<F: Future>(self, run: F) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, run)
     }
 
     /// The id of the message: of the call, or of the event (the same at every delivery).

@@ -58,15 +58,21 @@ impl fmt::Display for Failure {
 
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Failure {
-        let mut trace = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            trace.push('\n');
-            trace.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        Failure { kind: FailureKind::Failed, message: error.to_string(), trace: Some(trace) }
+        let trace = Some(chain(&error));
+        Failure { kind: FailureKind::Failed, message: error.to_string(), trace }
     }
+}
+
+/// An error and its causes, one a line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push('\n');
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 /// Why something asked of the bus was not done.

@@ -1,18 +1,24 @@
 #![doc = include_str!("../README.md")]
 
 mod api;
+mod backoff;
 mod bus;
 mod client;
 pub mod config;
+mod codec;
 mod failure;
 pub mod schema;
 pub mod testing;
+mod transport;
+pub mod value;
 
 pub use api::{Call, Context, Event, Service};
-pub use bus::{Bus, CallOptions};
+pub use backoff::Backoff;
+pub use bus::{ApiSettings, Bus, CallOptions, EventId, Hook, Listen, Moment, Settings};
 pub use client::{PendingCall, Procedure};
 pub use failure::{Error, Failure, FailureKind, Result};
 pub use schemars;
+pub use transport::{Address, ByteStream, DeadLetter, Start};
 pub use tutti_bus_macros::{Event, api};
 
 /// What generated code names, so that a crate that uses the macros need not depend on these itself.

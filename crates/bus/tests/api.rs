@@ -80,8 +80,8 @@ impl Auth for Server {
 }
 
 fn served() -> AuthClient {
-    let bus = Bus::default();
-    bus.serve(AuthServer(Server));
+    let bus = Bus::offline();
+    bus.serve_here(AuthServer(Server));
     AuthClient::new(&bus)
 }
 
@@ -124,11 +124,11 @@ async fn failures_come_back() {
 
 #[tokio::test]
 async fn wrong_arguments_are_named() {
-    let bus = Bus::default();
-    bus.serve(AuthServer(Server));
+    let bus = Bus::offline();
+    bus.serve_here(AuthServer(Server));
     for (arguments, complaint) in [
-        (json!({ "username": "ann" }), "missing field `password`"),
-        (json!({ "username": "a", "password": "b", "x": 1 }), "unknown field `x`"),
+        (json!({ "username": "ann" }), "password is missing"),
+        (json!({ "username": "a", "password": "b", "x": 1 }), "x is unknown"),
     ] {
         let options = CallOptions::default();
         let call =
@@ -179,8 +179,8 @@ fn events_carry_their_names_and_defaults() {
 #[tokio::test]
 async fn a_stub_answers_and_remembers() {
     let stub = AuthStub::new().on_check_password(|arguments| Ok(arguments.username == "bob"));
-    let bus = Bus::default();
-    bus.serve(stub.clone());
+    let bus = Bus::offline();
+    bus.serve_here(stub.clone());
     let auth = AuthClient::new(&bus);
     assert!(auth.check_password("bob", "x").await.unwrap());
     assert!(!auth.check_password("ann", "y").await.unwrap());

@@ -1,99 +1,219 @@
-//! The bus as a program sees it.
+//! The bus as a program sees it: calls, services, events, listeners.
+//!
+//! [`Bus`] is the handle; [`apis`] is what it knows of each API; [`call`] and [`fire`] send, [`worker`] and
+//! [`listener`] receive. Every message is checked on its way out and on its way in.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+mod apis;
+mod call;
+mod counters;
+mod dead;
+mod delivery;
+mod fire;
+mod hooks;
+mod ids;
+mod listener;
+mod settings;
+mod worker;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::api::{Context, Origin};
-use crate::{Call, Error, Service};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-/// How one call is made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CallOptions {
-    /// How long to wait for the answer; otherwise the API's setting, 5 s unless configured.
-    pub timeout: Option<Duration>,
-    /// Never call a service of this process directly, even if there is one.
-    pub remote_only: bool,
-}
+pub use call::CallOptions;
+pub use fire::EventId;
+pub use hooks::{Hook, Moment};
+pub use listener::Listen;
+pub use settings::{ApiSettings, Settings};
 
-/// A connection to the bus. Cheap to clone; all clones are one bus.
-#[derive(Clone, Default)]
-pub struct Bus {
-    services: Arc<RwLock<HashMap<String, Arc<dyn Service>>>>,
+use crate::transport::{Transport, queue};
+use crate::{Address, Error, Service};
+use apis::{Api, Apis};
+use counters::{Exposition, ListenerReport};
+use delivery::Delivery;
+use hooks::Hooks;
+use ids::Ids;
+
+/// A connection to the bus. Cheap to clone; all clones are one bus, which lives until it is shut down.
+#[derive(Clone)]
+pub struct Bus(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    /// `service/process`, for the peers.
+    pub(crate) sender: String,
+    /// The name of this process on the wire, its alone.
+    pub(crate) process: String,
+    pub(crate) ids: Ids,
+    pub(crate) apis: Apis,
+    pub(crate) hooks: Hooks,
+    /// One for each call that runs.
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) tasks: TaskTracker,
+    /// Nothing new is taken.
+    pub(crate) closing: CancellationToken,
+    /// Whatever still runs is dropped.
+    pub(crate) closed: CancellationToken,
+    /// Counts changes of the set of APIs served.
+    pub(crate) served: AtomicU64,
+    workers: Mutex<Vec<Arc<Transport>>>,
+    listeners: Mutex<Vec<Arc<Delivery>>>,
 }
 
 impl Bus {
-    /// Serves an API from this process.
-    pub fn serve(&self, service: impl Service) {
+    /// Connects, and loads the schemas that are on the bus.
+    pub async fn connect(settings: Settings) -> Result<Bus, Error> {
+        Bus::connect_with_hooks(settings, Vec::new()).await
+    }
+
+    /// Connects a bus that tells hooks of all it does.
+    pub async fn connect_with_hooks(
+        settings: Settings,
+        hooks: Vec<Arc<dyn Hook>>,
+    ) -> Result<Bus, Error> {
+        let bus = Bus::new(settings, hooks);
+        bus.0.apis.load_schemas().await?;
+        bus.spawn(bus.clone().keep_schemas());
+        bus.0.hooks.after(Moment::Started).await;
+        Ok(bus)
+    }
+
+    /// A bus of this process alone, for tests and single programs: services added with [`Bus::serve_here`] can be
+    /// called; there is nothing else.
+    pub fn offline() -> Bus {
+        Bus::new(Settings::new("offline", "1", Address::nowhere()), Vec::new())
+    }
+
+    fn new(settings: Settings, hooks: Vec<Arc<dyn Hook>>) -> Bus {
+        let ids = Ids::new();
+        let sender = format!("{}/{}", settings.service_name, settings.process_name);
+        let process = format!("{sender}/{}", ids.message().simple());
+        Bus(Arc::new(Inner {
+            apis: Apis::new(settings.clone(), &process),
+            hooks: Hooks::new(hooks),
+            permits: Arc::new(Semaphore::new(settings.calls_max.max(1))),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            closed: CancellationToken::new(),
+            served: AtomicU64::new(0),
+            workers: Mutex::default(),
+            listeners: Mutex::default(),
+            settings,
+            sender,
+            process,
+            ids,
+        }))
+    }
+
+    /// Serves an API to callers in this process only.
+    pub fn serve_here(&self, service: impl Service) {
+        self.0.apis.get(service.schema().name()).serve_here(Arc::new(service));
+    }
+
+    /// Serves an API from this process. Its schema is on the bus when this returns.
+    pub async fn serve(&self, service: impl Service) -> Result<(), Error> {
         let name = service.schema().name().to_owned();
-        self.services
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name, Arc::new(service));
-    }
-
-    /// Calls a procedure and reads the answer as a type. What typed clients are made of.
-    pub async fn request<A, T>(
-        &self,
-        api: &str,
-        procedure: &str,
-        arguments: &A,
-        options: &CallOptions,
-    ) -> Result<T, Error>
-    where
-        A: Serialize + Sync + ?Sized,
-        T: DeserializeOwned,
-    {
-        let arguments = serde_json::value::to_raw_value(arguments).map_err(|source| {
-            Error::Json { what: format!("the arguments of {api}.{procedure}"), source }
-        })?;
-        let answer = self.call_raw(api, procedure, arguments, options).await?;
-        serde_json::from_str(answer.get()).map_err(|source| Error::Json {
-            what: format!("the answer of {api}.{procedure}"),
-            source,
-        })
-    }
-
-    async fn call_raw(
-        &self,
-        api: &str,
-        procedure: &str,
-        arguments: Box<RawValue>,
-        options: &CallOptions,
-    ) -> Result<Box<RawValue>, Error> {
-        let service = self
-            .services
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(api)
-            .cloned()
-            .ok_or_else(|| Error::SchemaNotFound(api.to_owned()))?;
-        let timeout = options.timeout.unwrap_or(Duration::from_secs(5));
-        let context = Context::new(Origin {
-            id: uuid::Uuid::now_v7().to_string(),
-            api: api.to_owned(),
-            name: procedure.to_owned(),
-            version: service.schema().version(),
-            deadline: Some(Instant::now() + timeout),
-            deliveries: 1,
-            ..Origin::default()
-        });
-        let call = Call { procedure, arguments: &arguments, context: &context };
-        match tokio::time::timeout(timeout, service.execute(call)).await {
-            Ok(answer) => answer.map_err(|failure| Error::Remote {
-                api: api.to_owned(),
-                procedure: procedure.to_owned(),
-                failure,
-            }),
-            Err(_) => Err(Error::Timeout {
-                api: api.to_owned(),
-                procedure: procedure.to_owned(),
-                timeout,
-            }),
+        let api = self.0.apis.get(&name);
+        api.serve(Arc::new(service));
+        self.0.apis.store_schemas().await?;
+        self.0.served.fetch_add(1, Ordering::Release);
+        if self.begin_worker(&api.calls) {
+            self.spawn(self.clone().work(api.calls.clone()));
+        } else {
+            queue::wake(&api.calls.link, &self.0.process)
+                .await
+                .map_err(|source| Error::Transport { attempt: format!("serve {name}"), source })?;
         }
+        Ok(())
+    }
+
+    /// True if there is no worker for this transport yet.
+    fn begin_worker(&self, transport: &Arc<Transport>) -> bool {
+        let mut workers = self.0.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = !workers.iter().any(|other| Arc::ptr_eq(other, transport));
+        if is_new {
+            workers.push(transport.clone());
+        }
+        is_new
+    }
+
+    pub(crate) fn api(&self, name: &str) -> Arc<Api> {
+        self.0.apis.get(name)
+    }
+
+    /// Waits until `stop` is done, then shuts down.
+    pub async fn run_until(&self, stop: impl Future<Output = ()>) {
+        stop.await;
+        self.shutdown().await;
+    }
+
+    /// Takes nothing new, finishes what runs and acknowledges it, and closes. What is not done after the drain
+    /// timeout is dropped: events stay with their group and are delivered again.
+    pub async fn shutdown(&self) {
+        self.0.closing.cancel();
+        let workers = self.0.workers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for transport in workers {
+            if let Err(error) = queue::wake(&transport.link, &self.0.process).await {
+                tracing::debug!(%error, "a worker will notice by itself");
+            }
+        }
+        self.0.tasks.close();
+        let drained = tokio::time::timeout(self.0.settings.drain_timeout, self.0.tasks.wait());
+        if drained.await.is_err() {
+            tracing::warn!("calls or handlers still run and are dropped");
+        }
+        self.0.closed.cancel();
+        self.0.hooks.after(Moment::Stopped).await;
+    }
+
+    /// Runs a task until it ends or the bus is closed.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let closed = self.0.closed.clone();
+        self.0.tasks.spawn(async move {
+            tokio::select! {
+                () = closed.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+
+    /// Stores this process's schemas again before they expire, and reads what others stored.
+    async fn keep_schemas(self) {
+        let period = self.0.settings.schema_ttl.mul_f64(0.8);
+        loop {
+            tokio::select! {
+                () = self.0.closing.cancelled() => return,
+                () = tokio::time::sleep(period) => {}
+            }
+            for outcome in [self.0.apis.store_schemas().await, self.0.apis.load_schemas().await] {
+                if let Err(error) = outcome {
+                    tracing::warn!(%error, "schemas are not refreshed");
+                }
+            }
+        }
+    }
+
+    /// What this process has counted, as Prometheus reads it.
+    pub fn metrics(&self) -> String {
+        let mut exposition =
+            Exposition { service: &self.0.settings.service_name, text: String::new() };
+        let apis = self.0.apis.all();
+        let counters: Vec<_> = apis.iter().map(|api| (api.name.as_str(), &api.counters)).collect();
+        exposition.apis(&counters);
+        let listeners = self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let reports: Vec<_> = listeners
+            .iter()
+            .map(|listener| ListenerReport {
+                api: listener.wanted.first().map_or("", |(api, _)| api),
+                event: listener.wanted.first().map_or("", |(_, event)| event),
+                listener: &listener.name,
+                counters: &listener.counters,
+            })
+            .collect();
+        exposition.listeners(&reports);
+        exposition.text
     }
 }

@@ -1,0 +1,293 @@
+//! What a bus knows of each API: its settings, its schema, where it is, and who serves it here.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::counters::ApiCounters;
+use super::{ApiSettings, Settings};
+use crate::codec::lenient;
+use crate::schema::{ApiSchema, ApiValidator, Direction, Invalid, Strictness, Subject};
+use crate::transport::{Transport, schemas};
+use crate::{Address, Error, Service};
+
+/// How often the schema of an API that has none is looked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// One API.
+pub(crate) struct Api {
+    pub(crate) name: String,
+    pub(crate) settings: ApiSettings,
+    pub(crate) calls: Arc<Transport>,
+    pub(crate) events: Arc<Transport>,
+    pub(crate) counters: ApiCounters,
+    state: RwLock<State>,
+    looked: Mutex<Option<Instant>>,
+}
+
+#[derive(Default)]
+struct State {
+    service: Option<Arc<dyn Service>>,
+    /// Whether the service is there for others as well.
+    is_public: bool,
+    known: Option<Arc<Known>>,
+    /// What this process stores: of an API it serves, or whose events it fires.
+    own: Option<ApiSchema>,
+}
+
+/// A schema and its checks.
+pub(crate) struct Known {
+    pub(crate) schema: ApiSchema,
+    validator: ApiValidator,
+}
+
+impl Known {
+    fn new(schema: ApiSchema) -> Option<Arc<Known>> {
+        match ApiValidator::compile(&schema) {
+            Ok(validator) => Some(Arc::new(Known { schema, validator })),
+            Err(error) => {
+                tracing::warn!(api = schema.name(), %error, "a schema that cannot be used is ignored");
+                None
+            }
+        }
+    }
+}
+
+impl Api {
+    fn state(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn service(&self) -> Option<Arc<dyn Service>> {
+        self.state().service.clone()
+    }
+
+    /// The schema, its own or the one on the bus.
+    pub(crate) fn known(&self) -> Option<Arc<Known>> {
+        self.state().known.clone()
+    }
+
+    pub(crate) fn version(&self) -> u32 {
+        self.known().map_or(1, |known| known.schema.version())
+    }
+
+    /// Serves it from here, by this schema.
+    pub(crate) fn serve(&self, service: Arc<dyn Service>) {
+        let schema = service.schema().clone();
+        let known = Known::new(schema.clone());
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        *state = State { service: Some(service), is_public: true, known, own: Some(schema) };
+    }
+
+    /// Serves it to this process alone: the bus is not told.
+    pub(crate) fn serve_here(&self, service: Arc<dyn Service>) {
+        let known = Known::new(service.schema().clone());
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        *state = State { service: Some(service), is_public: false, known, own: None };
+    }
+
+    fn is_public(&self) -> bool {
+        self.state().is_public
+    }
+
+    /// Takes an event's schema into its own. True if that is news for the bus.
+    pub(crate) fn own_event(&self, name: &str, schema: &ApiSchema) -> bool {
+        if self.state().own.as_ref().is_some_and(|own| own.event(name).is_some()) {
+            return false;
+        }
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let base = state.own.as_ref().or_else(|| state.known.as_ref().map(|known| &known.schema));
+        let merged = match base {
+            Some(base) => merge(base, schema),
+            None => schema.clone(),
+        };
+        state.known = Known::new(merged.clone());
+        state.own = Some(merged);
+        true
+    }
+
+    /// Takes a schema found on the bus, unless this process has its own.
+    fn learn(&self, text: &str) {
+        let Ok(document) = lenient::from_str::<Value>(text) else {
+            tracing::warn!(api = self.name, "the schema on the bus is not JSON; it is ignored");
+            return;
+        };
+        let state = self.state();
+        let is_news = state.known.as_ref().is_none_or(|known| *known.schema.document() != document);
+        if state.own.is_some() || state.service.is_some() || !is_news {
+            return;
+        }
+        drop(state);
+        let known = Known::new(ApiSchema::new(&self.name, 1, document));
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state.own.is_none() {
+            state.known = known;
+        }
+    }
+
+    /// Checks a message by the schema, as the rules want it.
+    pub(crate) fn check(
+        &self,
+        direction: Direction,
+        subject: Subject,
+        name: &str,
+        json: &str,
+    ) -> Result<(), Error> {
+        let rules = &self.settings.validation;
+        if rules.strictness(direction) == Strictness::Off {
+            return Ok(());
+        }
+        let Some(known) = self.known() else {
+            return match rules.schema_required {
+                true => Err(Error::SchemaNotFound(self.name.clone())),
+                false => Ok(()),
+            };
+        };
+        let check = || match lenient::from_str::<Value>(json) {
+            Ok(value) => known.validator.check(subject, name, &value),
+            Err(error) => Err(Invalid {
+                api: self.name.clone(),
+                name: name.to_owned(),
+                subject,
+                problems: format!("it is not JSON ({error})"),
+            }),
+        };
+        rules.enforce(direction, check).map_err(|invalid| Error::Invalid(invalid.to_string()))
+    }
+
+    /// Looks for the schema on the bus if none is known, though not all the time.
+    pub(crate) async fn look_for_schema(&self, at: &Transport) {
+        if self.state().known.is_some() || !self.is_time_to_look() {
+            return;
+        }
+        match schemas::load_some(&at.link, vec![self.name.clone()]).await {
+            Ok(found) if found.is_empty() => {
+                tracing::warn!(api = self.name, "no schema is known; messages go unchecked");
+            }
+            Ok(found) => found.iter().for_each(|(_, text)| self.learn(text)),
+            Err(error) => tracing::warn!(api = self.name, %error, "the schema cannot be loaded"),
+        }
+    }
+
+    fn is_time_to_look(&self) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
+        if is_time {
+            *looked = Some(Instant::now());
+        }
+        is_time
+    }
+}
+
+/// `base` with what `other` knows of the same API.
+fn merge(base: &ApiSchema, other: &ApiSchema) -> ApiSchema {
+    let mut document = base.document().clone();
+    for kind in ["rpcs", "events"] {
+        let Some(members) = other.document().get(kind).and_then(Value::as_object) else { continue };
+        if let Some(into) = document.get_mut(kind).and_then(Value::as_object_mut) {
+            into.extend(members.clone());
+        }
+    }
+    ApiSchema::new(base.name(), other.version(), document)
+}
+
+/// All APIs that have been used, and the transports they are on.
+pub(crate) struct Apis {
+    settings: Settings,
+    process: String,
+    default: Arc<Transport>,
+    pub(crate) schemas: Arc<Transport>,
+    apis: RwLock<HashMap<String, Arc<Api>>>,
+}
+
+impl Apis {
+    /// `process` names this process on the wire and must be its alone.
+    pub(crate) fn new(settings: Settings, process: &str) -> Apis {
+        let default = Transport::new(settings.address.clone(), process);
+        let schemas = match &settings.schema_address {
+            Some(address) => Transport::new(address.clone(), process),
+            None => default.clone(),
+        };
+        let process = process.to_owned();
+        Apis { settings, process, default, schemas, apis: RwLock::default() }
+    }
+
+    /// Where everything is that is not elsewhere.
+    pub(crate) fn default_transport(&self) -> &Transport {
+        &self.default
+    }
+
+    /// What is known of an API.
+    pub(crate) fn get(&self, name: &str) -> Arc<Api> {
+        if let Some(api) = self.apis.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return api.clone();
+        }
+        let mut apis = self.apis.write().unwrap_or_else(PoisonError::into_inner);
+        apis.entry(name.to_owned()).or_insert_with(|| Arc::new(self.make(name))).clone()
+    }
+
+    fn make(&self, name: &str) -> Api {
+        let settings = self.settings.api(name).clone();
+        let transport = |address: &Option<Address>| match address {
+            Some(address) => Transport::new(address.clone(), &self.process),
+            None => self.default.clone(),
+        };
+        Api {
+            name: name.to_owned(),
+            calls: transport(&settings.call_address),
+            events: transport(&settings.event_address),
+            settings,
+            counters: ApiCounters::default(),
+            state: RwLock::default(),
+            looked: Mutex::default(),
+        }
+    }
+
+    /// All that have been used.
+    pub(crate) fn all(&self) -> Vec<Arc<Api>> {
+        let mut all: Vec<_> =
+            self.apis.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+
+    /// Stores the schemas that are this process's own.
+    pub(crate) async fn store_schemas(&self) -> Result<(), Error> {
+        let own: Vec<(String, String)> = self
+            .all()
+            .iter()
+            .filter_map(|api| {
+                Some((api.name.clone(), api.state().own.as_ref()?.document().to_string()))
+            })
+            .collect();
+        let texts = own.iter().map(|(api, text)| (api.as_str(), text.as_str()));
+        schemas::store(&self.schemas.link, texts, self.settings.schema_ttl)
+            .await
+            .map_err(|source| Error::Transport { attempt: "store schemas".to_owned(), source })
+    }
+
+    /// Reads all schemas there are.
+    pub(crate) async fn load_schemas(&self) -> Result<(), Error> {
+        let found = schemas::load(&self.schemas.link)
+            .await
+            .map_err(|source| Error::Transport { attempt: "load schemas".to_owned(), source })?;
+        for (name, text) in &found {
+            self.get(name).learn(text);
+        }
+        Ok(())
+    }
+
+    /// The transports of the APIs served here, each with the names of its APIs.
+    pub(crate) fn served(&self) -> Vec<(Arc<Transport>, HashSet<String>)> {
+        let mut served: Vec<(Arc<Transport>, HashSet<String>)> = Vec::new();
+        for api in self.all().iter().filter(|api| api.is_public()) {
+            match served.iter_mut().find(|(transport, _)| Arc::ptr_eq(transport, &api.calls)) {
+                Some((_, names)) => drop(names.insert(api.name.clone())),
+                None => served.push((api.calls.clone(), HashSet::from([api.name.clone()]))),
+            }
+        }
+        served
+    }
+}

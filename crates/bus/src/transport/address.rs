@@ -1,0 +1,133 @@
+//! Where the bus is.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisResult,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::AbortHandle;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long sent bytes may go without an acknowledgement before the connection counts as dead.
+const DEAD_AFTER_MS: u32 = 10_000;
+
+/// A stream of bytes to a broker in this process.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
+
+type Open = dyn Fn() -> Box<dyn ByteStream> + Send + Sync;
+
+/// Where the bus is: a Redis database, or a broker in this process.
+#[derive(Clone)]
+pub struct Address {
+    place: Place,
+    /// Database, user and password.
+    login: RedisConnectionInfo,
+}
+
+#[derive(Clone)]
+enum Place {
+    Tcp(String, u16),
+    Unix(PathBuf),
+    Process(Arc<Open>),
+}
+
+/// A connection, which knows when it has ended: whatever is sent after that has certainly not arrived.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) commands: MultiplexedConnection,
+    has_ended: Arc<AtomicBool>,
+    driver: AbortHandle,
+}
+
+impl Connection {
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Closes it, whatever is under way.
+    pub(crate) fn close(&self) {
+        self.driver.abort();
+    }
+}
+
+impl Address {
+    /// A URL: `redis://user:password@host:port/database`, `redis+unix:///path?db=0`.
+    pub fn url(url: &str) -> RedisResult<Address> {
+        let info = url.into_connection_info()?;
+        let place = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => Place::Tcp(host.clone(), *port),
+            ConnectionAddr::Unix(path) => Place::Unix(path.clone()),
+            _ => {
+                let what = "only redis:// and redis+unix:// are supported";
+                return Err((redis::ErrorKind::InvalidClientConfig, what).into());
+            }
+        };
+        Ok(Address { place, login: info.redis_settings().clone().set_skip_set_lib_name() })
+    }
+
+    /// A broker in this process: `open` makes one more connection to it.
+    pub fn process<S: ByteStream + 'static>(
+        open: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Address {
+        Address {
+            place: Place::Process(Arc::new(move || Box::new(open()))),
+            login: RedisConnectionInfo::default().set_skip_set_lib_name(),
+        }
+    }
+
+    /// Where nothing is.
+    pub(crate) fn nowhere() -> Address {
+        Address::process(|| tokio::io::duplex(1).0)
+    }
+
+    /// Makes a connection.
+    pub(crate) async fn connect(&self) -> RedisResult<Connection> {
+        let connect = tokio::time::timeout(CONNECT_TIMEOUT, self.open());
+        let stream = connect.await.map_err(std::io::Error::from)??;
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let login = MultiplexedConnection::new_with_config(&self.login, stream, config);
+        let (commands, driver) =
+            tokio::time::timeout(CONNECT_TIMEOUT, login).await.map_err(std::io::Error::from)??;
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let ended = has_ended.clone();
+        let driver = tokio::spawn(async move {
+            driver.await;
+            ended.store(true, Ordering::Release);
+        });
+        Ok(Connection { commands, has_ended, driver: driver.abort_handle() })
+    }
+
+    async fn open(&self) -> std::io::Result<Box<dyn ByteStream>> {
+        Ok(match &self.place {
+            Place::Tcp(host, port) => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                // A call is several small writes, each of which somebody waits for.
+                stream.set_nodelay(true)?;
+                rustix::net::sockopt::set_tcp_user_timeout(&stream, DEAD_AFTER_MS)?;
+                Box::new(stream)
+            }
+            Place::Unix(path) => Box::new(UnixStream::connect(path).await?),
+            Place::Process(open) => open(),
+        })
+    }
+}
+
+impl fmt::Debug for Address {
+    /// Without user and password.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Tcp(host, port) => write!(formatter, "{host}:{port}"),
+            Place::Unix(path) => write!(formatter, "{}", path.display()),
+            Place::Process(_) => formatter.write_str("a broker in this process"),
+        }
+    }
+}
