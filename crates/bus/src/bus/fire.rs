@@ -8,8 +8,8 @@ use super::{Bus, Moment};
 use crate::api::{Context, Event, Origin};
 use crate::codec::{EventOut, Extension, keys};
 use crate::schema::{Direction, Subject};
-use crate::transport::Patience;
 use crate::transport::streams::NewEntry;
+use crate::transport::{Patience, is_passing};
 use crate::{Error, Failure};
 
 /// An event that has been fired.
@@ -129,7 +129,7 @@ impl Bus {
             let mut patience = Patience::default();
             loop {
                 match entry.add(link).await {
-                    Err(error) if crate::transport::is_connection_error(&error) => {
+                    Err(error) if is_passing(&error) => {
                         last = Some(error);
                         patience.wait().await;
                     }

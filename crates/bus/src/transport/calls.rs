@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use super::link::is_connection_error;
+use super::link::{is_connection_error, is_not_ready};
 use super::{Link, Patience, Waiting};
 use crate::Failure;
 use crate::codec::{CallOut, ResultIn, keys};
@@ -87,17 +87,16 @@ impl Calls {
             match self.link.connected().await {
                 Ok(connected) => {
                     *not_sent = None;
-                    return match connected.run_all(&commands).await {
+                    match connected.run_all(&commands).await {
+                        Err(error) if is_not_ready(&error) => *not_sent = Some(error),
                         // It may have arrived: the result will tell.
-                        Err(error) if is_connection_error(&error) => Ok(()),
-                        outcome => outcome.map(|_| ()),
-                    };
+                        Err(error) if is_connection_error(&error) => return Ok(()),
+                        outcome => return outcome.map(|_| ()),
+                    }
                 }
-                Err(error) => {
-                    *not_sent = Some(error);
-                    patience.wait().await;
-                }
+                Err(error) => *not_sent = Some(error),
             }
+            patience.wait().await;
         }
     }
 

@@ -30,6 +30,20 @@ pub(crate) fn is_connection_error(error: &RedisError) -> bool {
     error.is_io_error() || error.is_unrecoverable_error() || error.kind() == ErrorKind::Parse
 }
 
+/// True if the server did nothing and will be able to later: it starts, or another has taken over its place.
+pub(crate) fn is_not_ready(error: &RedisError) -> bool {
+    use redis::ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, ReadOnly, TryAgain};
+    matches!(
+        error.kind(),
+        ErrorKind::Server(BusyLoading | ClusterDown | MasterDown | ReadOnly | TryAgain)
+    )
+}
+
+/// True if trying again may help.
+pub(crate) fn is_passing(error: &RedisError) -> bool {
+    is_connection_error(error) || is_not_ready(error)
+}
+
 /// The one connection for everything that does not wait. Cheap to clone; all clones share it.
 #[derive(Clone)]
 pub(crate) struct Link(Arc<Inner>);
@@ -94,7 +108,7 @@ impl Link {
         loop {
             tried += 1;
             match self.run_all(commands).await {
-                Err(error) if is_connection_error(&error) && tried < tries => patience.wait().await,
+                Err(error) if is_passing(&error) && tried < tries => patience.wait().await,
                 outcome => return outcome,
             }
         }
@@ -139,7 +153,7 @@ impl Connected<'_> {
 
     fn judge<T>(&self, reply: RedisResult<T>) -> RedisResult<T> {
         reply.inspect_err(|error| {
-            if is_connection_error(error) {
+            if is_passing(error) {
                 self.link.broke(self.number);
             }
         })
@@ -179,7 +193,7 @@ impl Waiting {
                 .await
                 .unwrap_or_else(|elapsed| Err(std::io::Error::from(elapsed).into()))
                 .and_then(Value::extract_error);
-        if reply.as_ref().is_err_and(is_connection_error) {
+        if reply.as_ref().is_err_and(is_passing) {
             connection.close();
             self.connection = None;
         }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub use address::{Address, ByteStream};
 pub(crate) use calls::{CallError, Calls};
 pub use dead_letters::DeadLetter;
-pub(crate) use link::{Link, Patience, Waiting, is_connection_error};
+pub(crate) use link::{Link, Patience, Waiting, is_passing};
 pub use streams::Start;
 
 use crate::codec::keys;
