@@ -17,7 +17,7 @@ use tutti_store::Store;
 use uuid::Uuid;
 
 use crate::{
-    Action, Clock, Counters, Error, FlowState, Moment, NewFlow, Result, Task, TxTask,
+    Action, Clock, Counters, Error, FlowState, Moment, NewFlow, Result, Retention, Task, TxTask,
     task::{Handlers, Kind, OUTPUT_MAX, Typed},
     tx_task::TypedTx,
     version,
@@ -74,6 +74,7 @@ impl Engine {
             leaks_max: LEAKS_MAX,
             backend_failures_max: BACKEND_FAILURES_MAX,
             cancel_max: None,
+            retention: None,
         };
         Builder { store, handlers: Handlers::new(), settings }
     }
@@ -236,6 +237,14 @@ impl Builder {
     #[must_use]
     pub fn cancel_max(mut self, limit: Duration) -> Self {
         self.settings.cancel_max = Some(limit);
+        self
+    }
+
+    /// Forgets flows that ended, as this says, when the worker starts and every ten minutes; nothing by default. One worker of many
+    /// is enough. What is written meanwhile goes on: see [`forget`](crate::forget()).
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.settings.retention = Some(retention);
         self
     }
 

@@ -20,7 +20,7 @@ use tutti_store::{Backend, Batcher, Store};
 use uuid::Uuid;
 
 use crate::{
-    Clock, Counters, Error, Point, Result,
+    Clock, Counters, Error, Point, Result, Retention,
     backend::Backends,
     begin::{Submissions, submissions},
     boundary::{self, Boundary, Written},
@@ -29,13 +29,16 @@ use crate::{
     limited::{Leaks, Limited},
     policy::micros,
     probe::Probe,
-    take,
+    retention, take,
     task::Handlers,
     version,
 };
 
 /// Wait before the database is asked again after it failed.
 const TROUBLE_PAUSE: Duration = Duration::from_millis(250);
+
+/// How often a worker forgets what ended long ago.
+const FORGETTING: Duration = Duration::from_secs(600);
 
 /// Refusals by the database after which what is to be written is at fault: on PostgreSQL, other transactions can make a
 /// constraint look broken.
@@ -60,6 +63,8 @@ pub(crate) struct Settings {
     pub(crate) backend_failures_max: u32,
     /// How long an attempt may go on after its flow was cancelled.
     pub(crate) cancel_max: Option<Duration>,
+    /// What it forgets, if it does.
+    pub(crate) retention: Option<Retention>,
 }
 
 /// A worker and everything its flows share.
@@ -350,7 +355,7 @@ impl Worker {
 
     async fn serve(&self) {
         let work = async {
-            tokio::join!(self.take_work(), self.claim_work());
+            tokio::join!(self.take_work(), self.claim_work(), self.forget_old());
             self.drain().await;
         };
         tokio::select! {
@@ -361,6 +366,22 @@ impl Worker {
         if let Err(error) = self.0.store.write(move |tx| take::leave(tx, id)).await {
             tracing::warn!(%error, "worker could not leave; its lease will end");
         }
+    }
+
+    /// Forgets what need not be kept any more, until the worker stops.
+    async fn forget_old(&self) {
+        let Some(retention) = &self.0.settings.retention else { return };
+        let forgetting = async {
+            loop {
+                match retention::forget(&self.0.store, retention).await {
+                    Ok(0) => {}
+                    Ok(flows) => tracing::info!(flows, "flows forgotten that ended long ago"),
+                    Err(error) => tracing::warn!(%error, "forgetting flows failed"),
+                }
+                tokio::time::sleep(FORGETTING).await;
+            }
+        };
+        self.0.stopping.run_until_cancelled(forgetting).await;
     }
 
     /// Lets attempts end, tells those that take long, and drops those that do not listen.

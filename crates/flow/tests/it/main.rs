@@ -16,6 +16,7 @@ mod query;
 mod queues;
 mod random;
 mod recovery;
+mod retention;
 mod signals;
 mod submissions;
 mod sync;
