@@ -2,12 +2,13 @@
 
 mod api;
 mod backoff;
+pub mod broker;
 mod bus;
 mod client;
 mod codec;
 pub mod config;
 mod failure;
-mod schedule;
+pub mod resp;
 pub mod schema;
 pub mod testing;
 mod transport;
@@ -18,7 +19,6 @@ pub use backoff::Backoff;
 pub use bus::{ApiSettings, Bus, CallOptions, EventId, Hook, Listen, Moment, Settings};
 pub use client::{PendingCall, Procedure};
 pub use failure::{Error, Failure, FailureKind, Result};
-pub use schedule::{Schedule, ScheduleError};
 pub use schemars;
 pub use transport::{Address, ByteStream, DeadLetter, Start};
 pub use tutti_bus_macros::{Event, api};

@@ -14,7 +14,6 @@ mod files;
 mod inline;
 mod lightbus_form;
 mod validate;
-mod values;
 
 use serde_json::{Map, Value, json};
 

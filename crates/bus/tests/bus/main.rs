@@ -7,6 +7,4 @@ mod calls;
 mod events;
 mod faults;
 mod python;
-mod recorder;
-mod schedule;
 mod server;

@@ -1,0 +1,67 @@
+//! Commands of the log alone: what `XREADGROUP` and `XCLAIM` came to, and streams as they were.
+
+use crate::{
+    broker::engine::{
+        call::{Call, Flow, Handled, Refusal},
+        database::Value,
+        stream::{Pending, Stream, parse_id},
+    },
+    resp::Reply as _,
+};
+
+/// `LOG.DELIVERED key group consumer at entries-read last-id [id …]`: a consumer was given new entries.
+pub(in crate::broker::engine) fn delivered(call: &mut Call<'_>) -> Handled {
+    let (key, name, consumer) = (call.key(), call.argument(2), call.argument(3));
+    let at = call.integer(4)?;
+    let entries_read = u64::try_from(call.integer(5)?).ok();
+    let last_id = parse_id(call.argument(6), 0)?;
+    let ids = call.request.from(7).map(|id| parse_id(id, 0)).collect::<Result<Vec<_>, _>>()?;
+    call.data().change(key, |stream: &mut Stream| {
+        let Some(group) = stream.groups.get_mut(name) else { return };
+        let (consumer, _) = group.consumer(consumer, at);
+        for id in ids {
+            let consumer = consumer.clone();
+            group.assign(id, Pending { consumer, delivered_at: at, deliveries: 1 });
+        }
+        group.last_id = group.last_id.max(last_id);
+        group.entries_read = entries_read;
+    })?;
+    Ok(Flow::Done)
+}
+
+/// `LOG.PENDING key group consumer at deliveries id`: with whom an entry is pending.
+pub(in crate::broker::engine) fn pending(call: &mut Call<'_>) -> Handled {
+    let (key, name, consumer) = (call.key(), call.argument(2), call.argument(3));
+    let delivered_at = call.integer(4)?;
+    let deliveries = u64::try_from(call.integer(5)?).unwrap_or(0);
+    let id = parse_id(call.argument(6), 0)?;
+    call.data().change(key, |stream: &mut Stream| {
+        let Some(group) = stream.groups.get_mut(name) else { return };
+        let (consumer, _) = group.consumer(consumer, delivered_at);
+        group.assign(id, Pending { consumer, delivered_at, deliveries });
+    })?;
+    Ok(Flow::Done)
+}
+
+/// `LOG.STREAM key last-id added deleted-max`: a stream begins anew; its entries and groups follow.
+pub(in crate::broker::engine) fn stream(call: &mut Call<'_>) -> Handled {
+    let mut stream = Stream::default();
+    stream.last_id = parse_id(call.argument(2), 0)?;
+    stream.added = u64::try_from(call.integer(3)?).map_err(|_| Refusal::INTEGER)?;
+    stream.deleted_max = parse_id(call.argument(4), 0)?;
+    let key = call.key();
+    call.data().insert(key, Value::Stream(Box::new(stream)), None);
+    Ok(Flow::Done)
+}
+
+/// `LOG.ENTRY key id field value …`: an entry that was there.
+pub(in crate::broker::engine) fn entry(call: &mut Call<'_>) -> Handled {
+    let id = parse_id(call.argument(2), 0)?;
+    let fields = call.request.from(3);
+    let mut encoded = Vec::new();
+    encoded.array(fields.len());
+    fields.for_each(|field| encoded.bulk(field));
+    let key = call.key();
+    call.data().change(key, |stream: &mut Stream| stream.restore(id, encoded.into()))?;
+    Ok(Flow::Done)
+}

@@ -1,0 +1,118 @@
+//! The file of the log.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, params};
+
+use super::{Batch, Rows};
+use crate::broker::{Durability, Error, engine::Engine};
+
+/// Marks the file as ours: `TuBu`.
+const APPLICATION: i32 = 0x5475_4275;
+
+/// How the file is laid out.
+const VERSION: i32 = 1;
+
+/// How long to wait for another program that has the file open, such as the `sqlite3` shell or a predecessor that is about to end.
+const BUSY: Duration = Duration::from_millis(500);
+
+/// Frames of 4 KiB in the file beside the file, before they are moved into it.
+const CHECKPOINT_FRAMES: usize = 4000;
+
+/// The file.
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl LogFile {
+    pub(crate) fn open(path: &Path, durability: Durability) -> Result<Self, Error> {
+        let failed = |source: rusqlite::Error| match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Error::InUse { path: path.to_owned() }
+            }
+            Some(ErrorCode::NotADatabase) => Error::Foreign { path: path.to_owned() },
+            _ => Error::Open { path: path.to_owned(), source },
+        };
+        let connection = Connection::open(path).map_err(failed)?;
+        connection.busy_timeout(BUSY).map_err(failed)?;
+        let file = Self { connection, path: path.to_owned() };
+        file.prepare(durability)
+            .map_err(failed)?
+            .then_some(file)
+            .ok_or(Error::Foreign { path: path.to_owned() })
+    }
+
+    /// Takes the file for this process alone; answers whether it is one of ours.
+    fn prepare(&self, durability: Durability) -> rusqlite::Result<bool> {
+        let connection = &self.connection;
+        let number =
+            |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        let (application, version) = (number("application_id")?, number("user_version")?);
+        let tables: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+        let is_new = tables == 0 && application == 0 && version == 0;
+        if !is_new && (application, version) != (APPLICATION, VERSION) {
+            return Ok(false);
+        }
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        let synchronous = match durability {
+            Durability::Process => "NORMAL",
+            Durability::Disk => "FULL",
+        };
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_FRAMES as i64)?;
+        // The lock is taken by the first write, and kept.
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             PRAGMA application_id = {APPLICATION};
+             PRAGMA user_version = {VERSION};
+             CREATE TABLE IF NOT EXISTS effect (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+             COMMIT;"
+        ))?;
+        Ok(true)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Repeats everything that is written.
+    pub(crate) fn read(&self, engine: &mut Engine) -> Result<Rows, Error> {
+        let failed = |source| Error::Open { path: self.path.clone(), source };
+        let mut rows = Rows::default();
+        let mut read =
+            self.connection.prepare("SELECT id, body FROM effect ORDER BY id").map_err(failed)?;
+        let mut found = read.query(()).map_err(failed)?;
+        while let Some(row) = found.next().map_err(failed)? {
+            let id = row.get(0).map_err(failed)?;
+            let body = row.get_ref(1).and_then(|body| Ok(body.as_blob()?)).map_err(failed)?;
+            engine
+                .replay(body)
+                .map_err(|source| Error::Damaged { path: self.path.clone(), source })?;
+            rows.push(id, body.len());
+        }
+        Ok(rows)
+    }
+
+    /// Writes a batch, all of it or nothing.
+    pub(crate) fn write(&mut self, batch: &Batch) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        if !batch.body.is_empty() {
+            // A batch that seemed to fail may be there.
+            let mut insert = transaction
+                .prepare_cached("INSERT OR REPLACE INTO effect (id, body) VALUES (?1, ?2)")?;
+            insert.execute(params![batch.id, batch.body])?;
+        }
+        if batch.needless_to > 0 {
+            let mut delete = transaction.prepare_cached("DELETE FROM effect WHERE id <= ?1")?;
+            delete.execute([batch.needless_to])?;
+        }
+        transaction.commit()
+    }
+}

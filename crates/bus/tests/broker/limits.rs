@@ -1,0 +1,199 @@
+//! Limits, passwords, and connections that behave badly or go away.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tutti_bus::{
+    broker::{Broker, Error, Settings},
+    resp::Value,
+};
+
+use crate::client::{Served, words};
+
+fn error(text: &str) -> Value {
+    Value::Error(text.to_owned())
+}
+
+fn ok() -> Value {
+    Value::Status("OK".to_owned())
+}
+
+#[test]
+fn writers_are_refused_when_memory_is_full_and_nothing_is_removed() {
+    let broker = Served::open(Settings { memory_bytes_max: 100_000, ..Settings::default() });
+    let mut client = broker.client();
+    let payload = "x".repeat(1000);
+    let full = error("OOM command not allowed when used memory > 'maxmemory'.");
+    let mut added = 0;
+    while client.call(&["XADD", "s", "*", "f", &payload]) != full {
+        added += 1;
+        assert!(added < 200, "memory has no end");
+    }
+    assert_eq!(client.call(&["XLEN", "s"]), Value::Integer(added));
+    assert_eq!(client.call(&["RPUSH", "l", "x"]), full);
+    assert_eq!(client.call(&words("XTRIM s MAXLEN 10")), Value::Integer(added - 10));
+    assert_eq!(client.call(&["RPUSH", "l", "x"]), Value::Integer(1));
+}
+
+#[test]
+fn without_the_password_nothing_is_answered() {
+    let broker =
+        Served::open(Settings { password: Some("secret".to_owned()), ..Settings::default() });
+    let mut client = broker.client();
+    let unknown = error("NOAUTH Authentication required.");
+    let wrong = error("WRONGPASS invalid username-password pair or user is disabled.");
+    assert_eq!(client.call(&["PING"]), unknown);
+    assert_eq!(client.call(&["AUTH", "secre"]), wrong);
+    assert_eq!(client.call(&["AUTH", "secret2"]), wrong);
+    assert_eq!(client.call(&["AUTH", "other", "secret"]), wrong);
+    assert_eq!(client.call(&["GET", "a"]), unknown);
+    assert_eq!(client.call(&["AUTH", "secret"]), ok());
+    assert_eq!(client.call(&["GET", "a"]), Value::Null);
+    let mut client = broker.client();
+    assert!(client.call(&words("HELLO 2 AUTH default secret SETNAME me")).as_array().is_some());
+    assert_eq!(client.call(&words("CLIENT GETNAME")), Value::Bulk(b"me".to_vec()));
+    let mut client = broker.client();
+    client.send_bytes(b"*1\r\n$100000\r\n");
+    assert_eq!(client.receive(), error("ERR Protocol error: unauthenticated bulk length"));
+    assert_eq!(client.try_receive(), None);
+}
+
+#[test]
+fn what_is_no_request_is_answered_once_and_closed() {
+    let broker = Served::open(Settings { bulk_bytes_max: 1000, ..Settings::default() });
+    let mut client = broker.client();
+    client.send_bytes(b"PING\r\n*1\r\n$1001\r\n");
+    assert_eq!(client.receive(), Value::Status("PONG".to_owned()));
+    assert_eq!(client.receive(), error("ERR Protocol error: invalid bulk length"));
+    assert_eq!(client.try_receive(), None);
+    assert_eq!(broker.client().call(&["PING"]), Value::Status("PONG".to_owned()));
+}
+
+#[test]
+fn too_many_clients_and_too_long_replies_are_turned_away() {
+    let settings = Settings { clients_max: 2, output_bytes_max: 200_000, ..Settings::default() };
+    let broker = Served::open(settings);
+    let (mut first, mut second) = (broker.client(), broker.client());
+    for client in [&mut first, &mut second] {
+        client.call(&["PING"]);
+    }
+    assert_eq!(broker.client().receive(), error("ERR max number of clients reached"));
+    let payload = "x".repeat(1000);
+    for _ in 0..300 {
+        first.call(&["RPUSH", "l", &payload]);
+    }
+    assert!(second.call(&words("LRANGE l 0 99")).as_array().is_some());
+    second.send(&words("LRANGE l 0 -1"));
+    assert_eq!(second.try_receive(), None);
+    assert_eq!(first.call(&["LLEN", "l"]), Value::Integer(300));
+}
+
+#[test]
+fn a_client_that_does_not_read_stops_nobody() {
+    let broker = Served::open(Settings::default());
+    let mut writer = broker.client();
+    writer.call(&["RPUSH", "l", &"x".repeat(1_000_000)]);
+    let mut lazy = broker.client();
+    for _ in 0..50 {
+        lazy.send(&words("LRANGE l 0 -1"));
+    }
+    assert_eq!(writer.call(&["LLEN", "l"]), Value::Integer(1));
+    let listed = writer.call(&words("CLIENT LIST"));
+    assert_eq!(String::from_utf8_lossy(listed.as_bytes().unwrap()).lines().count(), 2);
+    // What it asked for is there, when it turns to it.
+    for _ in 0..50 {
+        assert_eq!(lazy.receive().as_array().unwrap()[0].as_bytes().unwrap().len(), 1_000_000);
+    }
+}
+
+#[test]
+fn one_that_went_away_or_was_killed_takes_nothing_along() {
+    let broker = Served::open(Settings::default());
+    let mut worker = broker.client();
+    let mut gone = broker.client();
+    gone.send(&words("BLPOP l 0"));
+    let waits = |worker: &mut crate::client::Client, count: &str| {
+        let begun = Instant::now();
+        loop {
+            let info = worker.call(&words("INFO clients"));
+            let text = String::from_utf8_lossy(info.as_bytes().unwrap()).into_owned();
+            if text.contains(&format!("blocked_clients:{count}\r\n")) {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "{text}");
+        }
+    };
+    waits(&mut worker, "1");
+    drop(gone);
+    waits(&mut worker, "0");
+    assert_eq!(worker.call(&["RPUSH", "l", "x"]), Value::Integer(1));
+    let mut killed = broker.client();
+    let id = killed.call(&words("CLIENT ID"));
+    let Value::Integer(id) = id else { panic!("{id:?}") };
+    killed.send(&words("BLPOP other 0"));
+    waits(&mut worker, "1");
+    assert_eq!(worker.call(&["CLIENT", "KILL", "ID", &id.to_string()]), Value::Integer(1));
+    assert_eq!(killed.try_receive(), None);
+    waits(&mut worker, "0");
+}
+
+#[test]
+fn requests_behind_one_that_waits_are_answered_after_it() {
+    let broker = Served::open(Settings::default());
+    let (mut waiting, mut worker) = (broker.client(), broker.client());
+    waiting.send_all(&[
+        words("PING"),
+        words("BLPOP l 0"),
+        words("PING two"),
+        words("BLPOP l 0"),
+        words("ECHO end"),
+    ]);
+    assert_eq!(waiting.receive(), Value::Status("PONG".to_owned()));
+    worker.call(&words("RPUSH l 1"));
+    assert_eq!(waiting.receive().as_array().unwrap()[1], Value::Bulk(b"1".to_vec()));
+    assert_eq!(waiting.receive(), Value::Bulk(b"two".to_vec()));
+    worker.call(&words("RPUSH l 2"));
+    assert_eq!(waiting.receive().as_array().unwrap()[1], Value::Bulk(b"2".to_vec()));
+    assert_eq!(waiting.receive(), Value::Bulk(b"end".to_vec()));
+}
+
+#[tokio::test]
+async fn a_log_has_one_broker_and_a_socket_one_listener() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { data: Some(folder.path().join("bus.db")), ..Settings::default() };
+    let socket = folder.path().join("bus.sock");
+    let broker = Broker::open(settings.clone()).await.unwrap();
+    broker.listen_unix(&socket).await.unwrap();
+    assert!(matches!(Broker::open(settings.clone()).await, Err(Error::InUse { .. })));
+    assert!(matches!(broker.listen_unix(&socket).await, Err(Error::Listen { .. })));
+    assert!(matches!(
+        broker.listen_tcp(([0, 0, 0, 0], 0).into()).await,
+        Err(Error::Unprotected(_))
+    ));
+    let mut memory = broker.connect_memory().await.unwrap();
+    memory.write_all(b"XADD s 1-1 f 1\r\n").await.unwrap();
+    let mut reply = [0; 9];
+    memory.read_exact(&mut reply).await.unwrap();
+    assert_eq!(&reply, b"$3\r\n1-1\r\n");
+    broker.shutdown().await;
+    assert!(!socket.exists());
+    let broker = Broker::open(settings).await.unwrap();
+    broker.listen_unix(&socket).await.unwrap();
+    let mut unix = tokio::net::UnixStream::connect(&socket).await.unwrap();
+    unix.write_all(b"XLEN s\r\n").await.unwrap();
+    let mut reply = [0; 4];
+    unix.read_exact(&mut reply).await.unwrap();
+    assert_eq!(&reply, b":1\r\n");
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_file_of_something_else_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.db");
+    let text = "not a database, and longer than the header of one would be: ".repeat(20);
+    std::fs::write(&path, &text).unwrap();
+    let settings = Settings { data: Some(path.clone()), ..Settings::default() };
+    assert!(matches!(Broker::open(settings).await, Err(Error::Foreign { .. })));
+    assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+}

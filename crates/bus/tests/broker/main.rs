@@ -1,0 +1,12 @@
+//! The built-in broker, seen through its sockets.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod client;
+mod compare;
+mod compare_waiting;
+mod crash;
+mod garbage;
+mod limits;
+mod recovery;
+mod vectors;
