@@ -53,6 +53,10 @@ pub struct Options {
     /// How many changes may wait in the queue of one resource, whoever has it included; more are
     /// refused with 429, except for removals.
     pub queue_max: usize,
+    /// How many flows of one model may be unfinished; more are refused with 429, except for removals.
+    pub flows_max: u32,
+    /// How long an agent may be silent before what depends on it is unknown.
+    pub agent_lease: Duration,
 }
 
 impl Options {
@@ -69,6 +73,8 @@ impl Options {
             force_wait: Duration::from_mins(1),
             waiting_max: 512,
             queue_max: 256,
+            flows_max: 10_000,
+            agent_lease: Duration::from_mins(2),
         }
     }
 

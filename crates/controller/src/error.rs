@@ -30,6 +30,17 @@ pub enum Error {
         /// How many may wait.
         max: usize,
     },
+    /// 429 with code `model-full`: as many flows of a model are unfinished as may be.
+    #[error(
+        "model {model} has {max} flows that have not ended, as many as may: try again in a moment, or \
+         look at `tutti flows --model {model}` for what holds them up"
+    )]
+    ModelFull {
+        /// Its name.
+        model: String,
+        /// How many there may be.
+        max: u32,
+    },
     /// 422: understood, and refused, with every reason.
     #[error("{summary}")]
     Refused {

@@ -11,6 +11,7 @@
 //! - [`Controller`] starts and stops it all, [`Options`] say where and how;
 //! - `http`: listeners, router, problems; `openapi`: the API's document; `state`: what every handler
 //!   shares;
+//! - `convergence`: how far resources are;
 //! - `tasks`: what flows have the controller do; `keeper`: what is due at a time; `events`: what is
 //!   announced; `metrics`: what is counted;
 //! - the nouns.
@@ -18,6 +19,7 @@
 mod clock;
 mod constraints;
 mod controller;
+mod convergence;
 mod error;
 mod events;
 mod host;

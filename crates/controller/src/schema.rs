@@ -22,6 +22,12 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "idempotency",
         sql: include_str!("schema/0003-idempotency.sql"),
     },
+    Migration {
+        owner: "controller",
+        number: 4,
+        name: "convergence",
+        sql: include_str!("schema/0004-convergence.sql"),
+    },
 ];
 
 /// Every statement of this crate by name, for a test that prepares them on both engines.

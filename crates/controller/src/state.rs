@@ -43,7 +43,27 @@ pub(crate) struct State {
 /// The shared state, as axum hands it to handlers.
 pub(crate) type Shared = axum::extract::State<Arc<State>>;
 
+/// What decides beside the database how something is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vantage {
+    /// Processors of the machine.
+    pub(crate) cores: u32,
+    /// When the controller started: agents have to be given time to come back.
+    pub(crate) started: i64,
+    /// After so long without a word from an agent, what depends on it is unknown; microseconds.
+    pub(crate) lease: i64,
+}
+
 impl State {
+    /// From where things are seen.
+    pub(crate) fn vantage(&self) -> Vantage {
+        Vantage {
+            cores: self.around.host.cores,
+            started: self.around.started,
+            lease: i64::try_from(self.options.agent_lease.as_micros()).unwrap_or(i64::MAX / 2),
+        }
+    }
+
     /// Runs `f` in a reading transaction.
     pub(crate) async fn read<T: Send + 'static>(
         &self,

@@ -82,7 +82,7 @@ pub use retention::{Retention, forget, prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
 pub use state::{FailureClass, Fate, FlowState, TaskState, UnknownState};
 pub use submit::{submit, submit_many};
-pub use sync::{Sync, SyncState, sync_state};
+pub use sync::{Sync, SyncState, at_work, sync_state};
 pub use task::{Outcome, Task, TaskContext};
 pub use trace::Trace;
 pub use tx_task::{TxError, TxTask};

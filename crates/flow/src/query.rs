@@ -17,7 +17,7 @@ pub(crate) use statements::shown_state;
 use statements::{RawFlow, RawTask};
 
 pub use find::{flows_like, tasks_like};
-pub use totals::{EndedTask, OpenFlows, ended_tasks, open_flows, open_tasks};
+pub use totals::{EndedTask, OpenFlows, ended_tasks, is_crowded, open_flows, open_tasks};
 
 /// Rows of one page, at most.
 const PAGE_MAX: u32 = 1000;

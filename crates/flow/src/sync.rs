@@ -3,7 +3,7 @@
 //! A flow's work has *arrived* when the flow succeeded, when everything it waits for was signalled though the flow ended otherwise,
 //! or when newer work covers it: a flow that converges and succeeded has done the work of all that were submitted before it.
 
-use tutti_store::{Tx, row, sql};
+use tutti_store::{Json, Tx, row, sql};
 use uuid::Uuid;
 
 use crate::{FlowState, Result, TaskState, query::shown_state};
@@ -82,6 +82,10 @@ sql! {
     pub(crate) OPEN = concat!(brief!(), "flow_queue JOIN flow ON flow.id = flow_queue.flow
         WHERE flow_queue.resource = $1 AND (flow.converge OR flow.generation IS NOT NULL)
         ORDER BY flow_queue.ticket LIMIT 1");
+    /// Of all kinds but some.
+    pub(crate) AT_WORK = concat!(brief!(), "flow_queue JOIN flow ON flow.id = flow_queue.flow
+        WHERE flow_queue.resource = $1 AND flow.kind NOT IN (SELECT value FROM json_each($2))
+        ORDER BY flow_queue.ticket LIMIT 1");
     pub(crate) LAST = concat!(brief!(), "flow_resource JOIN flow ON flow.id = flow_resource.flow
         WHERE flow_resource.resource = $1 AND (flow.converge OR flow.generation IS NOT NULL)
         AND flow.state = 'succeeded' ORDER BY flow_resource.ticket DESC LIMIT 1");
@@ -115,11 +119,28 @@ pub fn sync_state(tx: &mut Tx<'_>, resource: &str) -> Result<Sync> {
         flow = tx.maybe(LAST, (resource,))?;
     }
     let Some(flow) = flow else { return Ok(derive(None, &missing, None)) };
-    let troubled = match flow.state {
-        FlowState::Succeeded | FlowState::Blocked | FlowState::Ready => None,
-        _ => tx.maybe(TROUBLED, (flow.id,))?,
-    };
+    let troubled = troubled(tx, &flow)?;
     Ok(derive(Some(flow), &missing, troubled))
+}
+
+/// What is under way about a resource: of the flows in its queue, whether or not they carry a generation, the first that is not of
+/// one of these kinds. What became of earlier ones it does not say.
+///
+/// # Errors
+/// Storage errors.
+pub fn at_work(tx: &mut Tx<'_>, resource: &str, except: &[&str]) -> Result<Option<Sync>> {
+    let flow: Option<Brief> = tx.maybe(AT_WORK, (resource, Json(except)))?;
+    let Some(flow) = flow else { return Ok(None) };
+    let troubled = troubled(tx, &flow)?;
+    Ok(Some(derive(Some(flow), &[], troubled)))
+}
+
+/// The task of a flow that is tried again or failed, with its error.
+fn troubled(tx: &mut Tx<'_>, flow: &Brief) -> Result<Option<(Uuid, Option<String>)>> {
+    match flow.state {
+        FlowState::Succeeded | FlowState::Blocked | FlowState::Ready => Ok(None),
+        _ => Ok(tx.maybe(TROUBLED, (flow.id,))?),
+    }
 }
 
 fn derive(

@@ -16,6 +16,7 @@
 //! - [`operation`]: what a unit does next, and what its journal becomes (agent);
 //! - [`relation`]: which endpoints fit, who may read which databag;
 //! - [`application`]: what a deployment may ask for; [`refresh`]: what another charm would change;
+//! - [`convergence`]: how far the world is behind what is wished for, and conditions;
 //! - [`status`]: the `status` document from plain rows;
 //! - [`leader`]: who leads; [`address`]: a unit's loopback address;
 //! - [`model_config`]: a model's settings; [`duration`]: durations as Go writes them;
@@ -25,6 +26,7 @@ pub mod address;
 pub mod agent;
 pub mod api;
 pub mod application;
+pub mod convergence;
 pub mod duration;
 pub mod error;
 pub mod leader;

@@ -49,7 +49,8 @@ async fn open(
     Segments(machine): Segments<String>,
     Body(request): Body<SessionRequest>,
 ) -> Result<Json<Session>, Error> {
-    let session = state.write(move |tx| session::open(tx, &machine, &request)).await?;
+    let lease = state.vantage().lease;
+    let session = state.write(move |tx| session::open(tx, &machine, &request, lease)).await?;
     Ok(Json(Session { controller: state.uuid.clone(), ..session }))
 }
 
@@ -59,12 +60,13 @@ async fn changes(
     Query(query): Query<ChangesQuery>,
 ) -> Result<Json<UnitChanges>, Error> {
     let agent = Agent { machine, session: query.session };
-    let alive = agent.clone();
-    if state.read(move |tx| session::is_due(tx, &alive)).await? {
+    let (alive, lease) = (agent.clone(), state.vantage().lease);
+    if state.read(move |tx| session::is_due(tx, &alive, lease)).await? {
         let alive = agent.clone();
-        state.write(move |tx| session::seen(tx, &alive, query.after)).await?;
+        state.write(move |tx| session::seen(tx, &alive, query.after, lease)).await?;
     }
-    let wait = Duration::from_millis(query.wait_ms);
+    // Who waits gives no sign of life.
+    let wait = Duration::from_millis(query.wait_ms).min(state.options.agent_lease / 4);
     let found = poll::until(&state, UNITS_BELL, wait, || {
         let agent = agent.clone();
         state.read(move |tx| session::changes(tx, &agent, query.after))

@@ -5,14 +5,16 @@
 //! [`step`]s: one transaction with everything an operation did, guarded by the version of the
 //! unit's journal, so that a step repeated after a lost answer never applies twice.
 //!
-//! - [`session`]: sessions, and which units changed;
+//! - [`session`]: sessions, and which units changed; [`heard`]: who is silent;
 //! - [`unit`]: a unit with all the rows a call needs;
-//! - [`step`]: the transaction; [`flush`]: what a hook changed; [`report`]: immediate effects;
+//! - [`step`]: the transaction; [`compare`]: whether a unit has what is wanted; [`flush`]: what a hook changed; [`report`]: immediate effects;
 //! - [`snapshot`], [`context`]: what the agent decides from, and what a hook reads.
 
 mod api;
+mod compare;
 mod context;
 mod flush;
+mod heard;
 mod report;
 mod session;
 mod snapshot;
@@ -21,4 +23,6 @@ mod step;
 mod unit;
 
 pub(crate) use api::routes;
+pub(crate) use heard::Heard;
 pub(crate) use sql::STATEMENTS;
+pub(crate) use unit::is_installed;

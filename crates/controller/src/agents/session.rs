@@ -7,7 +7,7 @@ use super::sql;
 use crate::sequence::{self, UNITS_BELL};
 use crate::{Error, clock};
 
-/// How often a sign of life is written down, microseconds.
+/// How often a sign of life is written down at most, microseconds.
 const SEEN_EVERY: i64 = 5_000_000;
 
 /// An agent of a machine, in one of its sessions.
@@ -24,10 +24,12 @@ pub(super) fn open(
     tx: &mut Tx<'_>,
     machine: &str,
     request: &SessionRequest,
+    lease: i64,
 ) -> Result<Session, Error> {
+    let now = clock::now();
     let session = sequence::next(tx, "session", 1)?;
     let SessionRequest { hostname, version, architecture, pid } = request;
-    let row = (machine, session, hostname, architecture, version, *pid, clock::now());
+    let row = (machine, session, hostname, architecture, version, *pid, now, now - lease);
     tx.exec(sql::OPEN, row)?;
     // What is gone is not among the units answered here; nobody has to be told again.
     tx.exec(sql::FORGET_GONE, (machine, i64::MAX))?;
@@ -46,17 +48,18 @@ pub(super) fn check(tx: &mut Tx<'_>, agent: &Agent) -> Result<(), Error> {
     }
 }
 
-/// Whether a sign of life of the agent is to be written down.
-pub(super) fn is_due(tx: &mut Tx<'_>, agent: &Agent) -> Result<bool, Error> {
+/// Whether a sign of life of the agent is to be written down: often enough for its lease.
+pub(super) fn is_due(tx: &mut Tx<'_>, agent: &Agent, lease: i64) -> Result<bool, Error> {
     check(tx, agent)?;
     let seen: i64 = tx.one(sql::LAST_SEEN, (&agent.machine,))?;
-    Ok(seen < clock::now() - SEEN_EVERY)
+    Ok(seen < clock::now() - SEEN_EVERY.min(lease / 4))
 }
 
 /// Writes down that an agent is alive and has heard of everything up to `after`.
-pub(super) fn seen(tx: &mut Tx<'_>, agent: &Agent, after: i64) -> Result<(), Error> {
+pub(super) fn seen(tx: &mut Tx<'_>, agent: &Agent, after: i64, lease: i64) -> Result<(), Error> {
     check(tx, agent)?;
-    tx.exec(sql::SEEN, (&agent.machine, clock::now()))?;
+    let now = clock::now();
+    tx.exec(sql::SEEN, (&agent.machine, now, now - lease))?;
     tx.exec(sql::FORGET_GONE, (&agent.machine, after))?;
     Ok(())
 }

@@ -5,12 +5,15 @@
 
 use aws_lc_rs::digest;
 use serde::Serialize;
+use tutti_charm::charm::Charm;
 use tutti_charm::config::effective;
 use tutti_model::agent::{CharmReference, ModelIdentity, Snapshot};
+use tutti_model::convergence::Wanted;
 use tutti_store::Tx;
 
 use super::sql;
 use super::unit::Loaded;
+use crate::applications::Application;
 use crate::models::config;
 use crate::relations::view::View;
 use crate::{Error, operations, secrets, storage};
@@ -24,6 +27,7 @@ pub(super) fn snapshot(
 ) -> Result<Snapshot, Error> {
     let Loaded { unit, application, model, member, principal, journal, charm } = loaded;
     let secrets = secrets::view::snapshot(tx, member, now)?;
+    let wanted = wanted(application, charm)?;
     Ok(Snapshot {
         unit: unit.name.clone(),
         unit_id: unit.id.clone(),
@@ -37,16 +41,12 @@ pub(super) fn snapshot(
         generation: unit.generation,
         life: unit.life.0,
         application_life: application.life.0,
-        charm: CharmReference {
-            url: application.charm.clone(),
-            digest: application.charm_digest.clone(),
-            revision: application.charm_revision,
-        },
-        charm_modified: application.charm_modified,
+        charm: wanted.charm,
+        charm_modified: wanted.charm_modified,
         force_upgrade: application.force_upgrade,
         resolved: unit.resolved.0,
-        config_hash: hash(&effective(&charm.config, &application.config.0))?,
-        trust_hash: hash(&application.trust)?,
+        config_hash: wanted.config_hash,
+        trust_hash: wanted.trust_hash,
         address_hash: hash(&unit.address)?,
         leader: member.leader,
         leader_settings: application.leader_settings_version,
@@ -64,6 +64,20 @@ pub(super) fn snapshot(
         retry_hooks: config::retry_hooks(model),
         update_status_interval_ms: config::update_status_interval_ms(model),
         deferral_retries: application.deferral_retries,
+    })
+}
+
+/// What an application wants of each of its units.
+pub(super) fn wanted(application: &Application, charm: &Charm) -> Result<Wanted, Error> {
+    Ok(Wanted {
+        charm: CharmReference {
+            url: application.charm.clone(),
+            digest: application.charm_digest.clone(),
+            revision: application.charm_revision,
+        },
+        charm_modified: application.charm_modified,
+        config_hash: hash(&effective(&charm.config, &application.config.0))?,
+        trust_hash: hash(&application.trust)?,
     })
 }
 

@@ -14,6 +14,15 @@ tutti_store::row! {
         pub(super) generation: i64,
     }
 
+    /// An agent, and when it was heard of.
+    #[derive(Debug)]
+    pub(super) struct Known {
+        pub(super) machine: String,
+        pub(super) hostname: String,
+        pub(super) seen: i64,
+        pub(super) since: i64,
+    }
+
     /// A unit's journal.
     pub(super) struct Stored {
         pub(super) journal: Json<Journal>,
@@ -46,13 +55,16 @@ tutti_store::row! {
 tutti_store::sql! {
     pub(super) SESSION = "SELECT session FROM agent WHERE machine = $1";
     pub(super) OPEN = "INSERT INTO agent \
-        (machine, session, hostname, architecture, version, pid, seen) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (machine) DO UPDATE SET \
+        (machine, session, hostname, architecture, version, pid, seen, since) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT (machine) DO UPDATE SET \
+        since = CASE WHEN agent.seen < $8 THEN excluded.seen ELSE agent.since END, \
         session = excluded.session, hostname = excluded.hostname, \
         architecture = excluded.architecture, version = excluded.version, \
         pid = excluded.pid, seen = excluded.seen";
     pub(super) LAST_SEEN = "SELECT seen FROM agent WHERE machine = $1";
-    pub(super) SEEN = "UPDATE agent SET seen = $2 WHERE machine = $1";
+    pub(super) SEEN = "UPDATE agent SET seen = $2, \
+        since = CASE WHEN seen < $3 THEN $2 ELSE since END WHERE machine = $1";
+    pub(super) KNOWN = "SELECT machine, hostname, seen, since FROM agent";
     pub(super) LAST_GENERATION = "SELECT value FROM sequence WHERE name = 'generation'";
     pub(super) CHANGED = "SELECT u.id, u.name, m.name, u.model, u.generation \
         FROM unit u JOIN model m ON m.id = u.model \
@@ -66,6 +78,7 @@ tutti_store::sql! {
     pub(super) JOURNAL = "SELECT journal, version FROM unit WHERE id = $1";
     pub(super) WRITE = "UPDATE unit SET journal = $2, version = $3, observed_generation = $4, \
         charm = $5, resolved = $6, trouble = $7 WHERE id = $1";
+    pub(super) SET_DRIFT = "UPDATE unit SET drift = $2, drift_since = $3 WHERE id = $1";
     pub(super) SET_PORTS = "UPDATE unit SET ports = $2 WHERE id = $1";
     pub(super) SET_WORKLOAD_VERSION = "UPDATE unit SET workload_version = $2 WHERE id = $1";
     pub(super) SUBORDINATES = "SELECT name FROM unit WHERE principal = $1 ORDER BY name";

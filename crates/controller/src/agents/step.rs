@@ -16,6 +16,7 @@ use tutti_model::agent::{Follow, Followed, Resolved, Snapshot, Step, StepAnswer}
 use tutti_model::operation::{check_journal, follow};
 use tutti_store::{Json, Tx};
 
+use super::compare::compare;
 use super::context::{self, Surroundings};
 use super::flush::{self, Committer};
 use super::session::Agent;
@@ -50,6 +51,7 @@ pub(super) fn step(
     if !touched.is_empty() {
         sequence::touch(tx, touched.iter().map(String::as_str))?;
     }
+    compare(tx, id, step, &followed, now)?;
     Ok(followed)
 }
 

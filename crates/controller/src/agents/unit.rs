@@ -56,6 +56,12 @@ impl Loaded {
     }
 }
 
+/// Whether a unit, by id, has installed its charm.
+pub(crate) fn is_installed(tx: &mut Tx<'_>, id: &str) -> Result<bool, Error> {
+    let stored: Option<sql::Stored> = tx.maybe(sql::JOURNAL, (id,))?;
+    Ok(stored.is_some_and(|stored| stored.journal.0.installed))
+}
+
 /// A unit, for a call of its agent.
 pub(super) fn served(tx: &mut Tx<'_>, agent: &Agent, id: &str) -> Result<Unit, Error> {
     session::check(tx, agent)?;
@@ -87,7 +93,7 @@ pub(super) fn charm_of(tx: &mut Tx<'_>, application: &str) -> Result<Arc<Charm>,
 }
 
 /// The charm an application runs, read once per archive.
-fn charm(tx: &mut Tx<'_>, application: &Application) -> Result<Arc<Charm>, Error> {
+pub(super) fn charm(tx: &mut Tx<'_>, application: &Application) -> Result<Arc<Charm>, Error> {
     let digest = &application.charm_digest;
     match charms::known(digest) {
         Some(charm) => Ok(charm),

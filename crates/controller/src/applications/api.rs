@@ -13,7 +13,7 @@ use tutti_model::api::{
 };
 use tutti_store::Tx;
 
-use super::{deploy, find, list, refresh, remove, resources, scale, settings, show};
+use super::{deploy, find, list, refresh, remove, resources, resync, scale, settings, show};
 use crate::http::{Body, Mutation, Query, Segments};
 use crate::models::{self, Model};
 use crate::state::{Shared, State};
@@ -25,7 +25,8 @@ pub(crate) fn routes() -> Router<Arc<State>> {
     let below = |path: &str| format!("{one}/{path}");
     Router::new()
         .route("/v1/models/{model}/applications", get(all).post(add))
-        .route(one, get(shown).delete(removed))
+        .route(one, get(shown).delete(removed).post(told))
+        .route(&below("sync"), post(synced))
         .route(&below("config"), get(config_shown).patch(configure))
         .route(&below("trust"), put(trust))
         .route(&below("exposed"), put(expose))
@@ -60,10 +61,11 @@ async fn all(
     Extract(state): Shared,
     Segments(model): Segments<String>,
 ) -> Result<Json<Vec<ApplicationInfo>>, Error> {
+    let vantage = state.vantage();
     let read = state.read(move |tx| {
         let model = models::find(tx, &model)?;
         let applications = list(tx, &model)?;
-        show::infos(tx, &model, applications)
+        show::infos(tx, &model, applications, vantage)
     });
     Ok(Json(read.await?))
 }
@@ -72,9 +74,10 @@ async fn shown(
     Extract(state): Shared,
     Segments((model, name)): Names,
 ) -> Result<Json<ApplicationInfo>, Error> {
+    let vantage = state.vantage();
     let read = state.read(move |tx| {
         let model = models::find(tx, &model)?;
-        show::info(tx, &model, &name)
+        show::info(tx, &model, &name, vantage)
     });
     Ok(Json(read.await?))
 }
@@ -247,6 +250,22 @@ async fn refreshed(
         refresh::refresh(tx, model, &name, &request, &uploads, now)
     })
     .await
+}
+
+async fn synced(mutation: Mutation, Segments((model, name)): Names) -> Result<Response, Error> {
+    let vantage = mutation.state.vantage();
+    mutate(mutation, model, move |tx, model, now| resync::request(tx, model, &name, vantage, now))
+        .await
+}
+
+/// `:sync` behind the name of an application.
+async fn told(mutation: Mutation, Segments((model, text)): Names) -> Result<Response, Error> {
+    match text.split_once(':') {
+        Some((name, "sync")) => synced(mutation, Segments((model, name.to_owned()))).await,
+        _ => {
+            Err(Error::Invalid(format!("an application's verb is \":sync\", \"{text}\" has none")))
+        }
+    }
 }
 
 async fn lead(

@@ -3,7 +3,7 @@
 //! - [`deploy`]: from a request to records, with every reason at once if it is refused;
 //! - [`settings`]: changes of one thing; [`config`]: options and trust; [`resources`]: files and
 //!   images delivered apart from the charm;
-//! - [`refresh`]: to another revision; [`scale`]: more and fewer units; [`remove`]: the end.
+//! - [`resync`]: units look again; [`refresh`]: to another revision; [`scale`]: more and fewer units; [`remove`]: the end.
 //!
 //! What operators decide is written with [`sql::update`]; leadership and statuses have their own
 //! statements, since agents write them.
@@ -14,6 +14,7 @@ mod deploy;
 mod refresh;
 mod remove;
 mod resources;
+mod resync;
 mod scale;
 mod settings;
 mod show;
@@ -30,8 +31,9 @@ use crate::{Error, events};
 
 pub(crate) use api::routes;
 pub(crate) use remove::{finish_if_done, remove};
+pub(crate) use resync::repair;
 pub(crate) use scale::remove as remove_units;
-pub(crate) use show::{config as config_shown, info};
+pub(crate) use show::{Part, config as config_shown, info, progress, progress_of};
 pub(crate) use sql::{Application, Resource};
 
 /// The application of that name.

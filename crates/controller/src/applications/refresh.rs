@@ -17,7 +17,6 @@ use tutti_content::{Artifact, Artifacts};
 use tutti_model::agent::Journal;
 use tutti_model::api::{Accepted, Life, Refresh, RefreshPlan};
 use tutti_model::refresh::{self as rules, Charmed, Current, Target, UnitState};
-use tutti_model::relation::Existing;
 use tutti_store::{Json, Tx};
 
 use super::resources::{self, Uploads};
@@ -136,7 +135,7 @@ fn planned(
         base: &application.base,
         settings: &application.config.0,
         trust: application.trust,
-        relations: &existing(tx, model)?,
+        relations: &relations::existing(tx, model)?.1,
         storage: &storage.into_iter().collect(),
         resources: &attached,
         units: &units,
@@ -145,19 +144,6 @@ fn planned(
     let request = &resources::with_digests(request, uploads);
     let charm = charmed(target, files.map(|(_, new)| new));
     Ok(rules::plan(&current, &Target { charm, architecture: host_architecture(), request }))
-}
-
-/// The model's relations as the rules know them.
-fn existing(tx: &mut Tx<'_>, model: &Model) -> Result<Vec<Existing>, Error> {
-    let end = |text: &String| {
-        let (application, endpoint) = text.split_once(':')?;
-        Some((application.to_owned(), endpoint.to_owned()))
-    };
-    let existing = relations::infos(tx, &model.id)?.into_iter().map(|relation| Existing {
-        ends: [&relation.provider, &relation.requirer].into_iter().filter_map(end).collect(),
-        key: relation.key,
-    });
-    Ok(existing.collect())
 }
 
 fn charmed<'a>(published: &'a Published, files: Option<&'a Files>) -> Charmed<'a> {

@@ -22,15 +22,15 @@ mod whole;
 
 use std::collections::BTreeSet;
 
-use tutti_flow::query::{FlowFilter, flow, flows, places};
-use tutti_flow::{Access, FlowRow, FlowState, NewFlow, SyncState};
-use tutti_model::api::{FlowInfo, Sync};
+use tutti_flow::query::{FlowFilter, flow, flows, is_crowded, places};
+use tutti_flow::{Access, FlowRow, FlowState, NewFlow};
+use tutti_model::api::FlowInfo;
+use tutti_model::convergence::{Facts, Work};
 use tutti_store::Tx;
 use uuid::Uuid;
 
 use crate::models::Model;
-use crate::time::rfc3339;
-use crate::{Error, models};
+use crate::{Error, convergence, models};
 
 pub(crate) use api::routes;
 pub(crate) use outcome::{Outcome, ended, outcome};
@@ -52,8 +52,15 @@ pub(crate) struct Change {
     pub(crate) tasks: Tasks,
 }
 
-/// Kinds of which the newest does the work of all: each waits for every unit of its application.
-const CONVERGING: &[&str] = &["configure", "trust", "deferral", "refresh", "attach-resource"];
+/// Kinds of which the newest does the work of all: each waits for every unit of what it is about.
+const CONVERGING: &[&str] =
+    &["configure", "trust", "deferral", "refresh", "attach-resource", RESYNC];
+
+/// Kind of the flows that bring about what was wished for already.
+pub(crate) const RESYNC: &str = "resync";
+
+/// Kinds that change nothing of what is wished for.
+const ACTIONS: &[&str] = &["run", "exec"];
 
 /// How the kinds of flows begin that remove something.
 const REMOVALS: &[&str] = &["remove-", "destroy-"];
@@ -113,14 +120,29 @@ pub(crate) fn unfinished(
 }
 
 /// Refuses a new flow for which there is no room: its resources have at most so many flows in their
-/// queues. There is always room for what removes something.
-pub(crate) fn check_room(tx: &mut Tx<'_>, id: Uuid, queue_max: usize) -> Result<(), Error> {
+/// queues, its model at most so many that have not ended. There is always room for what removes
+/// something.
+pub(crate) fn check_room(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+    queue_max: usize,
+    flows_max: u32,
+) -> Result<(), Error> {
     let full = |(_, place): &(String, u32)| *place as usize > queue_max;
-    let Some((resource, _)) = places(tx, id)?.into_iter().find(full) else { return Ok(()) };
-    if flow(tx, id)?.is_some_and(|row| is_removal(&row.kind)) {
+    let queue = places(tx, id)?.into_iter().find(full);
+    if queue.is_none() && !is_crowded(tx, id, flows_max)? {
         return Ok(());
     }
-    Err(Error::QueueFull { resource: unscoped(&resource).to_owned(), max: queue_max })
+    let Some(row) = flow(tx, id)?.filter(|row| !is_removal(&row.kind)) else { return Ok(()) };
+    match (queue, row.model) {
+        (Some((resource, _)), _) => {
+            Err(Error::QueueFull { resource: unscoped(&resource).to_owned(), max: queue_max })
+        }
+        (None, Some(model)) => {
+            Err(Error::ModelFull { model: models::find(tx, &model)?.name, max: flows_max })
+        }
+        (None, None) => Ok(()),
+    }
 }
 
 /// Whether flows of this kind remove something.
@@ -200,36 +222,34 @@ pub(crate) fn by_id(tx: &mut Tx<'_>, id: &str) -> Result<Option<FlowInfo>, Error
     Ok(Some(show::flow(row, |model| names.get(model).cloned().unwrap_or_default())))
 }
 
-/// Whether the world matches a resource's desired state.
-pub(crate) fn sync(
+/// How far a resource with generations of its own is, as far as the flows about it can tell.
+pub(crate) fn facts(
     tx: &mut Tx<'_>,
     model: &Model,
     resource: &str,
     generation: i64,
-) -> Result<Sync, Error> {
+) -> Result<Facts, Error> {
     let resource = scoped(&model.id, resource);
     let sync = tutti_flow::sync_state(tx, &resource)?;
     // A flow of one that had the name before may have had more generations.
     let before = |oldest: Option<i64>| oldest.map_or(generation, |one| generation.min(one - 1));
     let (observed, applied) = (before(sync.unhandled), before(sync.missing));
-    Ok(Sync {
-        state: word(sync.state).to_owned(),
-        observed_generation: observed,
-        applied_generation: applied,
-        flow: sync.flow.map(|id| id.to_string()),
-        task: sync.task.map(|id| id.to_string()),
-        reason: sync.reason.to_owned(),
-        message: sync.message,
-        since: rfc3339(sync.since),
-    })
+    let work = Some(convergence::work(sync));
+    Ok(Facts { generation, observed, applied, work, ..Facts::default() })
 }
 
-fn word(state: SyncState) -> &'static str {
-    match state {
-        SyncState::InSync => "in_sync",
-        SyncState::Pending => "pending",
-        SyncState::Syncing => "syncing",
-        SyncState::Retrying => "retrying",
-        SyncState::Failed => "failed",
+/// What is under way about the first of these resources that has anything; none: nothing is. An action
+/// does not count: it changes nothing that is wished for.
+pub(crate) fn at_work(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    resources: &[String],
+) -> Result<Option<Work>, Error> {
+    for resource in resources {
+        let found = tutti_flow::at_work(tx, &scoped(&model.id, resource), ACTIONS)?;
+        if let Some(found) = found {
+            return Ok(Some(convergence::work(found)));
+        }
     }
+    Ok(None)
 }

@@ -2,11 +2,13 @@
 
 use tutti_flow::{FlowRow, FlowState, TaskFilter, TaskState, query};
 use tutti_model::api::{FlowInfo, Problem, Sync};
+use tutti_model::convergence::progress;
 use tutti_store::Tx;
 use uuid::Uuid;
 
 use super::{show, unscoped};
-use crate::{Error, applications, models};
+use crate::state::Vantage;
+use crate::{Error, convergence, models};
 
 /// Reasons that one problem names.
 const REASONS: u32 = 20;
@@ -36,12 +38,12 @@ pub(crate) fn ended(tx: &mut Tx<'_>, id: Uuid) -> Result<Option<Uuid>, Error> {
 }
 
 /// What became of a flow that has ended.
-pub(crate) fn outcome(tx: &mut Tx<'_>, id: Uuid) -> Result<Outcome, Error> {
+pub(crate) fn outcome(tx: &mut Tx<'_>, id: Uuid, vantage: Vantage) -> Result<Outcome, Error> {
     let row = query::flow(tx, id)?.ok_or(tutti_flow::Error::NoFlow { id })?;
     let has_failed = !matches!(row.state, FlowState::Succeeded | FlowState::Superseded);
     let failed = if has_failed { failed_tasks(tx, id)? } else { Vec::new() };
     let problem = has_failed.then(|| problem(&row, &failed));
-    let mut sync = sync(tx, &row)?;
+    let mut sync = sync(tx, &row, vantage)?;
     // What nobody has to be waited for is in force although its flow was cancelled.
     if has_failed && sync.state != "in_sync" {
         "failed".clone_into(&mut sync.state);
@@ -56,8 +58,8 @@ pub(crate) fn outcome(tx: &mut Tx<'_>, id: Uuid) -> Result<Outcome, Error> {
 }
 
 /// How far the first resource of a flow is; of a model that is gone, as far as it can be.
-fn sync(tx: &mut Tx<'_>, row: &FlowRow) -> Result<Sync, Error> {
-    let mut generation = row.generation.unwrap_or_default();
+fn sync(tx: &mut Tx<'_>, row: &FlowRow, vantage: Vantage) -> Result<Sync, Error> {
+    let generation = row.generation.unwrap_or_default();
     let (Some(id), Some((resource, _))) = (&row.model, row.resources.first()) else {
         return Ok(Sync { state: "in_sync".to_owned(), ..Sync::default() });
     };
@@ -72,15 +74,12 @@ fn sync(tx: &mut Tx<'_>, row: &FlowRow) -> Result<Sync, Error> {
         });
     };
     let resource = unscoped(resource);
-    if let Some(name) = resource.strip_prefix("application/") {
-        // It may have changed again meanwhile.
-        match applications::find(tx, &model, name) {
-            Ok(application) => generation = application.generation,
-            Err(Error::NotFound(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    super::sync(tx, &model, resource, generation)
+    // It may have changed again meanwhile, or be gone.
+    let progress = match convergence::of(tx, &model, resource, vantage)? {
+        Some(progress) => progress,
+        None => progress(super::facts(tx, &model, resource, generation)?),
+    };
+    Ok(convergence::shown(progress))
 }
 
 /// Tasks that failed, with what they said.

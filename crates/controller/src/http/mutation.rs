@@ -20,7 +20,7 @@ use super::reply::{Reply, Untagged};
 use super::resource::Resource;
 use super::wait;
 use crate::idempotency::{self, Key};
-use crate::state::State;
+use crate::state::{State, Vantage};
 use crate::{Error, clock, flows, models};
 
 /// A request for a change, and what it takes to carry it out.
@@ -46,15 +46,19 @@ impl FromRequestParts<Arc<State>> for Mutation {
 /// What a change is made within.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// Processors of the machine.
-    cores: u32,
+    /// What decides how things are shown.
+    vantage: Vantage,
     /// Flows in the queue of one resource.
     queue_max: usize,
+    /// Unfinished flows of one model.
+    flows_max: u32,
 }
 
 impl Limits {
     fn of(state: &State) -> Self {
-        Self { cores: state.around.host.cores, queue_max: state.options.queue_max }
+        let options = &state.options;
+        let (queue_max, flows_max) = (options.queue_max, options.flows_max);
+        Self { vantage: state.vantage(), queue_max, flows_max }
     }
 }
 
@@ -167,11 +171,11 @@ fn made(
     limits: Limits,
     change: &impl Fn(&mut Tx<'_>) -> Result<Reply, Error>,
 ) -> Result<Reply, Error> {
-    let Limits { cores, queue_max } = limits;
-    check(tx, call, cores)?;
+    let vantage = limits.vantage;
+    check(tx, call, vantage)?;
     let mut reply = flows::trace::within(&call.trace, || change(tx))?;
     if let Some(flow) = reply.flow {
-        flows::check_room(tx, flow, queue_max)?;
+        flows::check_room(tx, flow, limits.queue_max, limits.flows_max)?;
     }
     // What was posted to a collection is about the new resource, all else about its own path.
     let own = call.resource.clone();
@@ -185,7 +189,7 @@ fn made(
         let generation = if_there(resource.generation(tx))?.flatten();
         reply.untagged = Some(Untagged { resource, generation });
     } else {
-        reply.etag = if_there(resource.tag(tx, cores))?;
+        reply.etag = if_there(resource.tag(tx, vantage))?;
     }
     Ok(reply)
 }
@@ -202,9 +206,9 @@ fn if_there<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
 /// else has changed the resource since: a client that has not seen that must not be able to say so.
 async fn tagged(state: &State, mut reply: Reply) -> Reply {
     let Some(Untagged { resource, generation }) = reply.untagged.take() else { return reply };
-    let cores = state.around.host.cores;
+    let vantage = state.vantage();
     let tag = state.read(move |tx| {
-        let etag = if_there(resource.tag(tx, cores))?;
+        let etag = if_there(resource.tag(tx, vantage))?;
         // After the tag: what is read later is newer, also where a transaction sees what others commit.
         let now = if_there(resource.generation(tx))?.flatten();
         Ok(etag.filter(|_| now == generation))
@@ -218,7 +222,7 @@ async fn tagged(state: &State, mut reply: Reply) -> Reply {
 }
 
 /// Compares what the client has seen with what is.
-fn check(tx: &mut Tx<'_>, call: &Call, cores: u32) -> Result<(), Error> {
+fn check(tx: &mut Tx<'_>, call: &Call, vantage: Vantage) -> Result<(), Error> {
     if call.if_match.is_none() && call.expect_generation.is_none() {
         return Ok(());
     }
@@ -228,7 +232,7 @@ fn check(tx: &mut Tx<'_>, call: &Call, cores: u32) -> Result<(), Error> {
     };
     let address = resource.address();
     if let Some(wanted) = &call.if_match {
-        let etag = resource.tag(tx, cores)?;
+        let etag = resource.tag(tx, vantage)?;
         if !wanted.match_strongly(&etag) {
             tracing::debug!(?wanted, etag, "precondition failed");
             let text = format!("{address} has changed since: its entity tag is {etag} now");
@@ -240,7 +244,7 @@ fn check(tx: &mut Tx<'_>, call: &Call, cores: u32) -> Result<(), Error> {
         let generation = resource.generation(tx)?.ok_or_else(none)?;
         if generation != expected {
             let text = format!("{address} is at generation {generation}, not {expected}");
-            return Err(Error::Precondition { text, etag: resource.tag(tx, cores)? });
+            return Err(Error::Precondition { text, etag: resource.tag(tx, vantage)? });
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use tutti_model::api::Problem;
 
 use crate::Error;
 
-/// When who was refused for a full queue may try again.
+/// When who was refused because too much is queued may try again.
 const RETRY_SECONDS: u32 = 5;
 
 impl Error {
@@ -20,6 +20,7 @@ impl Error {
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::Deleting(_) => (StatusCode::CONFLICT, "resource-deleting"),
             Self::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "queue-full"),
+            Self::ModelFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "model-full"),
             Self::Refused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
             Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "key-reused"),
             Self::Precondition { .. } => (StatusCode::PRECONDITION_FAILED, "precondition"),
@@ -96,7 +97,7 @@ impl IntoResponse for Error {
         {
             response.headers_mut().insert(header::ETAG, etag);
         }
-        if let Self::QueueFull { .. } = &self {
+        if let Self::QueueFull { .. } | Self::ModelFull { .. } = &self {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
         }
         response

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::call::digest;
 use crate::models::{self, Model};
+use crate::state::Vantage;
 use crate::{Error, applications, flows, machines, operations, relations, secrets, units};
 
 /// What cannot stand in a path as it is; the slash in a unit's name stays one.
@@ -75,11 +76,13 @@ impl Resource {
     }
 
     fn below(model: &str, path: &[&str]) -> Self {
+        // A verb may stand behind the name.
+        let bare = |name: &str| name.split_once(':').map_or(name, |(name, _)| name).to_owned();
         let is_number = |text: &str| text.parse::<u64>().is_ok();
         let (kind, name, rest) = match path {
-            ["applications", name, rest @ ..] => (Kind::Application, (*name).to_owned(), rest),
+            ["applications", name, rest @ ..] => (Kind::Application, bare(name), rest),
             ["units", application, number, rest @ ..] => {
-                (Kind::Unit, format!("{application}/{number}"), rest)
+                (Kind::Unit, format!("{application}/{}", bare(number)), rest)
             }
             ["machines", number, rest @ ..] => (Kind::Machine, (*number).to_owned(), rest),
             ["relations", number, rest @ ..] if is_number(number) => {
@@ -151,7 +154,7 @@ impl Resource {
     }
 
     /// What `GET` answers, byte for byte.
-    pub(super) fn read(&self, tx: &mut Tx<'_>, cores: u32) -> Result<Vec<u8>, Error> {
+    pub(super) fn read(&self, tx: &mut Tx<'_>, vantage: Vantage) -> Result<Vec<u8>, Error> {
         let name = self.name.as_str();
         if self.kind == Kind::Flow {
             let id = Uuid::try_parse(name).map_err(|_| not_found(name))?;
@@ -160,18 +163,18 @@ impl Resource {
         let model = models::find(tx, &self.model)?;
         match self.kind {
             Kind::Model => match self.part {
-                Part::Whole => json(&models::info(tx, model, cores)?),
+                Part::Whole => json(&models::info(tx, model, vantage)?),
                 Part::Config => json(&models::config_shown(&model)),
                 Part::Constraints => json(&model.constraints.0),
             },
             Kind::Application => match self.part {
-                Part::Whole => json(&applications::info(tx, &model, name)?),
+                Part::Whole => json(&applications::info(tx, &model, name, vantage)?),
                 Part::Config => json(&applications::config_shown(tx, &model, name)?),
                 Part::Constraints => json(&applications::find(tx, &model, name)?.constraints.0),
             },
-            Kind::Unit => json(&units::info(tx, &model, name)?),
-            Kind::Machine => json(&machines::info(tx, &model, name)?),
-            Kind::Relation => json(&relations::one(tx, &model.id, self.number()?)?),
+            Kind::Unit => json(&units::info(tx, &model, name, vantage)?),
+            Kind::Machine => json(&machines::info(tx, &model, name, vantage)?),
+            Kind::Relation => json(&relations::one(tx, &model, self.number()?, vantage)?),
             Kind::Secret => json(&secrets::shown(tx, &model, name)?),
             Kind::Operation => json(&operations::operation(tx, &model, self.number()?)?),
             Kind::OperationTask => json(&operations::task(tx, &model, self.number()?)?),
@@ -184,8 +187,8 @@ impl Resource {
     }
 
     /// Its entity tag now.
-    pub(super) fn tag(&self, tx: &mut Tx<'_>, cores: u32) -> Result<String, Error> {
-        Ok(tag(&self.read(tx, cores)?))
+    pub(super) fn tag(&self, tx: &mut Tx<'_>, vantage: Vantage) -> Result<String, Error> {
+        Ok(tag(&self.read(tx, vantage)?))
     }
 
     /// The generation of its desired state; only applications and models have one.
@@ -250,6 +253,8 @@ mod tests {
             ("/v1/models/m/applications/db", "/v1/models/m/applications/db"),
             ("/v1/models/m/applications/db/config", "/v1/models/m/applications/db"),
             ("/v1/models/m/applications/db/resources/x", "/v1/models/m/applications/db"),
+            ("/v1/models/m/applications/db:sync", "/v1/models/m/applications/db"),
+            ("/v1/models/m/units/db/0:sync", "/v1/models/m/units/db/0"),
             ("/v1/models/m/units/db/0/resolved", "/v1/models/m/units/db/0"),
             ("/v1/models/m/machines/3", "/v1/models/m/machines/3"),
             ("/v1/models/m/secrets/secret%3Aabc/grant", "/v1/models/m/secrets/secret:abc"),

@@ -16,7 +16,7 @@ use super::call::Call;
 use super::reply::Reply;
 use super::resource::Resource;
 use crate::flows::{self, Outcome};
-use crate::state::State;
+use crate::state::{State, Vantage};
 use crate::{Error, poll};
 
 /// Collections to which something is added by posting.
@@ -59,8 +59,8 @@ async fn last(
     })
     .await?;
     let Some(flow) = ended else { return Ok(None) };
-    let (call, reply, cores) = (call.clone(), reply.clone(), state.around.host.cores);
-    Ok(Some(state.read(move |tx| settled(tx, &call, reply, flow, cores)).await?))
+    let (call, reply, vantage) = (call.clone(), reply.clone(), state.vantage());
+    Ok(Some(state.read(move |tx| settled(tx, &call, reply, flow, vantage)).await?))
 }
 
 /// The answer as it is now that its flow has ended.
@@ -69,17 +69,17 @@ fn settled(
     call: &Call,
     reply: Reply,
     flow: Uuid,
-    cores: u32,
+    vantage: Vantage,
 ) -> Result<Reply, Error> {
-    let outcome = flows::outcome(tx, flow)?;
+    let outcome = flows::outcome(tx, flow, vantage)?;
     let status = status(&call.method, call.uri.path(), outcome.problem.is_some());
     let located = reply.location.as_deref().and_then(Resource::of_path);
     let tagged =
         if call.method == Method::POST { located.as_ref() } else { call.resource.as_ref() };
-    let etag = tagged.and_then(|resource| resource.tag(tx, cores).ok());
+    let etag = tagged.and_then(|resource| resource.tag(tx, vantage).ok());
     let body = match status {
         StatusCode::NO_CONTENT => String::new(),
-        _ => body(tx, &reply, located.as_ref(), outcome, cores)?,
+        _ => body(tx, &reply, located.as_ref(), outcome, vantage)?,
     };
     Ok(Reply { status: status.as_u16(), body, etag, ..reply })
 }
@@ -101,13 +101,13 @@ fn body(
     reply: &Reply,
     located: Option<&Resource>,
     outcome: Outcome,
-    cores: u32,
+    vantage: Vantage,
 ) -> Result<String, Error> {
     let stored = |source| Error::Stored { what: "answer", source };
     let is_accepted = |body: &Value| body.get("flow").is_some_and(Value::is_object);
     let body: Value = serde_json::from_str(&reply.body).map_err(stored)?;
     if let (false, Some(resource)) = (is_accepted(&body), located) {
-        let body = resource.read(tx, cores)?;
+        let body = resource.read(tx, vantage)?;
         return Ok(String::from_utf8_lossy(&body).into_owned());
     }
     let accepted: Accepted = serde_json::from_value(body).map_err(stored)?;

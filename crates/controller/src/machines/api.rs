@@ -31,9 +31,10 @@ async fn all(
     Extract(state): Shared,
     Segments(model): Segments<String>,
 ) -> Result<Json<Vec<MachineInfo>>, Error> {
+    let vantage = state.vantage();
     let read = state.read(move |tx| {
         let model = models::find(tx, &model)?;
-        infos(tx, &model)
+        infos(tx, &model, vantage)
     });
     Ok(Json(read.await?))
 }
@@ -42,9 +43,10 @@ async fn one(
     Extract(state): Shared,
     Segments((model, number)): Segments<(String, String)>,
 ) -> Result<Json<MachineInfo>, Error> {
+    let vantage = state.vantage();
     let read = state.read(move |tx| {
         let model = models::find(tx, &model)?;
-        info(tx, &model, &number)
+        info(tx, &model, &number, vantage)
     });
     Ok(Json(read.await?))
 }

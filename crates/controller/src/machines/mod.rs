@@ -11,11 +11,14 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tutti_model::api::{Life, MachineInfo, StatusInfo};
 use tutti_model::application::DEFAULT_BASE;
+use tutti_model::convergence::{self, AgentFacts, Facts, Progress, Said};
 use tutti_store::{Json, Tx};
 
+use crate::agents::Heard;
 use crate::models::Model;
+use crate::state::Vantage;
 use crate::time::status_time;
-use crate::{Error, events};
+use crate::{Error, events, flows};
 
 pub(crate) use api::routes;
 pub(crate) use sql::Machine;
@@ -95,35 +98,122 @@ pub(crate) fn list(tx: &mut Tx<'_>, model: &Model) -> Result<Vec<Machine>, Error
 }
 
 /// Machines as the API shows them.
-pub(crate) fn infos(tx: &mut Tx<'_>, model: &Model) -> Result<Vec<MachineInfo>, Error> {
+pub(crate) fn infos(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    vantage: Vantage,
+) -> Result<Vec<MachineInfo>, Error> {
+    let heard = Heard::read(tx, vantage)?;
     let mut units: BTreeMap<i64, Vec<String>> = BTreeMap::new();
     for (number, unit) in tx.all::<(i64, String)>(sql::UNITS, (&model.id,))? {
         units.entry(number).or_default().push(unit);
     }
-    let of = |machine: Machine| {
+    let mut infos = Vec::new();
+    for machine in list(tx, model)? {
         let units = units.remove(&machine.number).unwrap_or_default();
-        shown(&machine, units)
-    };
-    Ok(list(tx, model)?.into_iter().map(of).collect())
+        infos.push(shown(tx, model, &machine, units, &heard)?);
+    }
+    Ok(infos)
 }
 
 /// A machine as the API shows it.
-pub(crate) fn info(tx: &mut Tx<'_>, model: &Model, number: &str) -> Result<MachineInfo, Error> {
+pub(crate) fn info(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    number: &str,
+    vantage: Vantage,
+) -> Result<MachineInfo, Error> {
     let machine = find(tx, model, number)?;
     let units = tx.all(sql::NAMES_OF, (&model.id, machine.number))?;
-    Ok(shown(&machine, units))
+    let heard = Heard::read(tx, vantage)?;
+    shown(tx, model, &machine, units, &heard)
 }
 
-fn shown(machine: &Machine, units: Vec<String>) -> MachineInfo {
-    MachineInfo {
+/// How far the machine of that number is.
+pub(crate) fn progress_of(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    number: &str,
+    vantage: Vantage,
+) -> Result<Progress, Error> {
+    let machine = find(tx, model, number)?;
+    let heard = Heard::read(tx, vantage)?;
+    progress(tx, model, &machine, &heard)
+}
+
+/// How far a machine is: it is there once its agent was heard of, and going until its last unit is
+/// gone.
+fn progress(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    machine: &Machine,
+    heard: &Heard,
+) -> Result<Progress, Error> {
+    let mut facts = facts(machine, heard);
+    if facts.behind.is_some() {
+        facts.work = flows::at_work(tx, model, &[format!("machine/{}", machine.number)])?;
+    }
+    Ok(convergence::progress(facts))
+}
+
+/// What the machine's row and its agent tell.
+pub(crate) fn facts(machine: &Machine, heard: &Heard) -> Facts {
+    let agent = heard.of(&machine.agent);
+    let is_there = agent.heard.is_some();
+    let is_alive = machine.life.0 == Life::Alive;
+    let said = |message: &str| Said { message: message.to_owned(), since: machine.created };
+    Facts {
+        generation: generation(machine),
+        observed: i64::from(is_there),
+        applied: i64::from(is_there),
+        silent: agent.silent,
+        behind: match (is_alive, is_there) {
+            (true, true) => None,
+            (true, false) => Some(said("its agent has not been heard of yet")),
+            (false, _) => Some(said("it goes with its last unit")),
+        },
+        has_begun: is_there,
+        settled: agent.heard.unwrap_or_default().max(machine.created),
+        ..Facts::default()
+    }
+}
+
+/// A machine is wished for when it is made, and wished away once.
+fn generation(machine: &Machine) -> i64 {
+    if machine.life.0 == Life::Alive { 1 } else { 2 }
+}
+
+fn shown(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    machine: &Machine,
+    units: Vec<String>,
+    heard: &Heard,
+) -> Result<MachineInfo, Error> {
+    let agent = heard.of(&machine.agent);
+    let progress = progress(tx, model, machine, heard)?;
+    let connected = convergence::agent_heard("AgentConnected", &agent);
+    Ok(MachineInfo {
         number: machine.number.to_string(),
         life: machine.life.0,
         status: StatusInfo {
-            current: "started".into(),
+            current: status(&agent).into(),
             since: status_time(machine.created),
             ..StatusInfo::default()
         },
         address: "127.0.0.1".into(),
         units,
+        generation: generation(machine),
+        conditions: crate::convergence::conditions([connected], progress.observed),
+        sync: crate::convergence::shown(progress),
+    })
+}
+
+/// The word `status` has for a machine, by its agent.
+pub(crate) fn status(agent: &AgentFacts) -> &'static str {
+    match (agent.heard, &agent.silent) {
+        (None, _) => "pending",
+        (Some(_), Some(_)) => "down",
+        (Some(_), None) => "started",
     }
 }

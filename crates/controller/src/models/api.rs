@@ -30,21 +30,21 @@ pub(crate) fn routes() -> Router<Arc<State>> {
 }
 
 async fn all(Extract(state): Shared) -> Result<Answer<Vec<ModelInfo>>, Error> {
-    let cores = state.around.host.cores;
+    let vantage = state.vantage();
     let read = state.read(move |tx| {
         let models = list(tx)?;
-        infos(tx, models, cores)
+        infos(tx, models, vantage)
     });
     Ok(Answer(read.await?))
 }
 
 async fn add(mutation: Mutation, Body(request): Body<ModelCreate>) -> Result<Response, Error> {
-    let cores = mutation.state.around.host.cores;
+    let vantage = mutation.state.vantage();
     let cloud = mutation.state.options.default_cloud.clone();
     let added = mutation.run(move |tx| {
         let model = create(tx, &request, &cloud, clock::now())?;
         let resource = Resource::new(&model.name, Kind::Model, "");
-        Ok(Reply::created(&info(tx, model, cores)?)?.at(resource))
+        Ok(Reply::created(&info(tx, model, vantage)?)?.at(resource))
     });
     added.await
 }
@@ -53,10 +53,10 @@ async fn one(
     Extract(state): Shared,
     Segments(model): Segments<String>,
 ) -> Result<Answer<ModelInfo>, Error> {
-    let cores = state.around.host.cores;
+    let vantage = state.vantage();
     let read = state.read(move |tx| {
         let model = find(tx, &model)?;
-        info(tx, model, cores)
+        info(tx, model, vantage)
     });
     Ok(Answer(read.await?))
 }

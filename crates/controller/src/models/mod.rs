@@ -14,12 +14,15 @@ use tutti_charm::name;
 use tutti_model::api::{
     ConfigChange, Life, ModelConfig, ModelCreate, ModelInfo, ModelKind, StatusInfo,
 };
+use tutti_model::convergence::{self, AgentFacts, Facts, Progress};
 use tutti_model::model_config;
 use tutti_store::{Json, Tx};
 use uuid::Uuid;
 
+use crate::agents::Heard;
+use crate::state::Vantage;
 use crate::time::status_time;
-use crate::{Error, events, http::AGENT_VERSION};
+use crate::{Error, events, flows, http::AGENT_VERSION};
 
 pub(crate) use api::routes;
 pub(crate) use destroy::gone_if_empty;
@@ -120,35 +123,71 @@ fn kind_of_cloud(cloud: &str) -> Result<ModelKind, Error> {
 }
 
 /// Models as the API shows them; every machine has the host's cores.
-fn infos(tx: &mut Tx<'_>, models: Vec<Model>, cores: u32) -> Result<Vec<ModelInfo>, Error> {
+fn infos(tx: &mut Tx<'_>, models: Vec<Model>, vantage: Vantage) -> Result<Vec<ModelInfo>, Error> {
     let count = |rows: Vec<(String, u32)>| rows.into_iter().collect::<BTreeMap<_, _>>();
     let units = count(tx.all(sql::COUNT_UNITS, ())?);
     let applications = count(tx.all(sql::COUNT_APPLICATIONS, ())?);
     let mut machines: BTreeMap<String, BTreeMap<String, u32>> = BTreeMap::new();
     for (model, number) in tx.all::<(String, i64)>(sql::MACHINES, ())? {
-        machines.entry(model).or_default().insert(number.to_string(), cores);
+        machines.entry(model).or_default().insert(number.to_string(), vantage.cores);
     }
-    let info = |model: Model| ModelInfo {
-        units: units.get(&model.id).copied().unwrap_or_default(),
-        applications: applications.get(&model.id).copied().unwrap_or_default(),
-        machines: machines.remove(&model.id).unwrap_or_default(),
-        status: status(&model),
-        uuid: model.id,
-        name: model.name,
-        owner: model.owner,
-        kind: model.kind.0,
-        cloud: model.cloud,
-        region: model.region,
-        life: model.life.0,
-        agent_version: AGENT_VERSION.into(),
-        generation: model.generation,
-    };
-    Ok(models.into_iter().map(info).collect())
+    let heard = Heard::read(tx, vantage)?;
+    let mut infos = Vec::new();
+    for model in models {
+        let agents = agents(tx, &model, &heard)?;
+        let progress = progress(tx, &model, &agents)?;
+        let found = [
+            convergence::available(model.life.0, model.status_since),
+            convergence::agents_heard(&agents),
+        ];
+        infos.push(ModelInfo {
+            conditions: crate::convergence::conditions(found, progress.observed),
+            sync: crate::convergence::shown(progress),
+            units: units.get(&model.id).copied().unwrap_or_default(),
+            applications: applications.get(&model.id).copied().unwrap_or_default(),
+            machines: machines.remove(&model.id).unwrap_or_default(),
+            status: status(&model),
+            uuid: model.id,
+            name: model.name,
+            owner: model.owner,
+            kind: model.kind.0,
+            cloud: model.cloud,
+            region: model.region,
+            life: model.life.0,
+            agent_version: AGENT_VERSION.into(),
+            generation: model.generation,
+        });
+    }
+    Ok(infos)
+}
+
+/// The agents that run units of a model.
+fn agents(tx: &mut Tx<'_>, model: &Model, heard: &Heard) -> Result<Vec<AgentFacts>, Error> {
+    let agents: Vec<String> = tx.all(sql::AGENTS, (&model.id,))?;
+    Ok(agents.iter().map(|agent| heard.of(agent)).collect())
+}
+
+/// How far a model is with its own settings, which agents of its units have to read.
+fn progress(tx: &mut Tx<'_>, model: &Model, agents: &[AgentFacts]) -> Result<Progress, Error> {
+    let facts = flows::facts(tx, model, &format!("model/{}", model.name), model.generation)?;
+    let silent = agents.iter().find_map(|agent| agent.silent.clone());
+    Ok(convergence::progress(Facts { silent, settled: model.created, ..facts }))
+}
+
+/// As [`progress`], of the model as it is now.
+pub(crate) fn progress_of(
+    tx: &mut Tx<'_>,
+    model: &Model,
+    vantage: Vantage,
+) -> Result<Progress, Error> {
+    let heard = Heard::read(tx, vantage)?;
+    let agents = agents(tx, model, &heard)?;
+    progress(tx, model, &agents)
 }
 
 /// A model as the API shows it.
-pub(crate) fn info(tx: &mut Tx<'_>, model: Model, cores: u32) -> Result<ModelInfo, Error> {
-    Ok(infos(tx, vec![model], cores)?.pop().unwrap_or_default())
+pub(crate) fn info(tx: &mut Tx<'_>, model: Model, vantage: Vantage) -> Result<ModelInfo, Error> {
+    Ok(infos(tx, vec![model], vantage)?.pop().unwrap_or_default())
 }
 
 /// A model's config as the API shows it.

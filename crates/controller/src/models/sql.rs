@@ -52,6 +52,7 @@ tutti_store::sql! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, $12, $13)";
     pub(crate) COUNT_UNITS = "SELECT model, COUNT(*) FROM unit GROUP BY model";
     pub(crate) COUNT_APPLICATIONS = "SELECT model, COUNT(*) FROM application GROUP BY model";
+    pub(crate) AGENTS = "SELECT DISTINCT agent FROM unit WHERE model = $1 ORDER BY agent";
     pub(crate) MACHINES = "SELECT model, number FROM machine";
     pub(crate) SET_CONFIG =
         "UPDATE model SET config = $2, generation = generation + 1 WHERE id = $1";

@@ -132,6 +132,8 @@ fn applications() -> Vec<Route> {
             "Refresh it; a dry run answers the plan with 200",
         ))
         .takes::<Refresh>(),
+        accepted(route(Post, application!("/sync"), "Bring it back to what is wished")),
+        accepted(route(Post, application!(""), "A verb behind its name, …/{application}:sync")),
         accepted(route(Put, application!("/leader"), "Name its leader")).takes::<LeaderChoice>(),
         accepted(route(Post, application!("/units"), "Add units")).takes::<AddUnits>(),
     ]
@@ -152,6 +154,8 @@ fn units() -> Vec<Route> {
         route(Get, unit!("/status-log"), "Its past statuses")
             .query(&["limit"])
             .lists::<StatusLogEntry>(),
+        accepted(route(Post, unit!("/sync"), "Bring it back to what is wished")),
+        accepted(route(Post, unit!(""), "A verb behind its name, …/{number}:sync")),
         accepted(route(Post, unit!("/resolved"), "Resolve its failed hook")).takes::<Resolve>(),
         accepted(route(Post, unit!("/storage"), "Add storage to it")).takes::<AddStorage>(),
     ]

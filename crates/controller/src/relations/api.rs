@@ -24,9 +24,10 @@ async fn list(
     axum::extract::State(state): Shared,
     Segments(model): Segments<String>,
 ) -> Result<Json<Vec<RelationInfo>>, Error> {
+    let vantage = state.vantage();
     let list = state.read(move |tx| {
         let model = models::find(tx, &model)?;
-        super::infos(tx, &model.id)
+        super::infos(tx, &model, vantage)
     });
     Ok(Json(list.await?))
 }
@@ -35,9 +36,10 @@ async fn one(
     axum::extract::State(state): Shared,
     Segments((model, number)): Segments<(String, i64)>,
 ) -> Result<Json<RelationInfo>, Error> {
+    let vantage = state.vantage();
     let one = state.read(move |tx| {
         let model = models::find(tx, &model)?;
-        super::one(tx, &model.id, number)
+        super::one(tx, &model, number, vantage)
     });
     Ok(Json(one.await?))
 }

@@ -97,7 +97,10 @@ fn endpoints(tx: &mut Tx<'_>, application: &Application) -> Result<Vec<EndpointV
 }
 
 /// The model's relations, and the same as the rules see them.
-fn existing(tx: &mut Tx<'_>, model: &Model) -> Result<(Vec<Relation>, Vec<Existing>), Error> {
+pub(crate) fn existing(
+    tx: &mut Tx<'_>,
+    model: &Model,
+) -> Result<(Vec<Relation>, Vec<Existing>), Error> {
     let relations = list(tx, &model.id)?;
     let mut ends: BTreeMap<i64, Vec<(String, String)>> = BTreeMap::new();
     for side in tx.all::<sql::Side>(sql::SIDES, (&model.id,))? {

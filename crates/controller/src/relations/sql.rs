@@ -3,6 +3,20 @@
 use tutti_model::api::Life;
 use tutti_store::Json;
 
+/// The units of a relation's ends, as `Inside`. A subordinate belongs in a relation within one machine
+/// only if its principal is at the other end.
+macro_rules! insides {
+    () => {
+        "SELECT r.id, u.name, u.agent, u.life, u.trouble, u.agent_since, \
+         COALESCE(m.in_scope, FALSE) FROM relation r JOIN relation_endpoint e ON e.relation = r.id \
+         JOIN unit u ON u.application = e.application \
+         LEFT JOIN relation_unit m ON m.relation = r.id AND m.unit = u.id \
+         WHERE (r.scope <> 'container' OR u.principal IS NULL OR EXISTS ( \
+             SELECT 1 FROM unit p JOIN relation_endpoint o ON o.application = p.application \
+             WHERE p.id = u.principal AND o.relation = r.id)) AND "
+    };
+}
+
 tutti_store::row! {
     /// One relation.
     #[derive(Clone, Debug)]
@@ -59,6 +73,19 @@ tutti_store::row! {
         pub(crate) leader: bool,
         /// Its loopback address.
         pub(crate) address: String,
+    }
+
+    /// A unit that should be in a relation, or is.
+    #[derive(Clone, Debug)]
+    pub(super) struct Inside {
+        /// Id of the relation.
+        pub(super) relation: String,
+        pub(super) name: String,
+        pub(super) agent: String,
+        pub(super) life: Json<Life>,
+        pub(super) trouble: String,
+        pub(super) agent_since: i64,
+        pub(super) in_scope: bool,
     }
 
     /// A databag as stored.
@@ -165,6 +192,9 @@ tutti_store::sql! {
         AND ($5 = '' OR COALESCE(u.principal, u.id) = $5)";
     pub(super) UNITS_OF_SIDES = "SELECT u.id FROM relation_endpoint e \
         JOIN unit u ON u.application = e.application WHERE e.relation = $1";
+
+    pub(super) INSIDES_OF = concat!(insides!(), "r.id = $1 ORDER BY u.name");
+    pub(super) INSIDES = concat!(insides!(), "r.model = $1 ORDER BY u.name");
 
     pub(super) SEEN = "SELECT r.id, r.number, r.scope, r.kind, r.life, r.status, e.endpoint, \
         e.implicit, e.settings, o.application, a.name, a.subordinate, o.endpoint, o.settings, \

@@ -19,7 +19,7 @@ async fn status(
     Extract(state): Shared,
     Segments(model): Segments<String>,
 ) -> Result<Json<Status>, Error> {
-    let around = state.around.clone();
-    let read = state.read(move |tx| super::status(tx, &model, &around, clock::now()));
+    let (around, vantage) = (state.around.clone(), state.vantage());
+    let read = state.read(move |tx| super::status(tx, &model, &around, vantage, clock::now()));
     Ok(Json(read.await?))
 }

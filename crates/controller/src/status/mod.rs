@@ -6,28 +6,29 @@ mod sql;
 use std::collections::{BTreeMap, HashMap};
 
 use tutti_model::agent::OpenPort;
-use tutti_model::api::{Constraints, Life, ModelKind, Status, StatusInfo, StatusInterface, Sync};
+use tutti_model::api::{Constraints, Life, ModelKind, Status, StatusInfo, StatusInterface};
 use tutti_model::application::constraints_text;
+use tutti_model::convergence::{Facts, SyncState, progress};
 use tutti_model::status::{
     ApplicationRow, MachineRow, ModelRow, RelationRow, StatusRows, StatusValue, StorageRow,
     UnitRow, build, worst,
 };
 use tutti_store::Tx;
 
-use crate::applications::{self, Application};
+use crate::agents::Heard;
+use crate::applications::{self, Application, Part};
 use crate::charms::{CharmUrl, Origin};
 use crate::host::Host;
 use crate::http::AGENT_VERSION;
 use crate::machines::{self, HOST_AGENT, Machine};
+use crate::models::config::retry_hooks;
 use crate::models::{self, Model};
-use crate::units::Unit;
-use crate::{Error, time};
+use crate::state::Vantage;
+use crate::units::{self, Standing, Unit};
+use crate::{Error, convergence, time};
 
 pub(crate) use api::routes;
 pub(crate) use sql::STATEMENTS;
-
-/// After so long without a word from an agent, its units show as lost, microseconds.
-const SILENCE: i64 = 120 * 1_000_000;
 
 /// What status needs beside the store.
 #[derive(Clone, Debug)]
@@ -45,18 +46,15 @@ pub(crate) fn status(
     tx: &mut Tx<'_>,
     model: &str,
     around: &Surroundings,
+    vantage: Vantage,
     now: i64,
 ) -> Result<Status, Error> {
     let model = models::find(tx, model)?;
-    let agents: Vec<sql::Agent> = tx.all(sql::AGENTS, ())?;
+    let heard = Heard::read(tx, vantage)?;
     let units: Vec<sql::UnitLine> = tx.all(sql::UNITS, (&model.id,))?;
     let applications = applications::list(tx, &model)?;
     let deferred: HashMap<String, u32> =
         tx.all::<(String, u32)>(sql::DEFERRED, (&model.id,))?.into_iter().collect();
-    let lost = |agent: &str| {
-        let heard = agents.iter().find(|one| one.machine == agent);
-        heard.is_some_and(|one| now - one.seen.max(around.started) > SILENCE)
-    };
     let by_id: HashMap<&str, &Application> =
         applications.iter().map(|one| (one.id.as_str(), one)).collect();
     let unit_names: HashMap<&str, &str> =
@@ -64,17 +62,17 @@ pub(crate) fn status(
     let rows = StatusRows {
         model: model_row(&model, around),
         now,
-        applications: application_rows(&model, &applications, &units, &unit_names),
+        applications: application_rows(tx, &model, &applications, &units, &unit_names, &heard)?,
         units: units
             .iter()
             .map(|unit| {
                 let deferred = deferred.get(&unit.id).copied().unwrap_or_default();
-                unit_row(unit, &by_id, &unit_names, deferred, lost(&unit.agent))
+                unit_row(&model, unit, &by_id, &unit_names, deferred, &heard)
             })
             .collect::<Result<_, _>>()?,
         machines: machines::list(tx, &model)?
             .into_iter()
-            .map(|machine| machine_row(machine, &agents, &around.host, &lost))
+            .map(|machine| machine_row(machine, &around.host, &heard))
             .collect(),
         relations: relation_rows(tx.all(sql::RELATIONS, (&model.id,))?),
         storage: tx
@@ -131,11 +129,13 @@ fn model_row(model: &Model, around: &Surroundings) -> ModelRow {
 }
 
 fn application_rows(
+    tx: &mut Tx<'_>,
     model: &Model,
     applications: &[Application],
     units: &[sql::UnitLine],
     names: &HashMap<&str, &str>,
-) -> Vec<ApplicationRow> {
+    heard: &Heard,
+) -> Result<Vec<ApplicationRow>, Error> {
     let mut by_application: HashMap<&str, Vec<&sql::UnitLine>> = HashMap::new();
     for unit in units {
         by_application.entry(&unit.application).or_default().push(unit);
@@ -146,7 +146,9 @@ fn application_rows(
         let leader = one.leader.as_deref().and_then(|leader| names.get(leader));
         let speaker = units.iter().find(|unit| Some(unit.id.as_str()) == one.leader.as_deref());
         let address = speaker.or_else(|| units.first()).map(|unit| unit.address.clone());
-        ApplicationRow {
+        let parts = units.iter().map(|unit| Part::from(*unit));
+        let progress = applications::progress(tx, model, one, parts, heard)?;
+        Ok(ApplicationRow {
             name: one.name.clone(),
             charm: shown_charm(&one.charm),
             charm_origin: origin(&one.charm).word().to_owned(),
@@ -169,9 +171,9 @@ fn application_rows(
             address: address.filter(|_| caas).unwrap_or_default(),
             provider_id: if caas { one.name.clone() } else { String::new() },
             leader: leader.map(|name| (*name).to_owned()),
-            sync: Some(sync(one, units)),
+            sync: Some(convergence::shown(progress)),
             error: String::new(),
-        }
+        })
     };
     applications.iter().map(row).collect()
 }
@@ -188,31 +190,46 @@ fn shown_charm(url: &str) -> String {
     }
 }
 
-/// How far an application's units are, without asking its flows.
-fn sync(application: &Application, units: &[&sql::UnitLine]) -> Sync {
-    let behind = units.iter().find(|unit| unit.observed_generation < unit.generation);
-    let troubled = units.iter().find(|unit| !unit.trouble.is_empty());
-    let (state, message) = match (troubled, behind) {
-        (Some(unit), _) => ("retrying", format!("{}: {}", unit.name, unit.trouble)),
-        (None, Some(unit)) => ("syncing", format!("{} has not caught up", unit.name)),
-        (None, None) => ("in_sync", String::new()),
-    };
-    let observed = application.generation - i64::from(state != "in_sync");
-    Sync {
-        state: state.to_owned(),
-        observed_generation: observed,
-        applied_generation: observed,
-        message,
-        ..Sync::default()
+impl<'u> From<&'u sql::UnitLine> for Part<'u> {
+    fn from(unit: &'u sql::UnitLine) -> Self {
+        let sql::UnitLine { name, agent, drift, drift_since, .. } = unit;
+        Self { name, agent, drift, drift_since: *drift_since }
+    }
+}
+
+impl<'u> From<&'u sql::UnitLine> for Standing<'u> {
+    fn from(unit: &'u sql::UnitLine) -> Self {
+        Self {
+            name: &unit.name,
+            life: unit.life.0,
+            agent: &unit.agent,
+            version: unit.version,
+            generation: unit.generation,
+            observed_generation: unit.observed_generation,
+            resolved: unit.resolved.0,
+            trouble: &unit.trouble,
+            agent_since: unit.agent_since,
+            drift: &unit.drift,
+            drift_since: unit.drift_since,
+        }
+    }
+}
+
+/// The word of a state, unless everything is as wished.
+fn sync_state(facts: Facts) -> String {
+    match progress(facts).state {
+        SyncState::InSync => String::new(),
+        state => state.as_str().to_owned(),
     }
 }
 
 fn unit_row(
+    model: &Model,
     unit: &sql::UnitLine,
     applications: &HashMap<&str, &Application>,
     unit_names: &HashMap<&str, &str>,
     deferred: u32,
-    lost: bool,
+    heard: &Heard,
 ) -> Result<UnitRow, Error> {
     let application = applications.get(unit.application.as_str());
     // The application's charm may be shown by its name alone: the same charm must look the same.
@@ -235,7 +252,8 @@ fn unit_row(
         life: unit.life.0,
         agent: value(&unit.agent_status, &unit.agent_message, unit.agent_since),
         workload: value(&unit.workload_status, &unit.workload_message, unit.workload_since),
-        lost: lost && unit.version > 0,
+        lost: unit.version > 0 && heard.silent(&unit.agent).is_some(),
+        sync_state: sync_state(units::facts(unit.into(), retry_hooks(model), heard)),
         generation: unit.generation,
         observed_generation: unit.observed_generation,
         charm,
@@ -246,20 +264,12 @@ fn unit_row(
     })
 }
 
-fn machine_row(
-    machine: Machine,
-    agents: &[sql::Agent],
-    host: &Host,
-    lost: &impl Fn(&str) -> bool,
-) -> MachineRow {
-    let agent = agents.iter().find(|agent| agent.machine == machine.agent);
-    let agent_status = match agent {
-        Some(_) if lost(&machine.agent) => "down",
-        Some(_) => "started",
-        None => "pending",
-    };
+fn machine_row(machine: Machine, host: &Host, heard: &Heard) -> MachineRow {
+    let agent_status = machines::status(&heard.of(&machine.agent));
+    let sync_state = sync_state(machines::facts(&machine, heard));
     let local = machine.agent == HOST_AGENT;
-    let hostname = agent.filter(|_| !local).map_or(&host.hostname, |agent| &agent.hostname);
+    let elsewhere = heard.hostname(&machine.agent).filter(|_| !local);
+    let hostname = elsewhere.unwrap_or(&host.hostname);
     let loopback = StatusInterface {
         ip_addresses: vec!["127.0.0.1".to_owned()],
         mac_address: "00:00:00:00:00:00".to_owned(),
@@ -270,7 +280,8 @@ fn machine_row(
         life: machine.life.0,
         agent: value(agent_status, "", machine.created),
         instance: value("running", "Running", machine.created),
-        hostname: hostname.clone(),
+        hostname: hostname.to_owned(),
+        sync_state,
         addresses: vec!["127.0.0.1".to_owned()],
         instance_id: format!("host-{}", machine.number),
         base: machine.base,

@@ -1,16 +1,10 @@
 //! What status reads: every table it needs, once, with the columns it shows.
 
+use tutti_model::agent::Resolved;
 use tutti_model::api::Life;
 use tutti_store::Json;
 
 tutti_store::row! {
-    /// One agent.
-    pub(super) struct Agent {
-        pub(super) machine: String,
-        pub(super) hostname: String,
-        pub(super) seen: i64,
-    }
-
     /// What is shown of a unit; `ports` is JSON.
     pub(super) struct UnitLine {
         pub(super) id: String,
@@ -34,6 +28,9 @@ tutti_store::row! {
         pub(super) workload_message: String,
         pub(super) workload_since: i64,
         pub(super) ports: String,
+        pub(super) resolved: Json<Resolved>,
+        pub(super) drift: String,
+        pub(super) drift_since: i64,
     }
 
     /// One end of a relation.
@@ -59,10 +56,10 @@ tutti_store::row! {
 }
 
 tutti_store::sql! {
-    pub(super) AGENTS = "SELECT machine, hostname, seen FROM agent";
     pub(super) UNITS = "SELECT id, application, name, life, machine, agent, principal, address, \
         provider_id, version, generation, observed_generation, charm, trouble, agent_status, \
-        agent_message, agent_since, workload_status, workload_message, workload_since, ports \
+        agent_message, agent_since, workload_status, workload_message, workload_since, ports, \
+        resolved, drift, drift_since \
         FROM unit WHERE model = $1 ORDER BY application, number";
     pub(super) DEFERRED = "SELECT d.unit, COUNT(*) FROM deferred d JOIN unit u ON u.id = d.unit \
         WHERE u.model = $1 GROUP BY d.unit";

@@ -13,7 +13,7 @@ use tutti_model::api::{Accepted, RemoveUnits, Resolve, StatusLogEntry, UnitInfo}
 use tutti_store::{Json as Column, Tx};
 
 use super::sql::{self, PastStatus};
-use super::{Removal, find, show};
+use super::{Removal, find, resync, show};
 use crate::flows::{self, Change, Tasks};
 use crate::http::{Body, Mutation, Query, Segments};
 use crate::models::{self, Model};
@@ -24,7 +24,8 @@ pub(crate) fn routes() -> Router<Arc<State>> {
     let one = "/v1/models/{model}/units/{application}/{number}";
     Router::new()
         .route("/v1/models/{model}/units/remove", post(remove))
-        .route(one, get(shown))
+        .route(one, get(shown).post(told))
+        .route(&format!("{one}/sync"), post(synced))
         .route(&format!("{one}/status-log"), get(history))
         .route(&format!("{one}/resolved"), post(resolved))
 }
@@ -50,9 +51,10 @@ async fn shown(
     Extract(state): Shared,
     Segments((model, application, number)): Names,
 ) -> Result<Json<UnitInfo>, Error> {
+    let vantage = state.vantage();
     let read = state.read(move |tx| {
         let model = models::find(tx, &model)?;
-        show::info(tx, &model, &format!("{application}/{number}"))
+        show::info(tx, &model, &format!("{application}/{number}"), vantage)
     });
     Ok(Json(read.await?))
 }
@@ -101,6 +103,32 @@ async fn resolved(
         resolve(tx, &model, &format!("{application}/{number}"), word, clock::now())
     });
     resolved.await
+}
+
+async fn synced(
+    mutation: Mutation,
+    Segments((model, application, number)): Names,
+) -> Result<Response, Error> {
+    let vantage = mutation.state.vantage();
+    let synced = mutation.accept(move |tx| {
+        let model = models::lock_alive(tx, &model)?;
+        let unit = format!("{application}/{number}");
+        resync::request(tx, &model, &unit, vantage, clock::now())
+    });
+    synced.await
+}
+
+/// `:sync` behind the name of a unit.
+async fn told(
+    mutation: Mutation,
+    Segments((model, application, text)): Names,
+) -> Result<Response, Error> {
+    match text.split_once(':') {
+        Some((number, "sync")) => {
+            synced(mutation, Segments((model, application, number.to_owned()))).await
+        }
+        _ => Err(Error::Invalid(format!("a unit's verb is \":sync\", \"{text}\" has none"))),
+    }
 }
 
 /// Writes the operator's word on a failed hook.

@@ -7,6 +7,7 @@
 
 mod api;
 mod remove;
+mod resync;
 mod show;
 pub(crate) mod sql;
 
@@ -25,7 +26,7 @@ use crate::{Error, events, leadership, storage};
 
 pub(crate) use api::routes;
 pub(crate) use remove::{Removal, dead, next_overdue, remove, remove_overdue};
-pub(crate) use show::info;
+pub(crate) use show::{Standing, facts, info, progress_of};
 pub(crate) use sql::Unit;
 
 /// Where a new unit lives.
@@ -118,6 +119,8 @@ pub(crate) fn create(
         ports: Json(Vec::new()),
         force_at: None,
         created: now,
+        drift: String::new(),
+        drift_since: 0,
     };
     sql::insert(tx, &unit)?;
     log_status(tx, &unit.id, "juju-unit", (&unit.agent_status, ""), now)?;

@@ -14,7 +14,7 @@ macro_rules! columns {
         "id, model, application, name, number, life, machine, agent, principal, address, \
          provider_id, version, generation, observed_generation, charm, resolved, trouble, \
          agent_status, agent_message, agent_since, workload_status, workload_message, \
-         workload_since, workload_version, ports, force_at, created"
+         workload_since, workload_version, ports, force_at, created, drift, drift_since"
     };
 }
 
@@ -76,6 +76,10 @@ tutti_store::row! {
         pub(crate) force_at: Option<i64>,
         /// When it was made.
         pub(crate) created: i64,
+        /// What it was found to have other than its application wants, or empty.
+        pub(crate) drift: String,
+        /// Since when.
+        pub(crate) drift_since: i64,
     }
 
     /// A past status.

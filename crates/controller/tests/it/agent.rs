@@ -10,6 +10,8 @@ use tutti_model::agent::{
 };
 use tutti_model::api::Life;
 
+use crate::player::followed;
+
 /// A running agent; dropping it ends it.
 pub(crate) struct Agent {
     task: JoinHandle<()>,
@@ -79,10 +81,8 @@ impl Worker {
 
 /// One step that does all there is to do; none if there is nothing.
 fn step(snapshot: &Snapshot, stuck: bool) -> Option<Step> {
-    let mut journal = snapshot.journal.clone();
+    let mut journal = followed(snapshot);
     (journal.installed, journal.started) = (true, true);
-    journal.charm = Some(snapshot.charm.clone());
-    journal.charm_modified = snapshot.charm_modified;
     // What it has handled: when nothing is newer, there is nothing to do.
     journal.boot_id = snapshot.generation.to_string();
     let status = |status: &str, message: &str| {

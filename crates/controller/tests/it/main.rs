@@ -13,6 +13,7 @@ mod agents;
 mod artifacts;
 mod config;
 mod controller;
+mod convergence;
 mod deploy;
 mod events;
 mod flows;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tutti_client::{Error, Problem};
 use tutti_model::agent::{
-    Changes, Context, RelationId, RelationSettings, Report, Session, SessionRequest, Snapshot,
-    Step, StepAnswer, TaskReport, UnitChanges,
+    Changes, Context, Journal, RelationId, RelationSettings, Report, Session, SessionRequest,
+    Snapshot, Step, StepAnswer, TaskReport, UnitChanges,
 };
 use tutti_model::api::Life;
 
@@ -50,7 +50,10 @@ impl<'w> Player<'w> {
     pub(crate) async fn try_step(&self, unit: &str, mut step: Step) -> Result<StepAnswer, Error> {
         let snapshot = self.snapshot(unit).await;
         step.version = snapshot.version;
-        step.journal = snapshot.journal;
+        step.journal = match step.observed_generation {
+            Some(_) => followed(&snapshot),
+            None => snapshot.journal.clone(),
+        };
         self.send(&snapshot.unit_id, &step).await
     }
 
@@ -112,6 +115,17 @@ impl<'w> Player<'w> {
         let want_context = task.status == "running";
         let step = Step { task: Some(task), want_context, ..Step::default() };
         self.try_step(unit, step).await.unwrap()
+    }
+}
+
+/// The journal of a unit that has all its application wants.
+pub(crate) fn followed(snapshot: &Snapshot) -> Journal {
+    Journal {
+        charm: Some(snapshot.charm.clone()),
+        charm_modified: snapshot.charm_modified,
+        config_hash: snapshot.config_hash.clone(),
+        trust_hash: snapshot.trust_hash.clone(),
+        ..snapshot.journal.clone()
     }
 }
 

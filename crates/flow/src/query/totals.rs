@@ -41,6 +41,10 @@ sql! {
         UNION ALL SELECT state, count(*), NULL FROM flow WHERE state IN ('parked', 'stuck') GROUP BY state");
     pub(crate) OPEN_TASKS = "SELECT state, count(*) FROM flow_task
         WHERE flow IN (SELECT id FROM flow WHERE finished IS NULL) GROUP BY state";
+    /// Of the index alone: found if more than so many flows are open, whatever they belong to.
+    pub(crate) OPEN_BEYOND = "SELECT ticket FROM flow WHERE finished IS NULL ORDER BY ticket LIMIT 1 OFFSET $1";
+    pub(crate) OPEN_OF = "SELECT count(*) FROM (SELECT 1 FROM flow WHERE finished IS NULL
+        AND model = (SELECT model FROM flow WHERE id = $1) LIMIT $2) AS open";
     pub(crate) ENDED_TASKS = "SELECT flow, name, started, finished FROM flow_task
         WHERE flow IN (SELECT value FROM json_each($1)) AND state IN ('succeeded', 'failed')
         AND started IS NOT NULL AND finished IS NOT NULL";
@@ -52,6 +56,19 @@ sql! {
 /// Storage errors.
 pub fn open_flows(tx: &mut Tx<'_>) -> Result<Vec<OpenFlows>> {
     Ok(tx.all(OPEN_FLOWS, ())?)
+}
+
+/// Whether of the scope a flow belongs to more than so many have not ended. As long as there are fewer in all, that costs next to
+/// nothing.
+///
+/// # Errors
+/// Storage errors.
+pub fn is_crowded(tx: &mut Tx<'_>, flow: Uuid, most: u32) -> Result<bool> {
+    if tx.maybe::<i64>(OPEN_BEYOND, (most,))?.is_none() {
+        return Ok(false);
+    }
+    let open: i64 = tx.one(OPEN_OF, (flow, i64::from(most) + 1))?;
+    Ok(open > i64::from(most))
 }
 
 /// Tasks of flows that have not ended, by state.

@@ -1,8 +1,8 @@
 //! What lists show, and what is forgotten.
 
 use tutti_flow::{
-    FlowFilter, FlowState, NewFlow, NewTask, SyncState, TaskFilter, TaskState, prune, query,
-    sync_state,
+    FlowFilter, FlowState, NewFlow, NewTask, SyncState, TaskFilter, TaskState, at_work, prune,
+    query, sync_state,
 };
 use tutti_store::Store;
 use uuid::Uuid;
@@ -239,6 +239,54 @@ async fn tasks_that_failed_are_found_among_all() {
         let failed = FlowFilter { state: vec![FlowState::Failed], ..FlowFilter::default() };
         assert_eq!(flows(&store, failed).await.len(), 1);
         engine.stop().await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_at_work_is_the_first_of_a_queue_that_counts() {
+    for place in Place::all() {
+        let store = place.open().await;
+        let found = async |except: &'static [&'static str]| {
+            store.read(move |tx| at_work(tx, "unit/db/0", except)).await.unwrap()
+        };
+        assert_eq!(found(&[]).await, None);
+        let task = || vec![step(named("a"), &[])];
+        let run = NewFlow { kind: "run".into(), ..flow(&["unit/db/0"], task()) };
+        let run = submit(&store, run).await;
+        let other = submit(&store, flow(&["unit/db/0", "app/db"], task())).await;
+        let first = found(&[]).await.unwrap();
+        assert_eq!((first.flow, first.state), (Some(run.id), SyncState::Pending));
+        assert_eq!(found(&["run"]).await.unwrap().flow, Some(other.id));
+        let kind: &'static str = other.kind.clone().leak();
+        let both: &'static [&'static str] = vec!["run", kind].leak();
+        assert_eq!(found(both).await, None);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_scope_is_crowded_by_its_own_flows_alone() {
+    for place in Place::all() {
+        let store = place.open().await;
+        let of = |model: &str| NewFlow {
+            model: Some(model.into()),
+            ..flow(&[], vec![step(named("a"), &[])])
+        };
+        let one = submit(&store, of("one")).await.id;
+        submit(&store, of("one")).await;
+        let two = submit(&store, of("two")).await.id;
+        for (id, most, expected) in [
+            (one, 0, true),
+            (one, 1, true),
+            (one, 2, false),
+            (two, 0, true),
+            (two, 1, false),
+            (two, 9, false),
+        ] {
+            let crowded = store.read(move |tx| query::is_crowded(tx, id, most)).await.unwrap();
+            assert_eq!(crowded, expected, "{id} {most}");
+        }
         store.close().await;
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Life, StatusInfo, Sync};
+use super::{Condition, Life, StatusInfo, Sync};
 
 /// A charm in a model's repository of local charms.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -134,6 +134,8 @@ pub struct ApplicationInfo {
     pub observed_generation: i64,
     /// Whether the world matches.
     pub sync: Sync,
+    /// `Converged`, `LeaderElected`.
+    pub conditions: Vec<Condition>,
 }
 
 /// An application's config, as `juju config --format json` prints it.

@@ -54,6 +54,25 @@ pub struct Sync {
     pub since: String,
 }
 
+/// One thing that is so of a resource, or is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Condition {
+    /// `AgentReporting`, `Installed`, `Converged`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `true`, `false` or `unknown`.
+    pub status: String,
+    /// Machine word.
+    pub reason: String,
+    /// One sentence, or empty.
+    pub message: String,
+    /// The newest generation of the resource that was handled when this was found.
+    pub observed_generation: i64,
+    /// When `status` last changed, RFC 3339; empty if that is not known.
+    pub since: String,
+}
+
 /// One flow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]

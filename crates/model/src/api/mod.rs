@@ -34,6 +34,7 @@
 //! | `PUT …/applications/{application}/leader` | [`LeaderChoice`] → [`Accepted`] |
 //! | `PUT …/applications/{application}/deferral` | [`Switch`] → [`Accepted`] |
 //! | `POST …/applications/{application}/units` | [`AddUnits`] → [`Accepted`] |
+//! | `POST …/applications/{application}:sync`, `…/units/{application}/{number}:sync` (or `/` for `:`) | → [`Accepted`] |
 //! | `POST …/units/remove` | [`RemoveUnits`] → [`Accepted`] |
 //! | `GET …/units/{application}/{number}` | → [`UnitInfo`] |
 //! | `GET …/units/{application}/{number}/status-log?limit=` | → `[StatusLogEntry]` |

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::StatusInfo;
+use super::{Condition, StatusInfo, Sync};
 
 /// `alive → dying → dead`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -104,6 +104,10 @@ pub struct ModelInfo {
     pub agent_version: String,
     /// Bumped by each accepted change.
     pub generation: i64,
+    /// Whether its own settings are in force.
+    pub sync: Sync,
+    /// `Available`, `AgentsReporting`.
+    pub conditions: Vec<Condition>,
 }
 
 /// Model config by key.

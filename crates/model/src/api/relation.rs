@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Life;
+use super::{Condition, Life, Sync};
 
 /// Relate two applications.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -44,4 +44,10 @@ pub struct RelationInfo {
     pub status: String,
     /// Life.
     pub life: Life,
+    /// 1: it shall be; 2: it shall be gone.
+    pub generation: i64,
+    /// Whether every unit of both ends is in it, or it is on its way out.
+    pub sync: Sync,
+    /// `Joined`.
+    pub conditions: Vec<Condition>,
 }

@@ -93,6 +93,9 @@ pub struct StatusMachine {
     /// `arch=amd64 cores=2 mem=4096M`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub hardware: String,
+    /// Tutti: `state` of its `sync`; left out when it is `in_sync`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sync_state: String,
 }
 
 /// One network interface.
@@ -218,6 +221,9 @@ pub struct StatusUnit {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(no_recursion)]
     pub subordinates: BTreeMap<String, StatusUnit>,
+    /// Tutti: `state` of its `sync`; left out when it is `in_sync`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sync_state: String,
     /// Tutti: number of deferred notices.
     #[serde(skip_serializing_if = "is_zero")]
     pub deferred: u32,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Life, StatusInfo};
+use super::{Condition, Life, StatusInfo, Sync};
 
 /// More units.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -71,6 +71,12 @@ pub struct UnitInfo {
     /// Relations.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub relation_info: Vec<UnitRelation>,
+    /// The newest change that concerns it; what it should be follows from its application.
+    pub generation: i64,
+    /// Whether it has followed.
+    pub sync: Sync,
+    /// `AgentReporting`, `Installed`, `WorkloadActive`.
+    pub conditions: Vec<Condition>,
 }
 
 /// One relation of a unit.
@@ -142,6 +148,12 @@ pub struct MachineInfo {
     pub address: String,
     /// Units on it.
     pub units: Vec<String>,
+    /// 1: it shall be; 2: it shall be gone.
+    pub generation: i64,
+    /// Whether it is.
+    pub sync: Sync,
+    /// `AgentConnected`.
+    pub conditions: Vec<Condition>,
 }
 
 /// Storage to add to a unit.

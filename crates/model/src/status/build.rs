@@ -97,6 +97,7 @@ impl Shared<'_> {
             network_interfaces: row.interfaces.clone(),
             constraints: row.constraints.clone(),
             hardware: row.hardware.clone(),
+            sync_state: row.sync_state.clone(),
         }
     }
 
@@ -206,6 +207,7 @@ impl<'a> Applications<'a> {
             provider_id: row.provider_id.clone(),
             subordinates: BTreeMap::new(),
             deferred: row.deferred,
+            sync_state: row.sync_state.clone(),
         };
         application.workloads.push(workload);
         Some(unit)

@@ -137,6 +137,8 @@ pub struct UnitRow {
     pub provider_id: String,
     /// Notices its charm has deferred.
     pub deferred: u32,
+    /// How far it is, or empty if it is in sync.
+    pub sync_state: String,
 }
 
 /// One machine.
@@ -164,6 +166,8 @@ pub struct MachineRow {
     pub constraints: String,
     /// `arch=amd64 cores=2 mem=4096M`.
     pub hardware: String,
+    /// How far it is, or empty if it is in sync.
+    pub sync_state: String,
 }
 
 /// One relation.
