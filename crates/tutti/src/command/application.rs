@@ -252,6 +252,7 @@ fn document(info: &ApplicationInfo) -> Value {
         "units": info.units.keys().collect::<Vec<_>>(),
         "status": info.status,
         "sync": info.sync.state,
+        "conditions": info.conditions,
     })
 }
 

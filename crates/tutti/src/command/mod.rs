@@ -27,6 +27,7 @@ mod secret;
 mod serve;
 mod status;
 mod storage;
+mod sync;
 mod unit;
 mod wait_for;
 
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Application(application::ApplicationCommand),
     #[command(flatten)]
     Unit(unit::UnitCommand),
+    #[command(flatten)]
+    Sync(sync::SyncCommand),
     #[command(flatten)]
     Relation(relation::RelationCommand),
     #[command(flatten)]
@@ -86,6 +89,7 @@ impl Command {
             Self::Status(command) => Box::pin(command.run(context)).await,
             Self::Application(command) => Box::pin(command.run(context)).await,
             Self::Unit(command) => Box::pin(command.run(context)).await,
+            Self::Sync(command) => Box::pin(command.run(context)).await,
             Self::Relation(command) => Box::pin(command.run(context)).await,
             Self::Operation(command) => Box::pin(command.run(context)).await,
             Self::Remote(command) => Box::pin(command.run(context)).await,
@@ -118,6 +122,7 @@ pub(crate) fn groups() -> Vec<(&'static str, clap::Command)> {
         ("Models", group::<model::ModelCommand>()),
         ("Applications", group::<application::ApplicationCommand>()),
         ("Units", group::<unit::UnitCommand>()),
+        ("What is not as wished", group::<sync::SyncCommand>()),
         ("Relations", group::<relation::RelationCommand>()),
         ("Actions and commands", group::<operation::OperationCommand>()),
         ("Shell on units and machines", group::<remote::RemoteCommand>()),

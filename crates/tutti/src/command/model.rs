@@ -339,6 +339,8 @@ fn document(model: &ModelInfo, controller: &ControllerInfo, name: &str) -> Value
         "type": provider(model),
         "life": life(model.life),
         "status": model.status,
+        "sync": model.sync.state,
+        "conditions": model.conditions,
         "agent-version": model.agent_version,
         "credential": {"name": model.cloud, "owner": model.owner, "cloud": model.cloud},
     });

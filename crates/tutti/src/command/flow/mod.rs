@@ -19,6 +19,7 @@ use crate::failure::Outcome;
 
 pub(super) use id::task_id;
 pub(super) use list::open;
+pub(super) use one::ended;
 
 /// Commands about flows.
 #[derive(Debug, Subcommand)]

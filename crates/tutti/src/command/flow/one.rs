@@ -173,6 +173,24 @@ impl ShowFlow {
     }
 }
 
+/// A flow when it is over, or the one that took its place, or as it is after `patience`.
+pub(in crate::command) async fn ended(
+    client: &Client,
+    id: &str,
+    patience: Duration,
+) -> Outcome<FlowInfo> {
+    let deadline = Instant::now() + patience;
+    let mut id = id.to_owned();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let flow = wait_for_flow(client, &id, left).await?;
+        match &flow.superseded_by {
+            Some(newer) if flow.state == "superseded" => id.clone_from(newer),
+            _ => return Ok(flow),
+        }
+    }
+}
+
 /// A flow when it is over, or after `patience`.
 async fn wait_for_flow(client: &Client, id: &str, patience: Duration) -> Outcome<FlowInfo> {
     let deadline = Instant::now() + patience;

@@ -17,6 +17,7 @@ use tutti_client::{Address, Client};
 use tutti_controller::Controller;
 use tutti_model::api::ControllerInfo;
 
+use crate::arguments::GoDuration;
 use crate::context::Context;
 use crate::directories;
 use crate::failure::{Attempt as _, Failure, Outcome};
@@ -36,6 +37,9 @@ const RETRY: Duration = Duration::from_millis(20);
 
 /// How long a controller may take to stop.
 const STOP: Duration = Duration::from_secs(30);
+
+/// The shortest lease of agents.
+const LEASE_MIN: Duration = Duration::from_secs(2);
 
 /// Commands that are services, and the one that ends them.
 #[derive(Debug, Subcommand)]
@@ -88,6 +92,12 @@ pub(crate) struct Serve {
     /// Changes that may wait for one resource; more are refused
     #[arg(long, value_name = "NUMBER", default_value_t = 256)]
     queue_max: usize,
+    /// Flows of one model that may be unfinished; more are refused
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
+    flows_max: u32,
+    /// How long an agent may be silent before what depends on it is unknown
+    #[arg(long, value_name = "DURATION", default_value = "2m")]
+    agent_lease: GoDuration,
     /// Only the controller; agents are started with 'tutti agent'
     #[arg(long)]
     no_agent: bool,
@@ -181,6 +191,15 @@ impl Serve {
         options.name.clone_from(&self.name);
         options.default_cloud.clone_from(&self.default_cloud);
         options.queue_max = self.queue_max;
+        options.flows_max = self.flows_max;
+        if self.agent_lease.0 < LEASE_MIN {
+            return Err(Failure::usage(format!(
+                "--agent-lease {} is too short to tell a silent agent from a busy one: at least {}",
+                self.agent_lease,
+                GoDuration(LEASE_MIN)
+            )));
+        }
+        options.agent_lease = self.agent_lease.0;
         Ok(options)
     }
 
