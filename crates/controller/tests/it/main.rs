@@ -18,6 +18,7 @@ mod deploy;
 mod events;
 mod flows;
 mod http;
+mod killed;
 mod leadership;
 mod logs;
 mod metrics;
