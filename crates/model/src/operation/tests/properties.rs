@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use super::simulation::{End, Simulation, charm, peer, relation};
 use crate::agent::{Hook, Operation, RelationId, Resolved};
 use crate::api::Life;
+use crate::convergence::{Wanted, drift};
 use crate::operation::Next;
 
 /// Something that happens in the world, or in the unit.
@@ -252,7 +253,17 @@ impl Story {
             _ => {}
         }
         if *self.unit.agent == *"idle" && next == Next::Idle {
-            assert_eq!(self.unit.snapshot.journal.operation, Operation::Continue);
+            let snapshot = &self.unit.snapshot;
+            assert_eq!(snapshot.journal.operation, Operation::Continue);
+            let wanted = Wanted {
+                charm: snapshot.charm.clone(),
+                charm_modified: snapshot.charm_modified,
+                config_hash: snapshot.config_hash.clone(),
+                trust_hash: snapshot.trust_hash.clone(),
+            };
+            if snapshot.life == Life::Alive {
+                assert_eq!(drift(&snapshot.journal, &wanted), None, "it has what it says");
+            }
         }
     }
 
