@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::schema::ApiSchema;
+use crate::schema::{ApiSchema, Invalid, Subject};
 use crate::{Failure, FailureKind};
 
 /// An event: something that happened, announced by the API that owns it.
@@ -53,8 +53,18 @@ pub struct Call<'a> {
 impl Call<'_> {
     /// The arguments as a type; a mismatch is the caller's failure.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_str(self.arguments.get())
-            .map_err(|error| Failure::new(FailureKind::InvalidArguments, error.to_string()))
+        serde_json::from_str(self.arguments.get()).map_err(|error| {
+            let error = error.to_string();
+            // The place in a text that nobody sees says nothing.
+            let problems = error.rsplit_once(" at line ").map_or(error.as_str(), |(why, _)| why);
+            let invalid = Invalid {
+                api: self.context.api().to_owned(),
+                name: self.procedure.to_owned(),
+                subject: Subject::Arguments,
+                problems: problems.to_owned(),
+            };
+            Failure::new(FailureKind::InvalidArguments, invalid.to_string())
+        })
     }
 
     /// What a procedure returned, as JSON.

@@ -39,7 +39,7 @@ use ids::Ids;
 
 /// A connection to the bus. Cheap to clone; all clones are one bus, which lives until it is shut down.
 #[derive(Clone)]
-pub struct Bus(Arc<Inner>);
+pub struct Bus(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
@@ -84,7 +84,12 @@ impl Bus {
     /// A bus of this process alone, for tests and single programs: services added with [`Bus::serve_here`] can be
     /// called; there is nothing else.
     pub fn offline() -> Bus {
-        Bus::new(Settings::new("offline", "1", Address::nowhere()), Vec::new())
+        Bus::offline_with_hooks(Vec::new())
+    }
+
+    /// The same with hooks that are told of all it does.
+    pub fn offline_with_hooks(hooks: Vec<Arc<dyn Hook>>) -> Bus {
+        Bus::new(Settings::new("offline", "1", Address::nowhere()), hooks)
     }
 
     fn new(settings: Settings, hooks: Vec<Arc<dyn Hook>>) -> Bus {

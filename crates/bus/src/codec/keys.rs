@@ -46,6 +46,16 @@ pub(crate) fn dead(group: &str) -> String {
     format!("tutti:dead:{group}")
 }
 
+/// Who runs a schedule of a service now.
+pub(crate) fn schedule_holder(service: &str, name: &str) -> String {
+    format!("tutti:schedule:{service}:{name}:holder")
+}
+
+/// The last time at which a schedule of a service was due and run, in milliseconds.
+pub(crate) fn schedule_last(service: &str, name: &str) -> String {
+    format!("tutti:schedule:{service}:{name}:last")
+}
+
 /// Given-up events that one group, and no other, is to get again.
 pub(crate) fn replay(group: &str) -> String {
     format!("tutti:replay:{group}")

@@ -9,8 +9,10 @@ mod fetch;
 mod own;
 mod placeholders;
 mod problems;
+mod settings;
 mod sources;
 mod structure;
+mod without_effect;
 
 use std::path::Path;
 

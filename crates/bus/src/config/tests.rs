@@ -235,3 +235,73 @@ async fn what_cannot_be_fetched_is_said() {
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
+
+fn configuration(lightbus: &str, own: &str) -> Configuration {
+    let own = OwnConfig::parse("lightbus.tutti.yaml", own, Format::Yaml).unwrap();
+    Configuration { lightbus: read(lightbus).unwrap(), own }
+}
+
+#[test]
+fn settings_are_those_of_the_file() {
+    let lightbus = "
+service_name: shop
+bus: { schema: { ttl: 30 } }
+apis:
+    default: { rpc_timeout: 7, event_transport: { redis: { url: 'redis://events:6379/2', max_stream_length: 0 } } }
+    slow: { rpc_timeout: 90, validate: { outgoing: false } }
+";
+    let own = "calls_max: 3\napis: { slow: { validate_incoming: warn } }";
+    let settings = configuration(lightbus, own).settings().unwrap();
+    assert_eq!((settings.service_name.as_str(), settings.schema_ttl.as_secs()), ("shop", 30));
+    assert_eq!((settings.calls_max, settings.drain_timeout.as_secs()), (3, 30));
+    let default = settings.api("other");
+    assert_eq!((default.call_timeout.as_secs(), default.stream_length_max), (7, None));
+    let slow = settings.api("slow");
+    assert_eq!((slow.call_timeout.as_secs(), slow.batch_size), (90, 10));
+    assert_eq!(format!("{:?}", slow.event_address), "Some(events:6379)");
+    assert_eq!(slow.validation.outgoing, Strictness::Off);
+    assert_eq!(slow.validation.incoming, Strictness::Warn);
+}
+
+#[test]
+fn what_cannot_be_done_here_is_said() {
+    for (lightbus, expected) in [
+        (
+            "apis: { a: { rpc_transport: { debug: {} } } }",
+            "apis.a.rpc_transport.debug makes up messages in Python",
+        ),
+        (
+            "apis: { a: { event_transport: { redis: { serializer: my.Serializer } } } }",
+            "apis.a.event_transport.redis.serializer is a Python class",
+        ),
+        (
+            "apis: { a: { result_transport: { redis: { url: 'redis://x' } } } }",
+            "apis.a.result_transport.redis.url must be that of rpc_transport",
+        ),
+        (
+            "apis: { default: { rpc_transport: { redis: { connection_parameters: { password: x } } } } }",
+            "connection_parameters.password cannot be used here: put it into the URL",
+        ),
+        (
+            "bus: { schema: { transport: { redis: { url: 'http://x' } } } }",
+            "bus.schema.transport.redis.url is no address of a Redis",
+        ),
+        (
+            "apis: { a: { event_transport: { redis: { acknowledgement_timeout: -1 } } } }",
+            "apis.a.event_transport.redis.acknowledgement_timeout is no number of seconds",
+        ),
+        (
+            "apis: { a: { event_transport: { redis: { consumer_name: x } } } }",
+            "apis.a.event_transport.redis.consumer_name is another name",
+        ),
+    ] {
+        let error = configuration(lightbus, "{}").settings().unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn what_has_no_effect_is_listed() {
+    let config = read("apis: { a: { cast_values: false }, b: {} }").unwrap();
+    assert_eq!(config.without_effect(), ["apis.a.cast_values has no effect here: types decide"]);
+}

@@ -14,6 +14,7 @@ mod files;
 mod inline;
 mod lightbus_form;
 mod validate;
+mod values;
 
 use serde_json::{Map, Value, json};
 

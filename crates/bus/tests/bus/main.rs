@@ -7,4 +7,6 @@ mod calls;
 mod events;
 mod faults;
 mod python;
+mod recorder;
+mod schedule;
 mod server;

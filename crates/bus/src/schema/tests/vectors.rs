@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::schema::{ApiSchema, Parameters, schema_of};
+use crate::value::{Bytes, DateTime, Decimal};
 
 const ENCODERS: &str = include_str!("../../../tests/vectors/encoders.json");
 
@@ -41,28 +42,12 @@ struct User {
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Team {
     lead: User,
-    when: jiff::Timestamp,
+    when: DateTime,
     members: Vec<User>,
 }
 
 fn three() -> u8 {
     3
-}
-
-struct Decimal;
-
-impl JsonSchema for Decimal {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Decimal".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": r"^-?\d+(\.\d+)?$" })
-    }
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -106,6 +91,9 @@ fn counterparts() -> Vec<(&'static str, Value)> {
         ("bool", schema_of::<bool>()),
         ("None", schema_of::<()>()),
         ("UUID", schema_of::<uuid::Uuid>()),
+        ("bytes", schema_of::<Bytes>()),
+        ("Decimal", schema_of::<Decimal>()),
+        ("datetime", schema_of::<DateTime>()),
         ("datetime", schema_of::<jiff::Timestamp>()),
         ("date", schema_of::<jiff::civil::Date>()),
         ("time", schema_of::<jiff::civil::Time>()),
