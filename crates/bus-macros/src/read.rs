@@ -196,9 +196,8 @@ fn take_default(
 ) -> Result<(Vec<Attribute>, ParameterDefault)> {
     let (defaults, attributes): (Vec<_>, Vec<_>) =
         attributes.into_iter().partition(|attribute| attribute.path().is_ident("default"));
-    let is_option = last_segment(kind).is_some_and(|segment| segment.ident == "Option");
     let default = match defaults.as_slice() {
-        [] if is_option => ParameterDefault::Nothing,
+        [] if is_option(kind) => ParameterDefault::Nothing,
         [] => ParameterDefault::Required,
         [default] => ParameterDefault::Value(Box::new(default.parse_args()?)),
         [_, second, ..] => return Err(Error::new(second.span(), "one default is enough")),
@@ -307,6 +306,10 @@ fn read_duration(text: &LitStr) -> Result<Duration> {
         )),
         Some(duration_ms) => Ok(Duration::from_millis(duration_ms)),
     }
+}
+
+pub(crate) fn is_option(kind: &Type) -> bool {
+    last_segment(kind).is_some_and(|segment| segment.ident == "Option")
 }
 
 fn last_segment(kind: &Type) -> Option<&syn::PathSegment> {

@@ -98,7 +98,7 @@ async fn what_is_not_given_has_its_default() {
     let auth = served();
     let report = auth.report("monday").await.unwrap();
     assert_eq!(report, Report { days: 7, lines: ["monday", "all", ""].map(Into::into).to_vec() });
-    let report = auth.report("monday").days(2).group("few").note(Some("!".into())).await.unwrap();
+    let report = auth.report("monday").days(2).group("few").note("!".to_owned()).await.unwrap();
     assert_eq!(report, Report { days: 2, lines: ["monday", "few", "!"].map(Into::into).to_vec() });
 }
 

@@ -6,7 +6,7 @@ use syn::Type;
 
 use super::{comments, default_value};
 use crate::model::{Api, Parameter, Procedure};
-use crate::names;
+use crate::{names, read};
 
 pub(super) fn write(api: &Api) -> TokenStream {
     let visibility = &api.visibility;
@@ -144,19 +144,20 @@ fn call(api: &Api, procedure: &Procedure) -> TokenStream {
     }
 }
 
+/// What converts itself without a loss is taken as it is: `&str` for a `String`, a value for an `Option` of it.
 fn input_type(kind: &Type) -> TokenStream {
-    if is_string(kind) { quote!(impl ::core::convert::Into<#kind>) } else { quote!(#kind) }
+    if converts_itself(kind) { quote!(impl ::core::convert::Into<#kind>) } else { quote!(#kind) }
 }
 
 fn input_value(parameter: &Parameter) -> TokenStream {
     let ident = &parameter.ident;
-    if is_string(&parameter.kind) {
+    if converts_itself(&parameter.kind) {
         quote!(::core::convert::Into::into(#ident))
     } else {
         quote!(#ident)
     }
 }
 
-fn is_string(kind: &Type) -> bool {
-    matches!(kind, Type::Path(path) if path.path.is_ident("String"))
+fn converts_itself(kind: &Type) -> bool {
+    matches!(kind, Type::Path(path) if path.path.is_ident("String")) || read::is_option(kind)
 }

@@ -53,6 +53,18 @@ fn the_defaults_are_a_configuration() {
 }
 
 #[test]
+fn python_reads_what_is_written_here() {
+    let schema: Value = serde_json::from_str(CONFIG_SCHEMA).unwrap();
+    let mut config = Config::default();
+    assert_eq!(problems(&json!(config), &schema), [""; 0]);
+    let redis = RedisEventTransportConfig { reclaim_interval: Some(1.5), ..Default::default() };
+    let transport = EventTransportSelector { redis: Some(redis), debug: None };
+    let api = ApiConfig { event_transport: Some(transport), validate: None, ..Default::default() };
+    config.apis.insert("my.shop".to_owned(), api);
+    assert_eq!(problems(&json!(config), &schema), [""; 0]);
+}
+
+#[test]
 fn a_file_of_lightbus_is_read() {
     let config = read(
         "
