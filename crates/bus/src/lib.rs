@@ -17,7 +17,10 @@ pub mod value;
 
 pub use api::{Call, Context, Event, Service};
 pub use backoff::Backoff;
-pub use bus::{ApiSettings, Bus, CallOptions, EventId, Hook, Listen, Moment, Settings};
+pub use bus::{
+    Announcements, ApiSettings, Bus, CallOptions, EventId, Hook, Listen, Moment, Settings,
+    StateEvents,
+};
 pub use client::{PendingCall, Procedure};
 pub use failure::{Error, Failure, FailureKind, Result};
 pub use schedule::{Schedule, ScheduleError};

@@ -198,6 +198,8 @@ pub(crate) struct Apis {
     settings: Settings,
     process: String,
     default: Arc<Transport>,
+    /// One for each place.
+    transports: Mutex<Vec<Arc<Transport>>>,
     pub(crate) schemas: Arc<Transport>,
     apis: RwLock<HashMap<String, Arc<Api>>>,
 }
@@ -206,12 +208,28 @@ impl Apis {
     /// `process` names this process on the wire and must be its alone.
     pub(crate) fn new(settings: Settings, process: &str) -> Apis {
         let default = Transport::new(settings.address.clone(), process);
-        let schemas = match &settings.schema_address {
-            Some(address) => Transport::new(address.clone(), process),
-            None => default.clone(),
+        let mut apis = Apis {
+            transports: Mutex::new(vec![default.clone()]),
+            schemas: default.clone(),
+            default,
+            process: process.to_owned(),
+            settings,
+            apis: RwLock::default(),
         };
-        let process = process.to_owned();
-        Apis { settings, process, default, schemas, apis: RwLock::default() }
+        apis.schemas = apis.transport(apis.settings.schema_address.as_ref());
+        apis
+    }
+
+    /// The way to a place: one for all that are in it.
+    fn transport(&self, address: Option<&Address>) -> Arc<Transport> {
+        let Some(address) = address else { return self.default.clone() };
+        let mut transports = self.transports.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = transports.iter().find(|known| known.link.address().is_same(address)).cloned();
+        known.unwrap_or_else(|| {
+            let new = Transport::new(address.clone(), &self.process);
+            transports.push(new.clone());
+            new
+        })
     }
 
     /// Where everything is that is not elsewhere.
@@ -230,14 +248,10 @@ impl Apis {
 
     fn make(&self, name: &str) -> Api {
         let settings = self.settings.api(name).clone();
-        let transport = |address: &Option<Address>| match address {
-            Some(address) => Transport::new(address.clone(), &self.process),
-            None => self.default.clone(),
-        };
         Api {
             name: name.to_owned(),
-            calls: transport(&settings.call_address),
-            events: transport(&settings.event_address),
+            calls: self.transport(settings.call_address.as_ref()),
+            events: self.transport(settings.event_address.as_ref()),
             settings,
             counters: ApiCounters::default(),
             state: RwLock::default(),

@@ -64,7 +64,7 @@ impl Bus {
         api.look_for_schema(&self.0.apis.schemas).await;
         let (context, timeout) = self.outgoing(&api, procedure, options);
         let before = Moment::BeforeCall { context: &context, arguments: &arguments };
-        self.0.hooks.before(before).await.map_err(|failure| Error::Remote {
+        self.before(before).await.map_err(|failure| Error::Remote {
             api: api.name.clone(),
             procedure: procedure.to_owned(),
             failure,
@@ -77,11 +77,11 @@ impl Bus {
         if outcome.is_err() {
             api.counters.call_errors.add(1);
         }
-        if !self.0.hooks.is_empty() {
+        if self.is_watched() {
             let words = outcome.as_ref().map(|answer| &**answer).map_err(Error::to_string);
             let outcome = words.as_ref().map(|answer| *answer).map_err(String::as_str);
             let after = Moment::AfterCall { context: &context, outcome, took: begun.elapsed() };
-            self.0.hooks.after(after).await;
+            self.after(after).await;
         }
         outcome
     }

@@ -329,10 +329,9 @@ impl Delivery {
         let _one_of_many = self.handlers.acquire().await;
         let context = context(entry, event);
         let parameters = &*event.parameters;
-        let hooks = &self.bus.0.hooks;
         let begun = Instant::now();
         let before = Moment::BeforeHandling { context: &context, parameters };
-        hooks.before(before).await.map_err(Refusal::Failed)?;
+        self.bus.before(before).await.map_err(Refusal::Failed)?;
         let handling = async { (self.handle)(parameters, context.clone()).await };
         let handling = context.clone().scope(AssertUnwindSafe(handling).catch_unwind());
         let outcome = handling
@@ -341,14 +340,14 @@ impl Delivery {
         let took = begun.elapsed();
         self.counters.processed.add(1);
         self.counters.processing_us.add(microseconds(took));
-        if !hooks.is_empty() {
+        if self.bus.is_watched() {
             let unreadable = Failure::message("the event cannot be read");
             let outcome = match &outcome {
                 Ok(()) => Ok(()),
                 Err(Refusal::Failed(failure)) => Err(failure),
                 Err(Refusal::Unreadable(_)) => Err(&unreadable),
             };
-            hooks
+            self.bus
                 .after(Moment::AfterHandling { context: &context, parameters, outcome, took })
                 .await;
         }

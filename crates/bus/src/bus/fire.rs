@@ -64,10 +64,10 @@ impl Bus {
             return Err(Error::Closed);
         }
         let mut origin = self.event_origin(api, event, version);
-        if !self.0.hooks.is_empty() {
+        if self.is_watched() {
             let context = Context::new(origin.clone());
             let before = Moment::BeforeFire { context: &context, parameters };
-            self.0.hooks.before(before).await.map_err(|failure: Failure| {
+            self.before(before).await.map_err(|failure: Failure| {
                 Error::Invalid(format!("{}.{event} was not fired: {failure}", api.name))
             })?;
         }
@@ -75,12 +75,27 @@ impl Bus {
         let native_id = self.add(api, &origin, parameters).await?;
         api.counters.fired(event).add(1);
         let id = origin.id.clone();
-        if !self.0.hooks.is_empty() {
+        if self.is_watched() {
             origin.native_id = Some(native_id.clone());
             let context = Context::new(origin);
-            self.0.hooks.after(Moment::AfterFire { context: &context, parameters }).await;
+            self.after(Moment::AfterFire { context: &context, parameters }).await;
         }
         Ok(EventId { id, native_id })
+    }
+
+    /// Fires an event of which neither hooks nor counters hear.
+    pub(crate) async fn fire_unseen(
+        &self,
+        api: &Api,
+        event: &str,
+        parameters: &Value,
+    ) -> Result<(), Error> {
+        let parameters = serde_json::value::to_raw_value(parameters).map_err(|source| {
+            Error::Json { what: format!("the event {}.{event}", api.name), source }
+        })?;
+        api.check(Direction::Outgoing, Subject::Event, event, parameters.get())?;
+        let origin = self.event_origin(api, event, 1);
+        self.add(api, &origin, &parameters).await.map(|_| ())
     }
 
     fn event_origin(&self, api: &Api, event: &str, version: u32) -> Origin {

@@ -82,6 +82,23 @@ pub enum Moment<'a> {
     },
 }
 
+impl<'a> Moment<'a> {
+    /// The message it is about.
+    pub fn context(&self) -> Option<&'a Context> {
+        match self {
+            Moment::Started | Moment::Stopped => None,
+            Moment::BeforeCall { context, .. }
+            | Moment::AfterCall { context, .. }
+            | Moment::BeforeExecution { context, .. }
+            | Moment::AfterExecution { context, .. }
+            | Moment::BeforeFire { context, .. }
+            | Moment::AfterFire { context, .. }
+            | Moment::BeforeHandling { context, .. }
+            | Moment::AfterHandling { context, .. } => Some(context),
+        }
+    }
+}
+
 /// Something that is told of every [`Moment`], in the order in which hooks were added.
 pub trait Hook: Send + Sync + 'static {
     /// A failure counts only where the moment says so.

@@ -11,6 +11,7 @@ mod delivery;
 mod fire;
 mod hooks;
 mod ids;
+mod internal;
 mod listener;
 mod settings;
 mod worker;
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 pub use call::CallOptions;
 pub use fire::EventId;
 pub use hooks::{Hook, Moment};
+pub use internal::{Announcements, StateEvents};
 pub use listener::Listen;
 pub use settings::{ApiSettings, Settings};
 
@@ -78,6 +80,9 @@ impl Bus {
         bus.0.apis.load_schemas().await?;
         bus.spawn(bus.clone().keep_schemas());
         bus.0.hooks.after(Moment::Started).await;
+        if let Some(events) = bus.0.settings.announcements.state {
+            bus.spawn(bus.clone().announce_state(events));
+        }
         Ok(bus)
     }
 
@@ -199,6 +204,19 @@ impl Bus {
                 }
             }
         }
+    }
+
+    /// What this process listens for, each an API and an event.
+    pub(crate) fn listening_for(&self) -> Vec<String> {
+        let listeners = self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wanted: Vec<String> = listeners
+            .iter()
+            .flat_map(|listener| &listener.wanted)
+            .map(|(api, event)| format!("{api}.{event}"))
+            .collect();
+        wanted.sort();
+        wanted.dedup();
+        wanted
     }
 
     /// What this process has counted, as Prometheus reads it.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::internal::Announcements;
 use crate::Address;
 use crate::schema::ValidationRules;
 
@@ -23,6 +24,8 @@ pub struct Settings {
     pub calls_max: usize,
     /// How long a shutdown waits for what runs.
     pub drain_timeout: Duration,
+    /// What this process announces about itself.
+    pub announcements: Announcements,
     /// For APIs without settings of their own.
     pub default_api: ApiSettings,
     /// Settings of single APIs. They replace the default altogether.
@@ -67,6 +70,7 @@ impl Settings {
             schema_ttl: Duration::from_secs(60),
             calls_max: 64,
             drain_timeout: Duration::from_secs(30),
+            announcements: Announcements::default(),
             default_api: ApiSettings::default(),
             apis: HashMap::new(),
         }

@@ -136,7 +136,7 @@ impl Bus {
         let (context, arguments) = (call.context, call.arguments);
         let begun = Instant::now();
         let outcome = async {
-            self.0.hooks.before(Moment::BeforeExecution { context, arguments }).await?;
+            self.before(Moment::BeforeExecution { context, arguments }).await?;
             let run = context.clone().scope(service.execute(call));
             let answer = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
                 Err(Failure::message(format!("{}.{} panicked", api.name, call.procedure)))
@@ -154,7 +154,7 @@ impl Bus {
             api.counters.processing_errors.add(1);
         }
         let seen = outcome.as_deref();
-        self.0.hooks.after(Moment::AfterExecution { context, outcome: seen, took }).await;
+        self.after(Moment::AfterExecution { context, outcome: seen, took }).await;
         outcome
     }
 }

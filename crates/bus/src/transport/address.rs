@@ -84,6 +84,23 @@ impl Address {
         }
     }
 
+    /// True if both are the same database, entered in the same way.
+    pub(crate) fn is_same(&self, other: &Address) -> bool {
+        let is_same_place = match (&self.place, &other.place) {
+            (Place::Tcp(host, port), Place::Tcp(other, other_port)) => {
+                host == other && port == other_port
+            }
+            (Place::Unix(path), Place::Unix(other)) => path == other,
+            (Place::Process(open), Place::Process(other)) => Arc::ptr_eq(open, other),
+            _ => false,
+        };
+        let (login, other) = (&self.login, &other.login);
+        is_same_place
+            && login.db() == other.db()
+            && login.username() == other.username()
+            && login.password() == other.password()
+    }
+
     /// Where nothing is.
     pub(crate) fn nowhere() -> Address {
         Address::process(|| tokio::io::duplex(1).0)
@@ -129,5 +146,26 @@ impl fmt::Debug for Address {
             Place::Unix(path) => write!(formatter, "{}", path.display()),
             Place::Process(_) => formatter.write_str("a broker in this process"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_the_same_if_they_lead_to_one_database() {
+        let one = |url: &str| Address::url(url).unwrap();
+        assert!(one("redis://h:6379/0").is_same(&one("redis://h/")));
+        assert!(!one("redis://h/0").is_same(&one("redis://h/1")));
+        assert!(!one("redis://h/0").is_same(&one("redis://:secret@h/0")));
+        assert!(!one("redis://h/0").is_same(&Address::nowhere()));
+        assert!(Address::url("rediss://h/").is_err());
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let address = Address::url("redis://ann:secret@h/0").unwrap();
+        assert_eq!(format!("{address:?}"), "h:6379");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::Value as Reply;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tutti_bus::{Backoff, Bus, Context, Error, Failure, Start};
+use tutti_bus::{Backoff, Bus, Context, Error, Failure, Start, StateEvents};
 
 use crate::auth::{API, UserRegistered};
 use crate::server::{SOON, Server, eventually, on_every_server};
@@ -29,6 +29,7 @@ on_every_server! {
     everything_of_an_api_is_heard_by_name,
     each_event_may_have_a_stream_of_its_own,
     a_shutdown_acknowledges_what_was_handled,
+    a_process_announces_itself,
 }
 
 /// Fast enough for a test.
@@ -432,4 +433,46 @@ async fn a_shutdown_acknowledges_what_was_handled(server: Server) {
     }
     is_all_acknowledged(&server, "s-l").await;
     assert!(received.try_recv().is_err());
+}
+
+/// Python's own listener, with validation on, takes what is announced: it fits Python's schemas.
+async fn a_process_announces_itself(server: Server) {
+    let watcher = server.bus("watcher", "1").await;
+    let seen: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+    for api in ["internal.state", "internal.metrics"] {
+        let seeing = seen.clone();
+        watcher
+            .listen_dynamic(api, api, "*", move |parameters, context| {
+                let seeing = seeing.clone();
+                async move {
+                    seeing.lock().unwrap().push((context.name().to_owned(), parameters));
+                    Ok(())
+                }
+            })
+            .await
+            .unwrap();
+    }
+    let mut settings = server.settings("s", "1");
+    settings.announcements.metrics = true;
+    settings.announcements.state =
+        Some(StateEvents { ping_interval: Some(Duration::from_millis(100)) });
+    let bus = Bus::connect(settings).await.unwrap();
+    let fired = bus.fire(UserRegistered::number(3)).await.unwrap();
+    let names = || seen.lock().unwrap().iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    eventually("it is there", || async { names().iter().any(|name| name == "worker_ping") }).await;
+    bus.shutdown().await;
+    eventually("it stopped", || async { names().iter().any(|name| name == "worker_stopped") })
+        .await;
+    eventually("the event is told of", || async {
+        names().iter().any(|name| name == "event_fired")
+    })
+    .await;
+    let seen = seen.lock().unwrap();
+    let (_, event) = seen.iter().find(|(name, _)| name == "event_fired").unwrap();
+    assert_eq!((&event["event_id"], &event["kwargs"]["number"]), (&json!(fired.id), &json!(3)));
+    let (_, stopped) = seen.iter().find(|(name, _)| name == "worker_stopped").unwrap();
+    assert_eq!(
+        stopped.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["process_name", "timestamp"]
+    );
 }
