@@ -25,7 +25,7 @@ pub use client::{PendingCall, Procedure};
 pub use failure::{Error, Failure, FailureKind, Result};
 pub use schedule::{Schedule, ScheduleError};
 pub use schemars;
-pub use transport::{Address, ByteStream, DeadLetter, Start};
+pub use transport::{Address, DeadLetter, Start};
 pub use tutti_bus_macros::{Event, api};
 
 /// What generated code names, so that a crate that uses the macros need not depend on these itself.

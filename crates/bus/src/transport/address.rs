@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisResult,
@@ -14,16 +15,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::AbortHandle;
 
+use crate::broker::Broker;
+
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long sent bytes may go without an acknowledgement before the connection counts as dead.
 const DEAD_AFTER_MS: u32 = 10_000;
 
-/// A stream of bytes to a broker in this process.
-pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// A stream of bytes, whatever carries it.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
-type Open = dyn Fn() -> Box<dyn ByteStream> + Send + Sync;
+type Opening = BoxFuture<'static, std::io::Result<Box<dyn ByteStream>>>;
+type Open = dyn Fn() -> Opening + Send + Sync;
 
 /// Where the bus is: a Redis database, or a broker in this process.
 #[derive(Clone)]
@@ -74,12 +78,21 @@ impl Address {
         Ok(Address { place, login: info.redis_settings().clone().set_skip_set_lib_name() })
     }
 
-    /// A broker in this process: `open` makes one more connection to it.
-    pub fn process<S: ByteStream + 'static>(
-        open: impl Fn() -> S + Send + Sync + 'static,
-    ) -> Address {
+    /// A broker in this process, without a socket.
+    pub fn broker(broker: &Broker) -> Address {
+        let broker = broker.clone();
+        Address::process(move || {
+            let broker = broker.clone();
+            Box::pin(async move {
+                let stream = broker.connect_memory().await.map_err(std::io::Error::other)?;
+                Ok(Box::new(stream) as Box<dyn ByteStream>)
+            })
+        })
+    }
+
+    fn process(open: impl Fn() -> Opening + Send + Sync + 'static) -> Address {
         Address {
-            place: Place::Process(Arc::new(move || Box::new(open()))),
+            place: Place::Process(Arc::new(open)),
             login: RedisConnectionInfo::default().set_skip_set_lib_name(),
         }
     }
@@ -103,7 +116,7 @@ impl Address {
 
     /// Where nothing is.
     pub(crate) fn nowhere() -> Address {
-        Address::process(|| tokio::io::duplex(1).0)
+        Address::process(|| Box::pin(async { Err(std::io::ErrorKind::NotFound.into()) }))
     }
 
     /// Makes a connection.
@@ -133,7 +146,7 @@ impl Address {
                 Box::new(stream)
             }
             Place::Unix(path) => Box::new(UnixStream::connect(path).await?),
-            Place::Process(open) => open(),
+            Place::Process(open) => open().await?,
         })
     }
 }

@@ -14,7 +14,7 @@ pub(crate) mod streams;
 
 use std::sync::Arc;
 
-pub use address::{Address, ByteStream};
+pub use address::Address;
 pub(crate) use calls::{CallError, Calls};
 pub use dead_letters::DeadLetter;
 pub(crate) use link::{Link, Patience, Waiting, is_passing};

@@ -53,7 +53,7 @@ async fn no_event_is_lost_when_the_server_is_killed_under_load(mut server: Serve
         .collect();
     for _ in 0..2 {
         tokio::time::sleep(Duration::from_millis(150)).await;
-        server.kill();
+        server.stop().await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         server.start_again().await;
     }
@@ -102,7 +102,7 @@ async fn calls_wait_for_a_server_that_comes_back(mut server: Server) {
     let (worker, client) = (server.bus("auth", "1").await, server.bus("web", "1").await);
     worker.serve(Auth::default()).await.unwrap();
     client.call(API, "add", json!({"a": 1, "b": 2})).await.unwrap();
-    server.kill();
+    server.stop().await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     let call = tokio::spawn(async move { client.call(API, "add", json!({"a": 1, "b": 2})).await });
     tokio::time::sleep(Duration::from_millis(300)).await;

@@ -4,6 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue};
+use tutti_bus::broker::{self, Broker};
 use tutti_bus::{Address, Bus, Settings};
 
 /// Waits at most this long for something that should happen at once.
@@ -11,9 +12,14 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// A server with one database.
 pub(crate) struct Server {
-    child: Child,
+    kind: Kind,
     port: u16,
     folder: tempfile::TempDir,
+}
+
+enum Kind {
+    Redis(Child),
+    Broker(Broker),
 }
 
 impl Server {
@@ -21,14 +27,23 @@ impl Server {
     pub(crate) async fn redis() -> Option<Server> {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
-        let child = match start(port, &folder) {
+        let child = match start_redis(port, &folder) {
             Ok(child) => child,
             Err(error) => {
                 eprintln!("skipped: redis-server cannot be started ({error})");
                 return None;
             }
         };
-        let server = Server { child, port, folder };
+        let server = Server { kind: Kind::Redis(child), port, folder };
+        server.wait_until_ready().await;
+        Some(server)
+    }
+
+    /// The built-in broker.
+    pub(crate) async fn broker() -> Option<Server> {
+        let folder = tempfile::tempdir().unwrap();
+        let (broker, port) = start_broker(0, &folder).await;
+        let server = Server { kind: Kind::Broker(broker), port, folder };
         server.wait_until_ready().await;
         Some(server)
     }
@@ -45,15 +60,23 @@ impl Server {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
-    /// Ends the process as if the machine had failed. What it kept in memory only is lost.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    /// Ends it: Redis as if the machine had failed, the broker in this process in order.
+    pub(crate) async fn stop(&mut self) {
+        match &mut self.kind {
+            Kind::Redis(child) => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+            Kind::Broker(broker) => broker.clone().shutdown().await,
+        }
     }
 
     /// Starts it again, with what it had saved.
     pub(crate) async fn start_again(&mut self) {
-        self.child = start(self.port, &self.folder).unwrap();
+        self.kind = match self.kind {
+            Kind::Redis(_) => Kind::Redis(start_redis(self.port, &self.folder).unwrap()),
+            Kind::Broker(_) => Kind::Broker(start_broker(self.port, &self.folder).await.0),
+        };
         self.wait_until_ready().await;
     }
 
@@ -81,7 +104,7 @@ impl Server {
     }
 }
 
-fn start(port: u16, folder: &tempfile::TempDir) -> std::io::Result<Child> {
+fn start_redis(port: u16, folder: &tempfile::TempDir) -> std::io::Result<Child> {
     Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "always"])
@@ -90,10 +113,19 @@ fn start(port: u16, folder: &tempfile::TempDir) -> std::io::Result<Child> {
         .spawn()
 }
 
+async fn start_broker(port: u16, folder: &tempfile::TempDir) -> (Broker, u16) {
+    let data = Some(folder.path().join("broker.log"));
+    let broker = Broker::open(broker::Settings { data, ..Default::default() }).await.unwrap();
+    let address = broker.listen_tcp(([127, 0, 0, 1], port).into()).await.unwrap();
+    (broker, address.port())
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Kind::Redis(child) = &mut self.kind {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -114,6 +146,17 @@ macro_rules! on_every_server {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
                     if let Some(server) = crate::server::Server::redis().await {
+                        super::$name(server).await;
+                    }
+                }
+            )*
+        }
+
+        mod on_the_broker {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    if let Some(server) = crate::server::Server::broker().await {
                         super::$name(server).await;
                     }
                 }
