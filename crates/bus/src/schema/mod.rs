@@ -6,6 +6,7 @@
 //! - [`ApiSchemaBuilder`] and [`Parameters`] make a schema of Rust types (the macros use them),
 //! - [`ApiValidator`] is a schema compiled once, which checks arguments, results and events,
 //! - [`read_schemas`] and [`write_schemas`] are the files of `dumpschema` and `load_local`,
+//! - [`rust_source`] writes the trait of an API that is known by its schema only,
 //! - [`compare`] says what changes between two versions of an API would break, and whom.
 
 mod build;
@@ -13,6 +14,7 @@ mod compare;
 mod files;
 mod inline;
 mod lightbus_form;
+mod rust_source;
 mod validate;
 mod values;
 
@@ -21,6 +23,7 @@ use serde_json::{Map, Value, json};
 pub use build::{ApiSchemaBuilder, Parameters, schema_of};
 pub use compare::{Change, Effect, compare};
 pub use files::{SchemaFileError, read_schemas, write_schemas};
+pub use rust_source::rust_source;
 pub use validate::{
     ApiValidator, Direction, Invalid, SchemaError, Strictness, Subject, ValidationRules,
 };
