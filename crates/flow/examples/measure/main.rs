@@ -11,6 +11,8 @@
 //! signals     time a signal while one flow waits for --waits 2000
 //! children    time a child, run, undone and cancelled, of a flow that waits for up to --children 1000
 //! resume      --flows 1000 interrupted by SIGKILL, until each runs again (--lease-ms 2000)
+//! limit       what the machine allows without an engine: --in-flight 64 --lanes 1|2 --rows 1|2
+//! flush       how long the disk takes to keep 8 KiB (--directory .)
 //! ```
 //!
 //! The database must be empty: its history would be measured too.
@@ -20,6 +22,7 @@ mod children;
 mod growth;
 mod history;
 mod latency;
+mod limit;
 mod meter;
 mod queue;
 mod resume;
@@ -59,6 +62,8 @@ async fn measure(arguments: &Arguments) -> Result<Value> {
         "signals" => signals::measure(arguments).await,
         "children" => children::measure(arguments).await,
         "latency" => latency::measure(arguments).await,
+        "limit" => limit::measure(arguments).await,
+        "flush" => limit::flush(arguments),
         "resume" => resume::measure(arguments).await,
         resume::VICTIM => resume::be_killed(arguments).await,
         other => Err(format!("no measurement is called `{other}`").into()),
