@@ -13,7 +13,8 @@ use uuid::Uuid;
 use crate::{ENDED, Error, FlowRow, FlowState, Result, query};
 
 sql! {
-    pub(crate) ENDED_OF = "SELECT id, state FROM flow {rows} WHERE id = $1 AND finished IS NOT NULL";
+    /// All of them, by their ids: asked for those that have ended, PostgreSQL would go through all that ever have.
+    pub(crate) STATES = "SELECT id, state, finished IS NOT NULL FROM flow {rows} WHERE id = $1";
     pub(crate) STATE = "SELECT state, finished IS NOT NULL FROM flow WHERE id = $1";
 }
 
@@ -42,7 +43,16 @@ pub async fn ended(store: &Store, id: Uuid) -> Result<FlowRow> {
     }
 }
 
-type Waiting = HashMap<Uuid, Vec<oneshot::Sender<FlowState>>>;
+type Waiting = HashMap<Uuid, Waited>;
+
+/// A flow somebody waits for.
+#[derive(Debug, Default)]
+struct Waited {
+    /// Who is to be told.
+    waiters: Vec<oneshot::Sender<FlowState>>,
+    /// It is there, so that it can be looked for.
+    queued: bool,
+}
 
 /// Waits for many flows. The worker tells of those it ends itself; for others there is one look at the database for each ring.
 #[derive(Debug, Default)]
@@ -70,19 +80,25 @@ impl Watch {
     }
 
     async fn look(&self, store: &Store, wanted: impl Fn(&Uuid) -> bool) -> Result<()> {
-        let waiting: Vec<Uuid> = self.lock().keys().copied().filter(wanted).collect();
-        if waiting.is_empty() {
+        let looked_for: Vec<Uuid> = {
+            let waiting = self.lock();
+            let queued = waiting.iter().filter(|(_, waited)| waited.queued);
+            queued.map(|(id, _)| *id).filter(wanted).collect()
+        };
+        if looked_for.is_empty() {
             return Ok(());
         }
-        let ended: Vec<(Uuid, FlowState)> =
-            store.read(move |tx| tx.all_many(ENDED_OF, waiting.iter().map(|id| (id,)))).await?;
-        ended.into_iter().for_each(|(id, state)| self.tell(id, state));
+        let states: Vec<(Uuid, FlowState, bool)> =
+            store.read(move |tx| tx.all_many(STATES, looked_for.iter().map(|id| (id,)))).await?;
+        let ended = states.into_iter().filter(|(.., ended)| *ended);
+        ended.for_each(|(id, state, _)| self.tell(id, state));
         Ok(())
     }
 
     /// Tells whoever waits for a flow how it ended.
     pub(crate) fn tell(&self, id: Uuid, state: FlowState) {
-        for waiter in self.lock().remove(&id).unwrap_or_default() {
+        let waited = self.lock().remove(&id).unwrap_or_default();
+        for waiter in waited.waiters {
             // Who stopped waiting is not interested.
             let _ = waiter.send(state);
         }
@@ -100,11 +116,23 @@ impl Watch {
         self.lock().clear();
     }
 
-    /// Begins to wait for a flow that has not ended, or is not there yet.
+    /// Begins to wait for a flow that is not there yet; nobody looks for it before it is [`queued`](Self::queued).
     pub(crate) fn expect(&self, id: Uuid) -> oneshot::Receiver<FlowState> {
         let (told, wait) = oneshot::channel();
-        self.lock().entry(id).or_default().push(told);
+        self.lock().entry(id).or_default().waiters.push(told);
         wait
+    }
+
+    /// A flow that is waited for is there; `here` if this worker has it, which tells of its end.
+    pub(crate) fn queued(&self, id: &Uuid, here: bool) {
+        let mut waiting = self.lock();
+        // Otherwise it has ended.
+        if let Some(waited) = waiting.get_mut(id) {
+            waited.queued = true;
+            if !here {
+                self.again.notify_one();
+            }
+        }
     }
 
     /// Nobody waits for a flow any more.
@@ -115,6 +143,7 @@ impl Watch {
     /// How a flow ended, once it has.
     pub(crate) async fn ended(&self, store: &Store, id: Uuid) -> Result<FlowState> {
         let wait = self.expect(id);
+        self.queued(&id, true);
         // It may have ended before anybody waited.
         let known: Option<(FlowState, bool)> = store.read(move |tx| tx.maybe(STATE, (id,))).await?;
         let (state, ended_before) = known.ok_or(Error::NoFlow { id })?;

@@ -109,6 +109,7 @@ impl Engine {
             self.worker.watch().forget(&id);
             return Err(error);
         }
+        self.worker.watch().queued(&id, self.worker.holds(&id));
         self.worker.watch().told(&self.store, id, told).await
     }
 

@@ -305,7 +305,8 @@ fn start(
     let spawn_writer = |name, connection, gathers, kept| {
         let (writes, jobs) = mpsc::channel(WRITES_WAITING_MAX);
         let (bells, announcer) = (Arc::clone(&bells), announcer.clone());
-        let writer = Writer { connection, jobs, rest: VecDeque::new(), bells, announcer, gathers };
+        let (rest, alone) = (VecDeque::new(), backend == Backend::Sqlite);
+        let writer = Writer { connection, jobs, rest, bells, announcer, gathers, alone };
         spawn(name, move || {
             writer.run();
             drop(kept);

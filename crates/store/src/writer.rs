@@ -56,6 +56,9 @@ pub(crate) struct Writer {
     pub(crate) announcer: Option<Announcer>,
     /// Whether those it answered are waited for.
     pub(crate) gathers: bool,
+    /// Whether nobody else writes. Otherwise what is asked for while a transaction runs waits for the next: it may rest on what
+    /// others committed after this one began, which this one would not see.
+    pub(crate) alone: bool,
 }
 
 /// Why a batch was not committed. Nothing of it was kept, except where the outcome is unknown.
@@ -95,10 +98,14 @@ impl Writer {
 
     fn serve(&mut self, first: Box<dyn Job>) {
         let mut batch = vec![first];
+        if !self.alone {
+            let waiting = std::iter::from_fn(|| self.next_waiting());
+            batch.extend(waiting.take(BATCH_JOBS_MAX - 1));
+        }
         let started = Instant::now();
         let outcome = self.attempt(&mut batch, |writer, taken| {
             let room = taken < BATCH_JOBS_MAX && started.elapsed() < BATCH_TIME_MAX;
-            if room { writer.next_waiting() } else { None }
+            if writer.alone && room { writer.next_waiting() } else { None }
         });
         match outcome {
             Ok(()) => self.answer(batch),

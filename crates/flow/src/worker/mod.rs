@@ -348,7 +348,7 @@ impl Worker {
 
     /// Tells whoever waits for flows how they ended, also once it takes none any more.
     pub(crate) async fn tell_ended(self) {
-        let held = |id: &Uuid| lock(&self.0.held).contains_key(id);
+        let held = |id: &Uuid| self.holds(id);
         self.0.killed.run_until_cancelled(self.0.watch.run(&self.0.store, held)).await;
         self.0.watch.close();
     }
@@ -403,6 +403,10 @@ impl Worker {
 
     pub(crate) fn hold(&self, flow: Uuid, held: Held) {
         lock(&self.0.held).insert(flow, held);
+    }
+
+    pub(crate) fn holds(&self, flow: &Uuid) -> bool {
+        lock(&self.0.held).contains_key(flow)
     }
 
     /// Drops what is not this worker's any more, such as a flow that somebody gave up.
