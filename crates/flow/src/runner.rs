@@ -69,15 +69,15 @@ impl Runner {
         }
     }
 
-    /// Runs until the flow ends, has to wait, or is another's.
-    pub(crate) async fn run(mut self, starts: Vec<Start>) {
+    /// Runs until the flow ends, has to wait, or is another's; answers whether it ended.
+    pub(crate) async fn run(mut self, starts: Vec<Start>) -> bool {
         self.start(starts);
         loop {
             self.listen().await;
             self.tell_cancelled();
             match self.write().await {
                 Next::Go(starts) => self.start(starts),
-                Next::Gone => return,
+                Next::Gone => return self.graph.head.state.is_ended(),
             }
         }
     }
@@ -248,9 +248,9 @@ impl Worker {
         let worker = self.clone();
         self.track(async move {
             // A flow that is lost is dropped wherever it stands: it is another's.
-            over.run_until_cancelled(runner.run(taken.starts)).await;
+            let ended = over.run_until_cancelled(runner.run(taken.starts)).await;
             drop(place);
-            worker.let_go(id, epoch);
+            worker.let_go(id, epoch, ended == Some(true));
         });
     }
 }

@@ -146,10 +146,18 @@ sql! {
         output = $7, error = $8, next_at = $9, started = $10, finished = $11, offered = $12, failure = $13
         {rows} WHERE flow = $1 AND number = $2";
 
-    /// The same, if the flow is its owner's; otherwise the column that may not be empty refuses it.
-    pub(crate) TASK_WRITE_OWN = "UPDATE flow_task SET state = (SELECT $3 FROM flow WHERE flow.id = $1 AND flow.epoch = $14),
+    /// The same, if the flow is its owner's; otherwise the column that may not be empty refuses it. `$14` is the owner's epoch, absent
+    /// where another row of the flow asks.
+    pub(crate) TASK_WRITE_OWN = "UPDATE flow_task SET state = CASE WHEN CAST($14 AS BIGINT) IS NULL THEN $3
+            ELSE (SELECT $3 FROM flow WHERE flow.id = $1 AND flow.epoch = $14) END,
         attempt = $4, revert_attempt = $5, before_revert = $6, output = $7, error = $8, next_at = $9, started = $10,
         finished = $11, offered = $12, failure = $13 {rows} WHERE flow = $1 AND number = $2";
+
+    /// As [`TASK_WRITE_OWN`], where nothing went wrong and nothing is undone; `$8` is the owner's epoch.
+    pub(crate) TASK_GOES_ON = "UPDATE flow_task SET state = CASE WHEN CAST($8 AS BIGINT) IS NULL THEN $3
+            ELSE (SELECT $3 FROM flow WHERE flow.id = $1 AND flow.epoch = $8) END,
+        attempt = $4, revert_attempt = 0, before_revert = NULL, output = $5, error = NULL, next_at = NULL, started = $6,
+        finished = $7, offered = FALSE, failure = NULL {rows} WHERE flow = $1 AND number = $2";
 
     pub(crate) FLOW_GRANTED = "UPDATE flow SET ungranted = ungranted - $2,
         state = CASE WHEN ungranted = $2 AND state = 'blocked' AND NOT passive THEN 'ready' ELSE state END {rows}

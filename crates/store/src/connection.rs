@@ -43,7 +43,7 @@ impl Connection {
     pub(crate) fn begin_write(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.control("BEGIN IMMEDIATE"),
-            Self::Postgres(postgres) => postgres.begin("BEGIN ISOLATION LEVEL SERIALIZABLE"),
+            Self::Postgres(postgres) => postgres.begin("BEGIN"),
         }
     }
 
@@ -52,7 +52,7 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.control("BEGIN IMMEDIATE"),
             Self::Postgres(postgres) => {
-                postgres.begin("BEGIN")?;
+                postgres.begin("BEGIN ISOLATION LEVEL READ COMMITTED")?;
                 postgres.execute(LOCK_MIGRATIONS, &[]).map(drop)
             }
         }

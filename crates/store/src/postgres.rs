@@ -18,7 +18,7 @@ use crate::{
     address::Server,
     connection::Rows,
     error::{Cause, Constraint},
-    postgres_later::{Answer, Bound, Later, Unfinished, send_all, send_and_commit},
+    postgres_later::{Answer, Bound, Later, Unfinished, send_all, send_alone, send_and_commit},
     postgres_value::{Parameter, columns_of},
     row::RowSource,
     statement::{self, Key},
@@ -31,10 +31,12 @@ const ROWS_MAX: usize = 1000;
 /// Where there is no other way, they are counted as so dear that the server would compile the statement first, for a second.
 const SETTINGS: &str = "SET enable_seqscan TO off; SET jit TO off";
 
-/// What the connection that writes is told besides: it looks rows up by their keys, one after the other. A plan made while a
+/// What the connection that writes is told besides. What several controllers do at the same time shall come to the same as if they
+/// did it one after the other, also in a statement that is a transaction by itself. It looks rows up by their keys, one after the other. A plan made while a
 /// table was small would go on reading all of it, and by that meet every other controller's transaction; for a row or two a
 /// bitmap costs more than it saves; and such plans need not be made anew for each set of parameters.
-const WRITER_SETTINGS: &str = "SET enable_seqscan TO off; SET jit TO off; SET enable_bitmapscan TO off; \
+const WRITER_SETTINGS: &str = "SET default_transaction_isolation TO serializable; \
+                               SET enable_seqscan TO off; SET jit TO off; SET enable_bitmapscan TO off; \
                                SET enable_hashjoin TO off; SET enable_mergejoin TO off; SET plan_cache_mode TO force_generic_plan";
 
 /// Makes the two dialects one (`blob`, lists as a parameter by `json_each`), and serializes whoever sets up a schema.
@@ -48,11 +50,14 @@ pub(crate) struct Postgres {
     statements: HashMap<Key, Statement>,
     /// Those for many rows.
     manies: HashMap<Key, Statement>,
-    inserts: HashMap<(Key, Key), Statement>,
+    /// Those that insert a row, and those that insert many.
+    inserts: HashMap<(Key, Key), (Statement, Statement)>,
     /// What is to be sent before the next statement, in this order: statements, then commands.
     later: Vec<Later>,
     kept_back: String,
     in_transaction: bool,
+    /// Nothing of the transaction was sent.
+    unsent: bool,
     /// The server said that it ends the connection.
     ended: bool,
 }
@@ -85,6 +90,7 @@ impl Postgres {
             later: Vec::new(),
             kept_back: String::new(),
             in_transaction: false,
+            unsent: true,
             ended: false,
         })
     }
@@ -131,6 +137,7 @@ impl Postgres {
         self.revive()?;
         self.later.clear();
         self.kept_back.clear();
+        self.unsent = true;
         self.control(sql);
         Ok(())
     }
@@ -153,9 +160,14 @@ impl Postgres {
             // Savepoints and settings end with the transaction.
             sql.clear();
         }
-        sql.push_str("COMMIT");
-        let later = std::mem::take(&mut self.later);
-        let ended = self.runtime.block_on(send_and_commit(&self.client, later, &sql));
+        let mut later = std::mem::take(&mut self.later);
+        let ended = if self.unsent && sql.is_empty() && later.len() == 2 {
+            // `BEGIN` and a statement: by itself, that is a transaction of its own.
+            self.runtime.block_on(send_alone(later.swap_remove(1)))
+        } else {
+            sql.push_str("COMMIT");
+            self.runtime.block_on(send_and_commit(&self.client, later, &sql))
+        };
         ended.map_err(|unfinished| match unfinished {
             Unfinished::Refused(sql, error) => self.failed(&sql, error),
             Unfinished::Commit(error) => {
@@ -211,6 +223,7 @@ impl Postgres {
     fn send<T>(&mut self, sql: &str, then: impl Future<Output = Answer<T>>) -> Result<T> {
         let later = std::mem::take(&mut self.later);
         let kept_back = self.take_kept_back();
+        self.unsent = false;
         let answer = async {
             // The first look at each sends it.
             let commands = control(&self.client, &kept_back);
@@ -372,8 +385,11 @@ impl Postgres {
         for row in &chunk {
             Value::check(row)?;
         }
-        let statement = self.insert_statement(table, columns)?;
-        Ok(Some(Bound { statement, values: columns_of(chunk, columns.len()), whole: true }))
+        // Lists cost the server more than a row.
+        let whole = chunk.len() > 1;
+        let (one, many) = self.insert_statements(table, columns)?;
+        let statement = if whole { many } else { one };
+        Ok(Some(Bound { statement, values: columns_of(chunk, columns.len()), whole }))
     }
 
     fn execute_prepared<'a>(
@@ -421,29 +437,29 @@ impl Postgres {
         Ok(statement)
     }
 
-    /// The column's types are the server's to say: it is asked to prepare the plain `INSERT` first.
-    fn insert_statement(
+    /// The statements for one row and for many; the one for a single row tells the types of the columns.
+    fn insert_statements(
         &mut self,
         table: &'static str,
         columns: &'static [&'static str],
-    ) -> Result<Statement> {
+    ) -> Result<(Statement, Statement)> {
         let key = (statement::key(table), (columns.as_ptr().addr(), columns.len()));
-        if let Some(statement) = self.inserts.get(&key) {
-            return Ok(statement.clone());
+        if let Some(statements) = self.inserts.get(&key) {
+            return Ok(statements.clone());
         }
         let names = columns.join(", ");
         let places: Vec<_> = (1..=columns.len()).map(|n| format!("${n}")).collect();
         let plain = format!("INSERT INTO {table} ({names}) VALUES ({})", places.join(", "));
-        let probe = self.prepare_text(&plain)?;
+        let one = self.prepare_text(&plain)?;
         let arrays: Vec<_> = (1..)
-            .zip(probe.params())
+            .zip(one.params())
             .map(|(n, kind)| format!("${n}::{}[]", base(kind).name()))
             .collect();
         let many =
             format!("INSERT INTO {table} ({names}) SELECT * FROM UNNEST({})", arrays.join(", "));
-        let statement = self.prepare_text(&many)?;
-        self.inserts.insert(key, statement.clone());
-        Ok(statement)
+        let many = self.prepare_text(&many)?;
+        self.inserts.insert(key, (one.clone(), many.clone()));
+        Ok((one, many))
     }
 
     /// Prepares in the state the transaction is in: the statement may use a table it just created.

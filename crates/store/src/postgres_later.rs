@@ -6,7 +6,10 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, join, maybe_done, try_join_all},
 };
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{
+    Client, Statement,
+    error::{DbError, Severity},
+};
 
 use crate::{Value, postgres_value::Parameter};
 
@@ -50,6 +53,20 @@ pub(crate) async fn send_all(later: Vec<Later>) -> Result<(), (String, tokio_pos
         }
     });
     try_join_all(answers).await.map(drop)
+}
+
+/// Sends a statement that is a transaction by itself: what answers it answers the commit, too.
+pub(crate) async fn send_alone((sql, mut answer): Later) -> Result<(), Unfinished> {
+    // What cannot even be sent is answered at once.
+    if let Some(answer) = (&mut answer).now_or_never() {
+        return answer.map_err(|error| Unfinished::Refused(sql, error));
+    }
+    answer.await.map_err(|error| {
+        let severity = error.as_db_error().and_then(DbError::parsed_severity);
+        // Otherwise the connection ended, and nobody knows whether that was before or after the commit.
+        let refused = severity == Some(Severity::Error);
+        if refused { Unfinished::Refused(sql, error) } else { Unfinished::Commit(error) }
+    })
 }
 
 /// As [`send_all`], with a commit behind them.

@@ -156,6 +156,29 @@ impl Changed {
             self.failure.to_value(),
         ]
     }
+
+    /// Whether nothing went wrong with it, and it is not undone.
+    fn is_smooth(&self) -> bool {
+        self.revert_attempt == 0
+            && self.before_revert.is_none()
+            && self.error.is_none()
+            && self.next_at.is_none()
+            && !self.offered
+            && self.failure.is_none()
+    }
+
+    /// The parameters of [`sql::TASK_GOES_ON`](crate::sql::TASK_GOES_ON), but for the epoch.
+    fn smooth_row(&self, flow: Uuid) -> Vec<Value> {
+        vec![
+            flow.to_value(),
+            self.number.to_value(),
+            self.state.to_value(),
+            self.attempt.to_value(),
+            self.output.to_value(),
+            self.started.to_value(),
+            self.finished.to_value(),
+        ]
+    }
 }
 
 impl Look {

@@ -6,7 +6,7 @@ use tutti_store::{Json, ToValue as _, Tx};
 use uuid::Uuid;
 
 use super::{
-    Arrival, Born, Boundary, Fence, Look, Written,
+    Arrival, Born, Boundary, Changed, Fence, Look, Written,
     end::{announce_change, announce_failures, end},
 };
 use crate::{
@@ -15,14 +15,17 @@ use crate::{
 
 /// Writes plain boundaries of different flows. It is refused if one of the flows is another's.
 pub(crate) fn write_plain(tx: &mut Tx<'_>, boundaries: &[Boundary]) -> Result<()> {
+    let smooth = boundaries.iter().flat_map(|boundary| &boundary.changed).all(Changed::is_smooth);
     let rows = boundaries.iter().flat_map(|boundary| {
-        boundary.changed.iter().map(|changed| {
-            let mut row = changed.row(boundary.flow);
-            row.push(boundary.epoch.to_value());
+        boundary.changed.iter().enumerate().map(move |(at, changed)| {
+            let (flow, asks) = (boundary.flow, at == 0);
+            let mut row = if smooth { changed.smooth_row(flow) } else { changed.row(flow) };
+            // All of it is refused together: one row asks for the flow.
+            row.push(asks.then_some(boundary.epoch).to_value());
             row
         })
     });
-    Ok(tx.send_many(sql::TASK_WRITE_OWN, rows)?)
+    Ok(tx.send_many(if smooth { sql::TASK_GOES_ON } else { sql::TASK_WRITE_OWN }, rows)?)
 }
 
 /// Writes boundaries of different flows; answers what became of each. `now` is in microseconds since 1970, UTC.

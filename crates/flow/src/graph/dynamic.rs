@@ -176,17 +176,17 @@ impl Item {
             crate::task_id(graph.id, self.number).to_value(),
             node.name.to_value(),
             self.title.to_value(),
-            node.resource.to_value(),
             node.input.to_value(),
             None::<String>.to_value(),
-            self.spec.to_value(),
-            None::<String>.to_value(),
-            None::<i64>.to_value(),
             node.retry.attempts_max.to_value(),
             (node.retry.then == Then::Revert).to_value(),
             TaskState::Pending.to_value(),
             0.to_value(),
             0.to_value(),
+            node.resource.to_value(),
+            self.spec.to_value(),
+            None::<String>.to_value(),
+            None::<i64>.to_value(),
         ]
     }
 }

@@ -11,18 +11,16 @@ use crate::{
     task_id,
 };
 
-/// The columns of a new flow's row.
+/// The columns of a new flow's row: behind the first [`FLOW_COLUMNS_USED`], those that most flows leave empty.
 const FLOW_COLUMNS: &[&str] = &[
     "id",
     "ticket",
     "kind",
     "title",
-    "model",
     "state",
     "reverting",
     "revertible",
     "converge",
-    "generation",
     "resources",
     "ungranted",
     "tasks",
@@ -32,34 +30,40 @@ const FLOW_COLUMNS: &[&str] = &[
     "created",
     "priority",
     "pass",
+    "worker",
+    "started",
     "passive",
+    "model",
+    "generation",
     "parent",
     "parent_task",
     "fate",
-    "worker",
-    "started",
     "trace",
 ];
 
-/// The columns of a new task's row.
+const FLOW_COLUMNS_USED: usize = 19;
+
+/// The columns of a new task's row: behind the first [`TASK_COLUMNS_USED`], those that most tasks leave empty.
 pub(crate) const TASK_COLUMNS: &[&str] = &[
     "flow",
     "number",
     "id",
     "name",
     "title",
-    "resource",
     "input",
     "needs",
-    "spec",
-    "wait_key",
-    "wait_at_least",
     "attempts_max",
     "or_revert",
     "state",
     "attempt",
     "revert_attempt",
+    "resource",
+    "spec",
+    "wait_key",
+    "wait_at_least",
 ];
+
+const TASK_COLUMNS_USED: usize = 12;
 
 const QUEUE_COLUMNS: &[&str] = &["resource", "ticket", "flow", "exclusive", "granted"];
 
@@ -72,7 +76,8 @@ pub(super) fn insert(
     parent: Option<Parent>,
     now: i64,
 ) -> Result<()> {
-    tx.send_rows("flow", FLOW_COLUMNS, placed.iter().map(|one| flow_row(one, parent, now)))?;
+    let flows = placed.iter().map(|one| flow_row(one, parent, now)).collect();
+    send(tx, "flow", FLOW_COLUMNS, FLOW_COLUMNS_USED, flows)?;
     // Who runs under its parent's resources stands in no queue.
     let queued = placed.iter().filter(|one| !one.joined).flat_map(queue_rows).collect::<Vec<_>>();
     if !queued.is_empty() {
@@ -86,7 +91,25 @@ pub(super) fn insert(
         let tasks = one.flow.tasks.iter().enumerate();
         tasks.map(|(at, task)| task_row(one.flow.id, at, task))
     });
-    Ok(tx.send_rows("flow_task", TASK_COLUMNS, tasks)?)
+    send(tx, "flow_task", TASK_COLUMNS, TASK_COLUMNS_USED, tasks.collect())
+}
+
+/// Writes rows, without the columns behind the first `used` if they are empty in all of them: each costs the server about as much
+/// as a row.
+fn send(
+    tx: &mut Tx<'_>,
+    table: &'static str,
+    columns: &'static [&'static str],
+    used: usize,
+    mut rows: Vec<Vec<Value>>,
+) -> Result<()> {
+    let is_empty = |value: &Value| matches!(value, Value::Null | Value::Bool(false));
+    let mut columns = columns;
+    if rows.iter().all(|row| row.iter().skip(used).all(is_empty)) {
+        columns = columns.split_at(used).0;
+        rows.iter_mut().for_each(|row| row.truncate(used));
+    }
+    Ok(tx.send_rows(table, columns, rows)?)
 }
 
 fn flow_row(placed: &Placed<'_>, parent: Option<Parent>, now: i64) -> Vec<Value> {
@@ -105,12 +128,10 @@ fn flow_row(placed: &Placed<'_>, parent: Option<Parent>, now: i64) -> Vec<Value>
         placed.ticket.to_value(),
         flow.kind.to_value(),
         flow.title.to_value(),
-        flow.model.to_value(),
         state.to_value(),
         false.to_value(),
         is_revertible(flow).to_value(),
         flow.converge.to_value(),
-        flow.generation.to_value(),
         names(placed).to_value(),
         placed.ungranted().to_value(),
         flow.tasks.len().to_value(),
@@ -120,12 +141,14 @@ fn flow_row(placed: &Placed<'_>, parent: Option<Parent>, now: i64) -> Vec<Value>
         now.to_value(),
         flow.priority.to_value(),
         placed.pass.to_value(),
+        placed.owner.to_value(),
+        placed.owner.map(|_| now).to_value(),
         placed.is_passive().to_value(),
+        flow.model.to_value(),
+        flow.generation.to_value(),
         parent.to_value(),
         task.to_value(),
         fate.to_value(),
-        placed.owner.to_value(),
-        placed.owner.map(|_| now).to_value(),
         flow.trace.to_value(),
     ]
 }
@@ -231,17 +254,17 @@ fn task_row(flow: Uuid, at: usize, task: &NewTask) -> Vec<Value> {
         task_id(flow, at).to_value(),
         task.name.to_value(),
         task.title.to_value(),
-        task.resource.to_value(),
         // JSON has no NUL: it is escaped.
         Value::Text(task.input.to_string()),
         needs(task).to_value(),
-        Spec::of(task).stored().to_value(),
-        wait.map(|wait| wait.key.as_str()).to_value(),
-        wait.map(|wait| wait.at_least).to_value(),
         task.retry.attempts_max.to_value(),
         (task.retry.then == Then::Revert).to_value(),
         "pending".to_value(),
         0.to_value(),
         0.to_value(),
+        task.resource.to_value(),
+        Spec::of(task).stored().to_value(),
+        wait.map(|wait| wait.key.as_str()).to_value(),
+        wait.map(|wait| wait.at_least).to_value(),
     ]
 }

@@ -60,6 +60,8 @@ impl Worker {
         let now = self.clock().now();
         let life = self.life();
         let id = life.id;
+        // What is freed from here on is told.
+        self.0.full.store(true, Ordering::SeqCst);
         let room = self.0.places.available_permits();
         if hungry.is_some_and(|looked| looked.elapsed() < LOOK) && room > 0 && !self.is_stopping() {
             let nudged = self.0.store.read(move |tx| take::nudged(tx, id));
@@ -74,11 +76,13 @@ impl Worker {
         let outlook = self.0.store.read(move |tx| take::outlook(tx, id, room, now)).await?;
         self.nudge(&outlook.nudged);
         if !outlook.work || self.is_stopping() {
+            self.0.full.store(room == 0, Ordering::SeqCst);
             let poll = now + micros(POLL);
             return Ok(outlook.next_at.map_or(poll, |at| at.min(poll)));
         }
         let looked_at = self.take(&life, room, outlook.due).await?;
         *hungry = (room > 0 && looked_at == room).then_some(looked);
+        self.0.full.store(room == 0 || hungry.is_some(), Ordering::SeqCst);
         Ok(if looked_at == 0 { now + micros(PAUSE) } else { now })
     }
 

@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -82,8 +82,10 @@ struct Shared {
     life: Mutex<Life>,
     /// Flows this worker has.
     held: Mutex<HashMap<Uuid, Held>>,
-    /// A place for a flow became free.
+    /// A place for a flow became free, and there may be a flow for it.
     freed: Notify,
+    /// There may be flows that only lack a place here: the last look had no room for more than it took.
+    full: AtomicBool,
     /// Turns of the tasks that have a limit.
     turns: HashMap<String, Arc<Semaphore>>,
     /// Claims this worker may have, and the bell of those that became free.
@@ -189,6 +191,7 @@ impl Worker {
             life,
             held: Mutex::default(),
             freed: Notify::new(),
+            full: AtomicBool::new(true),
             turns,
             claims,
             unclaimed: Notify::new(),
@@ -428,13 +431,16 @@ impl Worker {
         Ok(())
     }
 
-    pub(crate) fn let_go(&self, flow: Uuid, epoch: i64) {
+    /// A flow is here no more. What may have begun to wait has to be looked at; of what has `ended`, only its place is of interest.
+    pub(crate) fn let_go(&self, flow: Uuid, epoch: i64, ended: bool) {
         let mut flows = lock(&self.0.held);
         if flows.get(&flow).is_some_and(|held| held.epoch == epoch) {
             flows.remove(&flow);
         }
         drop(flows);
-        self.0.freed.notify_one();
+        if !ended || self.0.full.load(Ordering::SeqCst) {
+            self.0.freed.notify_one();
+        }
         self.0.watch.let_go(&flow);
     }
 
