@@ -2,11 +2,7 @@
 //! two), durable before the next. All steps of a lane that wait, which is all of them, are one prepared `UPDATE` from arrays and
 //! one commit, in one round trip. A lane is a thread with a connection of its own.
 
-use std::{
-    sync::Barrier,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::Barrier, thread};
 
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
@@ -17,7 +13,7 @@ use crate::{
     meter::{Figures, Meter},
 };
 
-/// As the engine's own tables: room to change rows in place. Its fillfactor, too.
+/// As narrow as it can be; with room to change rows in place, as the engine's tables.
 const TABLE: &str = "DROP TABLE IF EXISTS limit_step;
     CREATE TABLE limit_step (flow TEXT NOT NULL, number BIGINT NOT NULL, state TEXT NOT NULL, output TEXT, finished BIGINT,
         PRIMARY KEY (flow, number)) WITH (fillfactor = 60)";
@@ -65,7 +61,7 @@ pub(crate) async fn measure(arguments: &Arguments) -> Result<Value> {
         "wall_s": figures.wall.as_secs_f64(),
         "rate": figures.per_second(steps),
         "cpu_us": figures.cpu_us(steps),
-        "commit_us": figures.wall_us(steps) * (load.in_flight / load.lanes) as f64 * load.lanes as f64,
+        "round_us": figures.wall_us(turns(load) * load.tasks),
     }))
 }
 
@@ -156,27 +152,4 @@ async fn connect(database: &str) -> Result<Client> {
 
 fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
-}
-
-/// How long the disk takes to keep a few kilobytes, in microseconds: the median of so many.
-pub(crate) fn flush(arguments: &Arguments) -> Result<Value> {
-    use std::io::{Seek as _, Write as _};
-    let count = arguments.number("count", 2000)?;
-    let mut file = tempfile::tempfile_in(arguments.word("directory", "."))?;
-    file.write_all(&vec![0; 1 << 24])?;
-    file.sync_all()?;
-    file.rewind()?;
-    let mut took: Vec<Duration> = Vec::with_capacity(count);
-    for _ in 0..count {
-        let began = Instant::now();
-        if file.stream_position()? + 8192 > 1 << 24 {
-            file.rewind()?;
-        }
-        file.write_all(&[1; 8192])?;
-        file.sync_data()?;
-        took.push(began.elapsed());
-    }
-    took.sort_unstable();
-    let at = |share: usize| took.get(count * share / 100).map(Duration::as_micros);
-    Ok(json!({ "program": "flush", "median_us": at(50), "p10_us": at(10), "p99_us": at(99) }))
 }

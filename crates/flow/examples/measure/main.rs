@@ -19,6 +19,7 @@
 
 mod arguments;
 mod children;
+mod flush;
 mod growth;
 mod history;
 mod latency;
@@ -63,7 +64,7 @@ async fn measure(arguments: &Arguments) -> Result<Value> {
         "children" => children::measure(arguments).await,
         "latency" => latency::measure(arguments).await,
         "limit" => limit::measure(arguments).await,
-        "flush" => limit::flush(arguments),
+        "flush" => flush::measure(arguments),
         "resume" => resume::measure(arguments).await,
         resume::VICTIM => resume::be_killed(arguments).await,
         other => Err(format!("no measurement is called `{other}`").into()),
