@@ -47,7 +47,10 @@ pub(crate) async fn measure(arguments: &Arguments) -> Result<Value> {
         lanes: arguments.number("lanes", 1)?,
         rows: arguments.number("rows", 1)?,
     };
-    if load.lanes == 0 || load.in_flight % load.lanes != 0 || !(1..=2).contains(&load.rows) {
+    if load.lanes == 0
+        || !load.in_flight.is_multiple_of(load.lanes)
+        || !(1..=2).contains(&load.rows)
+    {
         return Err("as many chains in flight in each lane, and one or two rows a step".into());
     }
     let database = arguments.database()?.to_owned();
