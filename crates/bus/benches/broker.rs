@@ -28,8 +28,20 @@ const RUN: Duration = Duration::from_secs(1);
 
 /// About as long as an event of Lightbus with three parameters.
 const EVENT: [&str; 14] = [
-    "id", "e42f4ad8-e4be-11f1-b86c-02fc00000001", "api_name", "my_company.auth", "event_name", "user_registered", "version", "1",
-    ":username", "\"ann\"", ":email", "\"ann@example.com\"", ":is_admin", "false",
+    "id",
+    "e42f4ad8-e4be-11f1-b86c-02fc00000001",
+    "api_name",
+    "my_company.auth",
+    "event_name",
+    "user_registered",
+    "version",
+    "1",
+    ":username",
+    "\"ann\"",
+    ":email",
+    "\"ann@example.com\"",
+    ":is_admin",
+    "false",
 ];
 
 /// A call of Lightbus, about.
@@ -103,14 +115,19 @@ fn calls(address: SocketAddr, callers: usize) -> f64 {
             let count = parts[1].as_array().unwrap().len();
             client.send_all(&vec![words("DEL rpc_expiry_key:some"); count]);
             (0..count).for_each(|_| drop(client.receive()));
-            let answers = [words("LPUSH tutti:result:me {\"result\":3}"), words("EXPIRE tutti:result:me 60")];
+            let answers =
+                [words("LPUSH tutti:result:me {\"result\":3}"), words("EXPIRE tutti:result:me 60")];
             client.send_all(&vec![answers; count].concat());
             (0..2 * count).for_each(|_| drop(client.receive()));
         }
     });
     let (mut sender, mut receiver) = (Client::connect(address), Client::connect(address));
-    let call = [words("SET rpc_expiry_key:some 1 EX 5"), ["RPUSH", "my_company.auth:rpc_queue", CALL].map(str::to_owned).to_vec()];
-    let (start, take) = (vec![call.clone(); callers].concat(), words("BLMPOP 5 1 tutti:result:me LEFT COUNT 64"));
+    let call = [
+        words("SET rpc_expiry_key:some 1 EX 5"),
+        ["RPUSH", "my_company.auth:rpc_queue", CALL].map(str::to_owned).to_vec(),
+    ];
+    let (start, take) =
+        (vec![call.clone(); callers].concat(), words("BLMPOP 5 1 tutti:result:me LEFT COUNT 64"));
     sender.send_all(&start);
     let rate = rate(|| {
         let taken = receiver.call(&take);
@@ -134,14 +151,17 @@ fn consumed(address: SocketAddr, batch: usize) -> f64 {
         (0..1000).for_each(|_| drop(client.receive()));
     }
     client.call(&words("XGROUP CREATE my_company.auth.*:stream g 0"));
-    let read = words(&format!("XREADGROUP GROUP g me COUNT {batch} STREAMS my_company.auth.*:stream >"));
+    let read =
+        words(&format!("XREADGROUP GROUP g me COUNT {batch} STREAMS my_company.auth.*:stream >"));
     let (begun, done) = (Instant::now(), AtomicU64::new(0));
     loop {
         let reply = client.call(&read);
         let Some(streams) = reply.as_array() else { break };
         let entries = streams[0].as_array().unwrap()[1].as_array().unwrap();
-        let ids = entries.iter().map(|entry| entry.as_array().unwrap()[0].as_bytes().unwrap().to_vec());
-        let mut acknowledge: Vec<_> = words("XACK my_company.auth.*:stream g").into_iter().map(String::into_bytes).collect();
+        let ids =
+            entries.iter().map(|entry| entry.as_array().unwrap()[0].as_bytes().unwrap().to_vec());
+        let mut acknowledge: Vec<_> =
+            words("XACK my_company.auth.*:stream g").into_iter().map(String::into_bytes).collect();
         acknowledge.extend(ids);
         client.call(&acknowledge);
         done.fetch_add(entries.len() as u64, Ordering::Relaxed);
@@ -173,15 +193,23 @@ fn main() {
         with_log("process.db", Durability::Process),
         with_log("disk.db", Durability::Disk),
     );
-    let mut servers = vec![("broker, memory", memory.address), ("broker, log", process.address), ("broker, disk", disk.address)];
+    let mut servers = vec![
+        ("broker, memory", memory.address),
+        ("broker, log", process.address),
+        ("broker, disk", disk.address),
+    ];
     if let Some(redis) = &redis {
         servers.insert(0, ("Redis, memory", redis.address));
     }
-    println!("| per second | {} |", servers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" | "));
+    println!(
+        "| per second | {} |",
+        servers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" | ")
+    );
     println!("|---|{}", "---|".repeat(servers.len()));
     for (name, load) in LOADS {
         if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {
-            let rates = servers.iter().map(|(_, address)| format!("{:.0}", median(*address, *load)));
+            let rates =
+                servers.iter().map(|(_, address)| format!("{:.0}", median(*address, *load)));
             println!("| {name} | {} |", rates.collect::<Vec<_>>().join(" | "));
         }
     }

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::schema::{ApiSchema, DRAFT_7, Parameters, schema_of};
 
@@ -27,7 +27,7 @@ enum Shape {
     Square(Side),
 }
 
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 struct Side {
     length: f64,
 }
@@ -103,6 +103,67 @@ fn alternatives_take_the_values_of_their_types() {
     for (schema, value) in bad {
         assert!(!is_valid(&schema, &value), "{value} in {schema}");
     }
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", content = "value")]
+enum Adjacent {
+    Nothing,
+    One(i64),
+    Pair(i64, String),
+    Named { a: bool, b: Option<u8> },
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+enum External {
+    Nothing,
+    One(Side),
+    Named { a: bool },
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+struct Wrapped(Option<Vec<u8>>);
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Generic<T> {
+    inner: T,
+    boxed: Box<Option<T>>,
+}
+
+/// The schema takes every value as serde writes it, and refuses the same value with a part of another type.
+fn assert_takes<T: Serialize + JsonSchema>(values: impl IntoIterator<Item = T>, wrong: Value) {
+    let schema = schema_of::<T>();
+    for value in values {
+        let value = json!(value);
+        assert!(is_valid(&schema, &value), "{value} in {schema}");
+    }
+    assert!(!is_valid(&schema, &wrong), "{wrong} in {schema}");
+}
+
+#[test]
+fn a_schema_takes_what_serde_writes() {
+    let named = Adjacent::Named { a: true, b: None };
+    assert_takes(
+        [Adjacent::Nothing, Adjacent::One(1), Adjacent::Pair(1, "x".into()), named],
+        json!({ "kind": "Pair", "value": [1, 2] }),
+    );
+    assert_takes(
+        [External::Nothing, External::One(Side { length: 1.5 }), External::Named { a: true }],
+        json!({ "Named": { "a": 1 } }),
+    );
+    assert_takes([Wrapped(None), Wrapped(Some(vec![0, 255]))], json!(["x"]));
+    let generic = Generic { inner: 5_u64, boxed: Box::new(Some(6)) };
+    assert_takes([generic], json!({ "inner": 5, "boxed": "x" }));
+    assert_takes([Generic { inner: Wrapped(None), boxed: Box::new(None) }], json!({ "inner": 5 }));
+    assert_takes(['x', '漢'], json!("xy"));
+    assert_takes([[1_u8, 2, 3]], json!([1, 2]));
+    assert_takes([(1, (true, "x"))], json!([1, [true, 2]]));
+    assert_takes([u64::MAX, 0], json!("0"));
+    assert_takes([i64::MIN, i64::MAX], json!(0.5));
+    assert_takes([std::num::NonZeroU8::MIN], json!(0));
+    assert_takes([std::time::Duration::from_millis(1500)], json!({ "secs": 1 }));
+    assert_takes([f64::MIN_POSITIVE, f64::MAX], json!(null));
 }
 
 #[test]
