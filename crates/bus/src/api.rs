@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::codec::lenient;
 use crate::schema::{ApiSchema, Invalid, Subject};
 use crate::{Failure, FailureKind};
 
@@ -53,7 +54,7 @@ pub struct Call<'a> {
 impl Call<'_> {
     /// The arguments as a type; a mismatch is the caller's failure.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_str(self.arguments.get()).map_err(|error| {
+        lenient::from_str(self.arguments.get()).map_err(|error| {
             let error = error.to_string();
             // The place in a text that nobody sees says nothing.
             let problems = error.rsplit_once(" at line ").map_or(error.as_str(), |(why, _)| why);

@@ -4,16 +4,19 @@
 use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// Reads a value. Bare `NaN` and infinities become strings of that text, numbers too large for a float
-/// strings of their digits, lone surrogates U+FFFD; of keys that occur twice the last counts.
+/// strings of their digits, lone surrogates U+FFFD; of keys that occur twice the last counts; `1.0` can be read as an
+/// integer, as JSON Schema has it.
 pub(crate) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(bytes).or_else(|error| {
         let text = String::from_utf8_lossy(bytes);
         let repaired = repair(&text);
         serde_json::from_str(&repaired)
             .or_else(|_| {
-                let unique: serde_json::Value = serde_json::from_str(&repaired)?;
+                let mut unique: Value = serde_json::from_str(&repaired)?;
+                make_whole_numbers_integers(&mut unique);
                 serde_json::from_str(&unique.to_string())
             })
             // The first error speaks of what was really sent.
@@ -24,6 +27,22 @@ pub(crate) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_j
 /// Reads a value from text; see [`from_slice`].
 pub(crate) fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
     from_slice(text.as_bytes())
+}
+
+fn make_whole_numbers_integers(value: &mut Value) {
+    /// Beyond it a float has no place for every integer.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|it| it.fract() == 0.0 && it.abs() <= EXACT_MAX);
+            if let Some(whole) = whole {
+                *value = Value::from(whole as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_whole_numbers_integers),
+        Value::Object(members) => members.values_mut().for_each(make_whole_numbers_integers),
+        _ => {}
+    }
 }
 
 /// Rewrites what is not JSON. Strings are copied, but for their lone surrogates.
@@ -116,7 +135,7 @@ fn word(text: &str, start: usize) -> (usize, Option<String>) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -155,6 +174,15 @@ mod tests {
             a: i32,
         }
         assert_eq!(from_str::<One>(r#"{"a": 1, "a": 2}"#).unwrap().a, 2);
+    }
+
+    #[test]
+    fn a_whole_number_is_an_integer_where_one_is_wanted() {
+        let numbers: (i64, f64, u8) = from_str("[1.0, 1.0, 2.5e1]").unwrap();
+        assert_eq!(numbers, (1, 1.0, 25));
+        assert!(from_str::<i64>("1.5").is_err());
+        assert!(from_str::<i64>("1e300").is_err());
+        assert_eq!(read("1.0").to_string(), "1.0");
     }
 
     #[test]
