@@ -152,6 +152,12 @@ impl Group {
         Ok(())
     }
 
+    /// Makes the group after it was lost, from where it was.
+    async fn create_again(&self, lost: &RedisError) -> RedisResult<()> {
+        tracing::warn!(group = self.name, error = %lost, "the group is made again");
+        self.create().await
+    }
+
     async fn create_on(&self, number: usize) -> RedisResult<()> {
         let stream = &self.streams[number];
         let known = self.delivered.lock().unwrap_or_else(PoisonError::into_inner)[number];
@@ -197,7 +203,14 @@ impl Group {
     ) -> RedisResult<Vec<Entry>> {
         let mut command = self.read_command(count, None);
         command.arg("STREAMS").arg(&self.streams[number]).arg(after.to_string());
-        let mut entries = self.read_entries(self.link.run(&command).await?);
+        let reply = match self.link.run(&command).await {
+            Err(error) if is_group_lost(&error) => {
+                self.create_again(&error).await?;
+                return Ok(Vec::new());
+            }
+            reply => reply?,
+        };
+        let mut entries = self.read_entries(reply);
         self.count_deliveries(number, &mut entries).await?;
         Ok(entries)
     }
@@ -339,8 +352,7 @@ impl GroupReader {
                 Ok(entries)
             }
             Err(error) if is_group_lost(&error) => {
-                tracing::warn!(group = self.group.name, %error, "the group is made again");
-                self.group.create().await?;
+                self.group.create_again(&error).await?;
                 Ok(Vec::new())
             }
             Err(error) => Err(error),

@@ -15,6 +15,7 @@ on_every_server! {
     calls_go_on_after_connections_were_killed,
     a_group_that_is_gone_is_made_again_where_it_was,
     a_stream_that_is_gone_is_read_again_from_its_beginning,
+    a_server_that_has_lost_all_is_listened_to_again,
     calls_wait_for_a_server_that_comes_back,
 }
 
@@ -93,6 +94,18 @@ async fn a_stream_that_is_gone_is_read_again_from_its_beginning(server: Server) 
     let seen = listen(&bus).await;
     bus.fire(UserRegistered::number(1)).await.unwrap();
     eventually("the first is seen", || async { seen.lock().unwrap().len() == 1 }).await;
+    let _: String = server.run(&["FLUSHALL"]).await;
+    bus.fire(UserRegistered::number(2)).await.unwrap();
+    eventually("the second is seen", || async { seen.lock().unwrap().len() == 2 }).await;
+}
+
+async fn a_server_that_has_lost_all_is_listened_to_again(server: Server) {
+    let bus = server.bus("s", "1").await;
+    let seen = listen(&bus).await;
+    bus.fire(UserRegistered::number(1)).await.unwrap();
+    eventually("the first is seen", || async { seen.lock().unwrap().len() == 1 }).await;
+    // As after a restart without its data: the listener connects again and finds no group.
+    let _: i64 = server.run(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
     let _: String = server.run(&["FLUSHALL"]).await;
     bus.fire(UserRegistered::number(2)).await.unwrap();
     eventually("the second is seen", || async { seen.lock().unwrap().len() == 2 }).await;
