@@ -6,6 +6,7 @@
 
 mod acceptance;
 mod bench;
+mod bus;
 mod chaos;
 mod demo;
 mod postgresql;

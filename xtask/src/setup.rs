@@ -14,7 +14,8 @@ use anyhow::{Context, Result, bail};
 use crate::shell::{execute, on_path, output, root, say, target};
 
 /// A program, and the Debian package that brings it.
-const PROGRAMS: &[(&str, &str)] = &[("python3", "python3"), ("git", "git")];
+const PROGRAMS: &[(&str, &str)] =
+    &[("python3", "python3"), ("git", "git"), ("redis-server", "redis-server")];
 
 /// Installs the packages whose programs are missing.
 pub(crate) fn packages() -> Result<()> {

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::{
-    acceptance, postgresql, setup,
+    acceptance, bus, postgresql, setup,
     shell::{cargo, execute, say, target, watched},
     tidy,
 };
@@ -19,6 +19,9 @@ pub(crate) struct Options {
     /// Only the acceptance tests whose names match this pytest expression.
     #[arg(long, value_name = "EXPRESSION")]
     acceptance: Option<String>,
+    /// Only the tests of the bus with Python Lightbus whose names match this pytest expression (all if it is empty).
+    #[arg(long, value_name = "EXPRESSION", conflicts_with = "acceptance")]
+    bus: Option<String>,
 }
 
 /// Tests counted over all runners.
@@ -40,6 +43,9 @@ impl Totals {
 /// Installs what is missing, starts what is needed, runs every test, prints the totals.
 pub(crate) fn run_all(options: &Options) -> Result<Totals> {
     setup::packages()?;
+    if let Some(expression) = &options.bus {
+        return bus::run(Some(expression));
+    }
     setup::nextest()?;
     let server = postgresql::Server::start()?;
     let mut totals = Totals::default();
@@ -47,6 +53,9 @@ pub(crate) fn run_all(options: &Options) -> Result<Totals> {
         totals.add(&checks()?);
         totals.add(&unit_and_integration(&server.url())?);
         totals.add(&documentation()?);
+    }
+    if options.acceptance.is_none() && !options.no_acceptance {
+        totals.add(&bus::run(None)?);
     }
     if !options.no_acceptance {
         totals.add(&acceptance::run(&server.url(), options.acceptance.as_deref())?);
