@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from peers import API, QUEUE, Bus
+from peers import QUEUE, Bus
 
 DESCRIBED = {
     "when": "2024-02-29T13:05:07.250000+00:00",
@@ -108,7 +108,8 @@ def test_a_slow_call_times_out_and_its_answer_bothers_no_other(calls):
         calls.python.call("slow", {"seconds": 1.0}, timeout_s=0.5),
         calls.rust.call("slow", {"seconds": 1.0}, timeout_s=0.5),
     ):
-        assert answer["kind"] == "timeout", answer
+        # A Rust worker stops at the caller's deadline and may say so just before the caller gives up.
+        assert answer["kind"] == "timeout" or "ran longer than its caller waits" in answer["error"], answer
     for answer in calls.each("add", {"a": 20, "b": 1}):
         assert answer.get("result") == 21, answer
 
@@ -142,9 +143,6 @@ def test_a_rust_worker_that_stops_finishes_what_runs(bus):
     worker = bus.rust("auth", serve=True)
     client = bus.rust("client")
     slow = client.ask("call", name="slow", arguments={"seconds": 1.0})
-    # The worker has taken the call when its guard is gone.
-    while bus.redis.llen(QUEUE) or not bus.redis.keys(f"schema:{API}"):
-        pass
-    client.next(number=client.ask("call", name="add", arguments={"a": 1}))
+    worker.next(slow=1.0)
     assert worker.stop() == 0
     assert client.next(number=slow).get("result") == "done"

@@ -155,6 +155,7 @@ impl Auth for Server {
     }
 
     async fn slow(&self, seconds: f64) -> Result<String> {
+        crate::say(&json!({ "slow": seconds }));
         tokio::time::sleep(Duration::try_from_secs_f64(seconds)?).await;
         Ok("done".to_owned())
     }

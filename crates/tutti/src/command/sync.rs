@@ -14,8 +14,10 @@ use crate::failure::{Failure, Outcome};
 #[derive(Debug, Subcommand)]
 pub(crate) enum SyncCommand {
     /// Bring applications or units that failed, drifted or fell silent back to what is wished
-    #[command(after_help = "Nothing new is wished for: units look again and repair what differs.\n\n\
-                            Examples:\n  tutti sync db\n  tutti sync db/0 --wait 5m")]
+    #[command(
+        after_help = "Nothing new is wished for: units look again and repair what differs.\n\n\
+                            Examples:\n  tutti sync db\n  tutti sync db/0 --wait 5m"
+    )]
     Sync(Synchronize),
 }
 
