@@ -3,8 +3,14 @@
 use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit},
+    task::JoinError,
+};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 use tutti_store::Tx;
 use uuid::Uuid;
 
@@ -13,7 +19,7 @@ use crate::{
     boundary::{Boundary, Written},
     change,
     graph::{Event, Graph, Hands, Start},
-    policy::Trouble,
+    policy::{Trouble, panic_message},
     take::Taken,
     worker::{Held, Life, REFUSALS_MAX, Worker, random},
 };
@@ -32,6 +38,8 @@ pub(crate) struct Runner {
     owner: Uuid,
     graph: Graph,
     attempts: Attempts,
+    /// Those of them that run on threads of their own.
+    apart: TaskTracker,
     /// Tells its tasks that it is cancelled, or that the worker wants to stop.
     cancelled: CancellationToken,
     /// Rings when there is news for the flow.
@@ -62,6 +70,7 @@ impl Runner {
             owner,
             graph,
             attempts,
+            apart: TaskTracker::new(),
             cancelled,
             nudge,
             heard: Vec::new(),
@@ -82,10 +91,25 @@ impl Runner {
         }
     }
 
+    /// Begins attempts: one here, several on as many threads as there are, so that those that compute do not wait for one another.
     fn start(&mut self, starts: Vec<Start>) {
+        let alone = starts.len() + self.attempts.len() < 2;
         for start in starts {
+            let number = start.number;
             let attempt = self.worker.attempt(&self.graph, start, self.owner, &self.cancelled);
-            self.attempts.push(Box::pin(attempt));
+            if alone {
+                self.attempts.push(Box::pin(attempt));
+                continue;
+            }
+            let apart = AbortOnDropHandle::new(self.apart.spawn(attempt));
+            self.attempts.push(Box::pin(async move {
+                match apart.await.map_err(JoinError::try_into_panic) {
+                    Ok(outcome) => outcome,
+                    Err(Ok(panic)) => (number, Err(Trouble::Panicked(panic_message(&*panic)))),
+                    // The runtime ends, and this with it.
+                    Err(Err(_)) => std::future::pending().await,
+                }
+            }));
         }
     }
 
@@ -213,6 +237,9 @@ impl Runner {
     async fn refused(&mut self, error: &Error) {
         // Nothing of it shall run any more when another worker may begin.
         self.attempts.clear();
+        self.apart.close();
+        // One that blocks its thread is as if its worker were slow: what it does later has an earlier epoch.
+        let _ = tokio::time::timeout(TROUBLE_PAUSE, self.apart.wait()).await;
         let flow = (self.graph.id, self.graph.epoch, self.owner);
         let mut tasks: Vec<usize> = self.ended.iter().copied().collect();
         let message = format!("what came of it cannot be stored: {}", error.with_causes());

@@ -1,15 +1,23 @@
 //! Limits: of attempts at the same time, of the size of results.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use tutti_flow::{
-    Failure, FlowState, NewTask, Retry, Task, TaskContext, TaskState, cancel,
+    Engine, Failure, FlowState, NewTask, Retry, Task, TaskContext, TaskState, cancel,
     claim::{self, Claimant},
     retry,
 };
 
-use crate::world::{Log, Place, Plan, ended, engine, flow, named, sees, step, submit, tasks};
+use crate::world::{
+    Log, PATIENCE, Place, Plan, ended, engine, flow, named, sees, step, submit, tasks,
+};
 
 /// The most that ran at the same time, by the log.
 fn most(lines: &[String], name: &str) -> usize {
@@ -157,6 +165,44 @@ async fn a_claimants_result_has_a_limit_too() {
         let error = flow.error.unwrap();
         assert!(error.starts_with("task `step` answered 1048578 bytes"), "{error}");
         owner.stop().await;
+        store.close().await;
+    }
+}
+
+/// Blocks its thread until as many have begun as shall run at the same time.
+struct Together(Arc<AtomicUsize>);
+
+impl Task for Together {
+    const NAME: &'static str = "together";
+    type Input = usize;
+    type Output = ();
+
+    async fn execute(&self, _: TaskContext, count: usize) -> Result<(), Failure> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let began = Instant::now();
+        while self.0.load(Ordering::SeqCst) < count {
+            if began.elapsed() > PATIENCE {
+                return Err(Failure::Terminal("it is alone".into()));
+            }
+            std::hint::spin_loop();
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn attempts_of_a_flow_that_compute_use_several_threads() {
+    const COUNT: usize = 3;
+    for place in Place::all() {
+        let store = place.open().await;
+        let engine = Engine::builder(store.clone()).task(Together(Arc::default()));
+        let engine = engine.start().await.unwrap();
+        let one = || NewTask { input: json!(COUNT), ..NewTask::of::<Together>() };
+        let plan = (0..COUNT).map(|_| one()).collect();
+        let id = submit(&store, flow(&[], plan)).await.id;
+        let flow = ended(&store, id).await;
+        assert_eq!((flow.state, flow.error), (FlowState::Succeeded, None));
+        engine.stop().await;
         store.close().await;
     }
 }
