@@ -18,6 +18,7 @@ use crate::{
     graph::{Left, Return},
     offer,
     policy::{Trouble, micros},
+    report::{self, Said},
     task::{OUTPUT_MAX, too_large},
     task_id,
 };
@@ -41,7 +42,8 @@ sql! {
         lease_until = CASE WHEN time_limit < $6 THEN $5 + time_limit ELSE $5 + CAST($6 AS BIGINT) END
         WHERE flow = $1 AND number = $2 AND claim IS NULL
         RETURNING claim, flow, number, attempt, epoch, name, input, undo, heartbeat, cancel_limit, claimed, lease_until, deadline,
-        (SELECT trace FROM flow WHERE flow.id = flow_offer.flow)";
+        (SELECT trace FROM flow WHERE flow.id = flow_offer.flow),
+        (SELECT reported FROM flow_task AS task WHERE task.flow = flow_offer.flow AND task.number = flow_offer.number)";
 
     pub(crate) SHOW = "UPDATE flow_task SET state = CASE state WHEN 'offered' THEN 'running' ELSE state END,
         started = coalesce(started, $3) WHERE flow = $1 AND number = $2";
@@ -54,10 +56,6 @@ sql! {
     pub(crate) STANDING = "SELECT lease_until, cancelled FROM flow_offer WHERE claim = $1";
 
     pub(crate) TASK_OF = "SELECT flow, number, name FROM flow_offer WHERE claim = $1";
-
-    pub(crate) PROGRESS = "UPDATE flow_task SET progress = $3 WHERE flow = $1 AND number = $2";
-
-    pub(crate) LOG = "INSERT INTO flow_log (flow, number, id, at, line) VALUES ($1, $2, $3, $4, $5)";
 
     pub(crate) WORKERS = "SELECT coalesce(name, id), name IS NOT NULL, handlers, labels,
         (SELECT count(*) FROM flow WHERE flow.worker = flow_worker.id),
@@ -105,6 +103,8 @@ pub struct Claim {
     pub deadline: Option<i64>,
     /// For what the flow was submitted; see [`Trace`](crate::Trace).
     pub trace: Option<String>,
+    /// What an attempt before this one [reported](report()) last.
+    pub reported: Option<Value>,
     pub(crate) number: usize,
     pub(crate) left: Option<Left>,
     pub(crate) claimed: i64,
@@ -150,7 +150,7 @@ row! {
     struct Raw {
         id: Uuid, flow: Uuid, number: usize, attempt: u32, epoch: i64, name: String, input: Json<Value>,
         undo: Option<Json<Left>>, heartbeat: Option<i64>, cancel_limit: Option<i64>, claimed: i64, lease_until: i64,
-        deadline: Option<i64>, trace: Option<String>,
+        deadline: Option<i64>, trace: Option<String>, reported: Option<Json<Value>>,
     }
 }
 
@@ -242,20 +242,28 @@ pub fn standing(tx: &mut Tx<'_>, claim: Uuid) -> Result<Standing> {
 /// # Errors
 /// [`Error::ClaimLost`]; storage errors.
 pub fn progress(tx: &mut Tx<'_>, claim: Uuid, fraction: f64) -> Result<()> {
-    let (flow, number, _) = task_of(tx, claim)?;
-    tx.exec(PROGRESS, (flow, number, fraction.clamp(0.0, 1.0)))?;
-    Ok(())
+    say(tx, claim, &Said::Progress(fraction))
 }
 
-/// Keeps a line for whoever looks at the task.
+/// Tells the next attempt how far this one is: it is given that as [`Claim::reported`]. At most 64 KiB of JSON.
+///
+/// # Errors
+/// [`Error::ClaimLost`]; [`Error::TooLong`]; storage errors.
+pub fn report(tx: &mut Tx<'_>, claim: Uuid, so_far: Value) -> Result<()> {
+    say(tx, claim, &Said::Report(so_far))
+}
+
+/// Keeps a line for whoever looks at the task: of a task the newest 1,000, of a line the first 4 KiB.
 ///
 /// # Errors
 /// [`Error::ClaimLost`]; storage errors.
 pub fn log(tx: &mut Tx<'_>, claim: Uuid, line: &str) -> Result<()> {
+    say(tx, claim, &Said::Line(line.to_owned()))
+}
+
+pub(crate) fn say(tx: &mut Tx<'_>, claim: Uuid, said: &Said) -> Result<()> {
     let (flow, number, _) = task_of(tx, claim)?;
-    let now = tx.now()?;
-    tx.exec(LOG, (flow, number, Uuid::now_v7(), now, line))?;
-    Ok(())
+    report::say(tx, (flow, number), said)
 }
 
 /// Ends an attempt. The flow goes on, at its owner if it has one. A result of more than 1 MiB counts as a terminal failure.
@@ -334,6 +342,7 @@ impl Raw {
             lease_until: self.lease_until,
             deadline: self.deadline,
             trace: self.trace,
+            reported: self.reported.map(|Json(report)| report),
             number: self.number,
             left,
             claimed: self.claimed,

@@ -88,6 +88,28 @@ pub enum Error {
         /// The newest event.
         last: i64,
     },
+    /// An attempt that is not under way any more had something to say: its worker has lost the flow, or it was given up.
+    #[error("attempt {attempt} at task {task} is not under way any more")]
+    NotUnderWay {
+        /// The task.
+        task: Uuid,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// What an attempt reports cannot be JSON.
+    #[error("what an attempt reports is not JSON: {message}")]
+    NotJson {
+        /// Why.
+        message: String,
+    },
+    /// What an attempt reports is more than is kept.
+    #[error("an attempt reports {bytes} bytes, more than the {max} that are kept")]
+    TooLong {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
     /// The claim has ended: its lease ran out, or it was finished. The task is another's, or done.
     #[error("claim {claim} has ended: the task is another's, or done")]
     ClaimLost {

@@ -46,6 +46,7 @@ mod policy;
 mod probe;
 pub mod query;
 mod queue;
+mod report;
 mod retention;
 mod runner;
 mod signal;
@@ -142,6 +143,12 @@ pub const MIGRATIONS: &[Migration] = &[
         number: 9,
         name: "cancel_limit",
         sql: include_str!("../migrations/9_cancel_limit.sql"),
+    },
+    Migration {
+        owner: "tutti-flow",
+        number: 10,
+        name: "reported",
+        sql: include_str!("../migrations/10_reported.sql"),
     },
 ];
 

@@ -77,6 +77,9 @@ pub struct FlowRow {
     pub trace: Option<String>,
 }
 
+/// The last place in a queue that rows of flows tell from those behind it.
+pub const PLACE_MAX: u32 = 1_000;
+
 /// A resource a blocked flow waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingFor {
@@ -84,7 +87,7 @@ pub struct WaitingFor {
     pub resource: String,
     /// The flow next before it in the resource's queue.
     pub flow: Uuid,
-    /// Its place in the queue: 1 has the resource.
+    /// Its place in the queue: 1 has the resource, and [`PLACE_MAX`] stands for that or a later one. [`places`] counts on.
     pub place: u32,
 }
 
@@ -302,12 +305,12 @@ fn pattern(words: &str) -> String {
     pattern
 }
 
-/// A flow's places in the queues of the resources it waits for: 1 has the resource.
+/// A flow's places in the queues of the resources it waits for: 1 has the resource. Takes as long as the queues are.
 ///
 /// # Errors
 /// Storage errors.
 pub fn places(tx: &mut Tx<'_>, flow: Uuid) -> Result<Vec<(String, u32)>> {
-    let waiting: Vec<Ahead> = tx.all_many(sql::WAITING_FOR, [(flow,)])?;
+    let waiting: Vec<Ahead> = tx.all_many(sql::WAITING_FOR, [(flow, i64::MAX)])?;
     Ok(waiting.into_iter().map(|(_, resource, _, place)| (resource, place)).collect())
 }
 
@@ -397,7 +400,8 @@ fn complete(tx: &mut Tx<'_>, raw: Vec<RawFlow>) -> Result<Vec<FlowRow>> {
         tx.all_many(sql::RESOURCES, raw.iter().map(|flow| (flow.id,)))?;
     used.sort_unstable();
     let blocked = raw.iter().filter(|flow| flow.state == FlowState::Blocked);
-    let mut ahead: Vec<Ahead> = tx.all_many(sql::WAITING_FOR, blocked.map(|flow| (flow.id,)))?;
+    let mut ahead: Vec<Ahead> =
+        tx.all_many(sql::WAITING_FOR, blocked.map(|flow| (flow.id, PLACE_MAX)))?;
     ahead.sort_unstable();
     let mut resources: HashMap<Uuid, Vec<(String, Access)>> = HashMap::new();
     for (flow, name, exclusive) in used {

@@ -270,7 +270,7 @@ sql! {
     /// it knew, or was about to undo it.
     pub(crate) TASKS_AGAIN = "UPDATE flow_task SET state = CASE WHEN done IS NULL THEN 'pending' ELSE 'succeeded' END,
         attempt = CASE WHEN done IS NULL THEN 0 ELSE attempt END, revert_attempt = 0, before_revert = NULL, output = done,
-        error = NULL, next_at = NULL, progress = NULL, started = CASE WHEN done IS NULL THEN NULL ELSE started END,
+        error = NULL, next_at = NULL, progress = NULL, reported = NULL, started = CASE WHEN done IS NULL THEN NULL ELSE started END,
         finished = CASE WHEN done IS NULL THEN NULL ELSE finished END, failure = NULL
         WHERE flow = $1 AND state <> 'succeeded'";
 
@@ -343,10 +343,8 @@ sql! {
 
     pub(crate) CHILDREN = "SELECT id FROM flow WHERE parent = $1 AND finished IS NULL AND fate <> 'free' ORDER BY ticket";
 
-    pub(crate) TASK_PROGRESS = "UPDATE flow_task SET progress = $4 WHERE flow = $1 AND number = $2
-        AND EXISTS (SELECT 1 FROM flow AS own WHERE own.id = $1 AND own.epoch = $3)";
-
-    pub(crate) LOG_ADD = "INSERT INTO flow_log (flow, number, id, at, line) VALUES ($1, $2, $3, $4, $5)";
+    /// What was reported of a task that starts over is of no use to its next attempt.
+    pub(crate) REPORT_FORGOTTEN = "UPDATE flow_task SET reported = NULL, progress = NULL {rows} WHERE flow = $1 AND number = $2";
 
     pub(crate) WORKER_JOIN = "INSERT INTO flow_worker (id, instance, lease_until, started, handlers, labels)
         VALUES ($1, $2, $3, $4, $5, $6)";

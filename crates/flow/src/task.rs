@@ -9,7 +9,10 @@ use tutti_store::Store;
 use uuid::Uuid;
 
 use crate::{
-    Failure, Resources, Result, Retry, Timeouts, claim, graph::Left, policy::Trouble, sql,
+    Error, Failure, Resources, Result, Retry, Timeouts,
+    graph::Left,
+    policy::Trouble,
+    report::{self, Said},
     tx_task::TxHandler,
 };
 
@@ -142,33 +145,46 @@ impl TaskContext {
     /// Shows how far the task is, from 0 to 1, and that it is alive.
     ///
     /// # Errors
-    /// Storage errors, which a task may well ignore.
+    /// As [`report`](Self::report), which a task may well ignore.
     pub async fn progress(&self, fraction: f64) -> Result<()> {
-        self.heartbeat();
-        let (flow, number, epoch) = (self.flow, self.number, self.epoch);
-        let fraction = fraction.clamp(0.0, 1.0);
-        if let Some(claim) = self.claim {
-            return self.store.write(move |tx| claim::progress(tx, claim, fraction)).await;
-        }
-        let write = self
-            .store
-            .write(move |tx| tx.exec(sql::TASK_PROGRESS, (flow, number, epoch, fraction)));
-        Ok(write.await.map(drop)?)
+        self.say(Said::Progress(fraction)).await
     }
 
-    /// Keeps a line for whoever looks at the task, and says that it is alive.
+    /// Tells the next attempt how far this one is, in place of what was told before, and says that it is alive: should this one fail
+    /// or its worker die, the next goes on from there by [`reported`](Self::reported). At most 64 KiB of JSON.
     ///
     /// # Errors
-    /// Storage errors, which a task may well ignore.
+    /// [`Error::NotUnderWay`](crate::Error::NotUnderWay) or [`Error::ClaimLost`](crate::Error::ClaimLost) if the task is another's, or the flow was
+    /// given up: stop. [`Error::TooLong`](crate::Error::TooLong); storage errors.
+    pub async fn report(&self, so_far: impl Serialize) -> Result<()> {
+        let not_json = |error| Error::NotJson { message: format!("{error}") };
+        self.say(Said::Report(serde_json::to_value(so_far).map_err(not_json)?)).await
+    }
+
+    /// What an attempt [reported](Self::report) last, this one included; nothing if none did since the task started over, or what it
+    /// reported was of another type. Undoing a task sees what doing it reported.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn reported<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        let (flow, number) = (self.flow, self.number);
+        let reported = self.store.read(move |tx| report::reported(tx, flow, number)).await?;
+        Ok(reported.and_then(|report| serde_json::from_value(report).ok()))
+    }
+
+    /// Keeps a line for whoever looks at the task, and says that it is alive. Of a task the newest 1,000 lines are kept, of a line the
+    /// first 4 KiB.
+    ///
+    /// # Errors
+    /// As [`report`](Self::report), which a task may well ignore.
     pub async fn log(&self, line: impl Into<String>) -> Result<()> {
+        self.say(Said::Line(line.into())).await
+    }
+
+    async fn say(&self, said: Said) -> Result<()> {
         self.heartbeat();
-        let (flow, number, line) = (self.flow, self.number, line.into());
-        let id = Uuid::now_v7();
-        let write = self.store.write(move |tx| {
-            let now = tx.now()?;
-            tx.exec(sql::LOG_ADD, (flow, number, id, now, &line))
-        });
-        Ok(write.await.map(drop)?)
+        let context = self.clone();
+        self.store.write(move |tx| report::say_in(tx, &context, &said)).await
     }
 
     /// Whether [`cancelled`](Self::cancelled) would return at once.

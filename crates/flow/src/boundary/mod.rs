@@ -47,6 +47,8 @@ pub(crate) struct Boundary {
     offers: Vec<Offer>,
     /// Those nobody shall begin any more, and whether whoever has shall stop.
     withdrawals: Vec<(usize, bool)>,
+    /// Tasks that start over.
+    anew: Vec<usize>,
     /// Flows of its tasks that are suspended with it, or go on with it.
     suspends: Vec<(Uuid, bool)>,
     parent: Option<(Uuid, i64, Fate)>,
@@ -233,6 +235,7 @@ impl Boundary {
             undoes: Vec::new(),
             offers: Vec::new(),
             withdrawals: Vec::new(),
+            anew: Vec::new(),
             suspends: Vec::new(),
             parent: graph.parent,
             output: None,
@@ -279,6 +282,7 @@ impl Boundary {
                     });
                 }
             }
+            Effect::Anew { number } => self.anew.push(*number),
             Effect::Keep(failed) => self.kept.push(failed.clone()),
             Effect::Failed { number, state, class, error } => self.failures.push(Failed {
                 task: task_id(graph.id, *number),
@@ -329,6 +333,7 @@ impl Boundary {
             && self.undoes.is_empty()
             && self.offers.is_empty()
             && self.withdrawals.is_empty()
+            && self.anew.is_empty()
             && self.suspends.is_empty()
             && self.heard.is_empty()
     }

@@ -58,6 +58,8 @@ pub(crate) fn write(tx: &mut Tx<'_>, boundaries: &[&Boundary], now: i64) -> Resu
         done.push(*boundary);
     }
     write_tasks(tx, &done)?;
+    let anew = done.iter().flat_map(|one| one.anew.iter().map(|number| (one.flow, *number)));
+    tx.send_many(sql::REPORT_FORGOTTEN, anew.collect::<Vec<_>>())?;
     forget_heard(tx, &done)?;
     begin_waits(tx, &done)?;
     for boundary in &done {

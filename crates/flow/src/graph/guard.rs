@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Graph, revert::Unwinding};
+use super::{Effect, Graph, revert::Unwinding};
 use crate::{Controller, FailureClass, FlowState, TaskState, Work};
 
 /// What a controller decides.
@@ -119,6 +119,9 @@ impl Graph {
                 self.open += 1;
             }
             self.disarm(number);
+            if self.nodes[number].attempt > 0 {
+                self.effects.push(Effect::Anew { number });
+            }
             let node = self.change(number);
             node.reset();
             node.items.clear();

@@ -73,6 +73,7 @@ impl Graph {
             unwinding: BTreeMap::new(),
             children: BTreeSet::new(),
             children_told: BTreeSet::new(),
+            cancels_left: false,
             children_undone: BTreeSet::new(),
             offered: BTreeSet::new(),
             withdrawn: BTreeMap::new(),

@@ -77,7 +77,9 @@ impl Head {
     /// Whether nothing of it runs or is due: what comes to one of its tasks changes no other, unless all has come that meets
     /// there (`joins`). That is something else while it goes forwards, ends, and is undone.
     pub(crate) fn is_at_rest(&self, undone: bool, joins: Option<i64>, now: i64) -> bool {
-        matches!(self.state, FlowState::Waiting | FlowState::Suspended)
+        // A worker is to tell more flows to end: it takes in what came of those before.
+        let telling = self.state == FlowState::Ready && joins.is_some_and(is_unwanted);
+        (matches!(self.state, FlowState::Waiting | FlowState::Suspended) || telling)
             && self.reverting == undone
             && (undone || self.ending.is_none() || joins.is_some_and(is_unwanted))
             && self.losses == 0
@@ -148,6 +150,8 @@ pub(crate) enum Effect {
     Withdraw { number: usize, stop: bool },
     /// Suspend the flow a task waits for, or let it go on.
     Suspend { number: usize, suspended: bool },
+    /// A task starts over: forget what its attempts reported.
+    Anew { number: usize },
     /// Keep that an attempt failed.
     Keep(Failed),
     /// Tell the world that a task failed for good, or could not be undone.
@@ -195,6 +199,8 @@ pub(crate) struct Graph {
     children: BTreeSet<usize>,
     /// Those whose flows have been told to end.
     children_told: BTreeSet<usize>,
+    /// There are more to be told.
+    cancels_left: bool,
     /// Tasks whose flows are being undone.
     children_undone: BTreeSet<usize>,
     /// Tasks whose attempts others make.
@@ -260,6 +266,9 @@ impl Graph {
 
     /// When something is due at the latest.
     pub(crate) fn next_at(&self) -> Option<i64> {
+        if self.cancels_left {
+            return Some(self.now);
+        }
         self.timers.first().map(|(at, _)| *at)
     }
 

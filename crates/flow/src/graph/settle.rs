@@ -8,6 +8,9 @@ use crate::{
     policy::{self, Counts, Standing},
 };
 
+/// Flows that are told to end in one transaction: of more, the others are told in those after it.
+pub(super) const CANCELS_MAX: usize = 100;
+
 /// What a settled change leads to.
 #[derive(Debug)]
 pub(crate) struct Settled {
@@ -70,6 +73,14 @@ impl Graph {
     fn stand(&mut self) -> FlowState {
         self.end_children();
         self.withdraw_unwanted();
+        if self.cancels_left {
+            // Whoever has it goes on at once, or a worker takes it for that.
+            return match self.hands {
+                Hands::Worker => FlowState::Running,
+                Hands::Free if self.active.is_empty() => FlowState::Ready,
+                Hands::Free => FlowState::Running,
+            };
+        }
         // News does not call off the worker that is wanted already.
         let untaken = self.hands == Hands::Free && self.head.state == FlowState::Ready;
         if !self.head.reverting {
@@ -103,17 +114,28 @@ impl Graph {
         }
     }
 
-    /// Tells the flows to end whose results nobody wants any more.
+    /// Tells the flows to end whose results nobody wants any more, some at a time.
     fn end_children(&mut self) {
+        self.cancels_left = false;
         if self.head.ending.is_none() && self.unwinding.is_empty() {
             return;
         }
-        for number in self.children.iter().copied().collect::<Vec<_>>() {
-            if let Some(joins) = self.joins_unwanted(number)
-                && self.children_told.insert(number)
-            {
-                self.effects.push(Effect::Cancel { number, joins });
-            }
+        if self.hands == Hands::Free
+            && self.head.state == FlowState::Ready
+            && self.children.len() > CANCELS_MAX
+        {
+            // Whoever takes it tells them, each few in a transaction: this one may come of having told some.
+            self.cancels_left = true;
+            return;
+        }
+        let untold = self.children.difference(&self.children_told);
+        let unwanted = untold.filter_map(|number| Some((*number, self.joins_unwanted(*number)?)));
+        let mut unwanted: Vec<(usize, i64)> = unwanted.take(CANCELS_MAX + 1).collect();
+        self.cancels_left = unwanted.len() > CANCELS_MAX;
+        unwanted.truncate(CANCELS_MAX);
+        for (number, joins) in unwanted {
+            self.children_told.insert(number);
+            self.effects.push(Effect::Cancel { number, joins });
         }
     }
 

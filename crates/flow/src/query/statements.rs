@@ -168,11 +168,12 @@ sql! {
     pub(crate) FLOWS_OF = concat!(flow_columns!(), "flow_resource AS used JOIN flow ON flow.id = used.flow
         WHERE used.resource = $10 AND ", flow_filter!("used.ticket"));
     pub(crate) RESOURCES = "SELECT flow, resource, exclusive FROM flow_resource {rows} WHERE flow = $1";
+    /// Whoever submits many flows about one resource counts those before each of them: at most `$2`.
     pub(crate) WAITING_FOR = "SELECT own.flow, own.resource, (
             SELECT before.flow FROM flow_queue AS before
             WHERE before.resource = own.resource AND before.ticket < own.ticket ORDER BY before.ticket DESC LIMIT 1), (
-            SELECT count(*) FROM flow_queue AS before
-            WHERE before.resource = own.resource AND before.ticket <= own.ticket)
+            SELECT count(*) FROM (SELECT 1 FROM flow_queue AS before
+                WHERE before.resource = own.resource AND before.ticket <= own.ticket LIMIT $2) AS those)
         FROM flow_queue AS own {rows} WHERE own.flow = $1 AND NOT own.granted";
     pub(crate) NEEDS = "SELECT number, needs FROM flow_task WHERE flow = $1 AND needs IS NOT NULL";
     pub(crate) TASK = concat!(task_columns!(), task_from!(), with_offer!(), "WHERE task.id = $1");

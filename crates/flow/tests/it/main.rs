@@ -17,6 +17,7 @@ mod queues;
 mod random;
 mod recovery;
 mod retention;
+mod said;
 mod signals;
 mod submissions;
 mod sync;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tutti_flow::{
     Access, Error, FlowState, NewFlow, NewTask, Retry, SyncState, Wait, WaitingFor, Work, query,
-    sync_state,
+    submit_many, sync_state,
 };
 
-use crate::world::{Log, Place, Plan, ended, engine, flow, named, sees, state, step, submit};
+use crate::world::{Log, Place, Plan, ended, engine, flow, named, now, sees, state, step, submit};
 
 #[tokio::test]
 async fn flows_on_one_resource_run_one_by_one_in_order() {
@@ -176,4 +176,19 @@ async fn plans_that_make_no_sense_are_refused() {
     assert_eq!(none, []);
     tokio::time::sleep(Duration::from_millis(1)).await;
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_long_queue_is_not_counted_to_its_end_for_everyone_in_it() {
+    for place in Place::all() {
+        let store = place.open().await;
+        let one = || flow(&["net"], vec![step(named("a"), &[])]);
+        let flows: Vec<_> = (0..1_004).map(|_| one()).collect();
+        store.write(move |tx| submit_many(tx, &flows, now()).map(drop)).await.unwrap();
+        let last = submit(&store, one()).await;
+        assert_eq!(last.waiting_for[0].place, query::PLACE_MAX);
+        let places = store.read(move |tx| query::places(tx, last.id)).await.unwrap();
+        assert_eq!(places, [("net".to_owned(), 1_005)]);
+        store.close().await;
+    }
 }

@@ -275,6 +275,7 @@ impl World {
                     }
                     self.waits.insert(*number, Some(*joins));
                 }
+                Effect::Anew { .. } => {}
                 Effect::Keep(_) => {}
                 Effect::Offer(offer) => {
                     assert!(!self.offers.contains_key(&offer.number), "offered twice");
