@@ -52,6 +52,7 @@ mod runner;
 mod signal;
 mod sql;
 mod state;
+mod strain;
 mod submit;
 mod sync;
 mod take;
@@ -82,6 +83,7 @@ pub use query::{
 pub use retention::{Retention, forget, prune, prune_signals};
 pub use signal::{complete, signal, signal_gone, trouble};
 pub use state::{FailureClass, Fate, FlowState, TaskState, UnknownState};
+pub use strain::{Alarm, Strain, strain};
 pub use submit::{submit, submit_many};
 pub use sync::{Sync, SyncState, at_work, sync_state};
 pub use task::{Outcome, Task, TaskContext};

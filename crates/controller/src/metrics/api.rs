@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tutti_flow::query::{self, OpenFlows};
-use tutti_flow::{Counts, FlowState, TaskState};
+use tutti_flow::{Counts, FlowState, Strain, TaskState};
 use tutti_store::Backend;
 
 use super::text::Text;
@@ -30,6 +30,7 @@ async fn metrics(Extract(state): Shared) -> Result<Response, Error> {
     by_state(&mut text, &flows, &tasks);
     state.counts.write(&mut text);
     worked(&mut text, &state.worked.read());
+    strained(&mut text, &tutti_flow::strain(&state.store).await?);
     let waiting = state.waiting.count();
     text.single("tutti_requests_waiting", "gauge", "Requests that wait for news.", waiting);
     let most = state.options.waiting_max;
@@ -107,6 +108,52 @@ fn worked(text: &mut Text, counts: &Counts) {
     }
     let help = "Attempts that go on although their time is over, each blocking a thread.";
     text.single("tutti_task_attempts_leaked", "gauge", help, counts.leaked);
+}
+
+/// What strains the database; 0 is what it does not have.
+fn strained(text: &mut Text, strain: &Strain) {
+    for (name, help, age) in [
+        (
+            "tutti_database_oldest_transaction_seconds",
+            "How long the oldest transaction of all sessions has been open.",
+            strain.oldest_transaction,
+        ),
+        (
+            "tutti_database_oldest_snapshot_seconds",
+            "How long what is deleted has not been cleared away, for a transaction is open.",
+            strain.oldest_snapshot,
+        ),
+    ] {
+        text.single(name, "gauge", help, age.as_secs_f64());
+    }
+    for (name, kind, help, count) in [
+        (
+            "tutti_database_snapshot_age",
+            "gauge",
+            "Transactions since the oldest snapshot.",
+            strain.snapshot_age,
+        ),
+        (
+            "tutti_database_log_written_bytes_total",
+            "counter",
+            "Bytes ever written to the log.",
+            strain.log_written,
+        ),
+        (
+            "tutti_database_log_kept_bytes",
+            "gauge",
+            "Bytes of the log kept for others.",
+            strain.log_kept,
+        ),
+        (
+            "tutti_database_flow_rows_dead",
+            "gauge",
+            "Rows of flows to be cleared away.",
+            strain.dead_rows,
+        ),
+    ] {
+        text.single(name, kind, help, count);
+    }
 }
 
 /// What the kernel tells of this process.

@@ -29,13 +29,17 @@ use crate::{
     limited::{Leaks, Limited},
     policy::micros,
     probe::Probe,
-    retention, take,
+    retention, strain, take,
     task::Handlers,
     version,
 };
 
 /// Wait before the database is asked again after it failed.
 const TROUBLE_PAUSE: Duration = Duration::from_millis(250);
+
+/// How often a worker looks what strains the database, and how often it says the same.
+const WATCHING: Duration = Duration::from_secs(60);
+const WARNING: Duration = Duration::from_secs(600);
 
 /// How often a worker forgets what ended long ago.
 const FORGETTING: Duration = Duration::from_secs(600);
@@ -206,12 +210,13 @@ impl Worker {
             stopping,
             killed,
         }));
-        worker.enter().await?;
+        worker.enter(None).await?;
         Ok(worker)
     }
 
-    /// Begins a life: a new id, and what the dead left.
-    async fn enter(&self) -> Result<()> {
+    /// Begins a life: a new id, and what the dead left. After `former`, whose lease was lost, that is what this worker left itself:
+    /// none of it has killed anybody. Others may be about to come back, too, if it was the database that was away.
+    async fn enter(&self, former: Option<Uuid>) -> Result<()> {
         let id = Uuid::now_v7();
         let lease = micros(self.0.settings.lease);
         let instance = self.0.store.instance();
@@ -220,7 +225,10 @@ impl Worker {
             .store
             .write(move |tx| {
                 take::join(tx, id, instance, lease, &known)?;
-                take::recover(tx, alone)
+                match former {
+                    Some(former) => take::leave(tx, former),
+                    None => take::recover(tx, alone).map(drop),
+                }
             })
             .await?;
         self.life().over.cancel();
@@ -358,7 +366,8 @@ impl Worker {
 
     async fn serve(&self) {
         let work = async {
-            tokio::join!(self.take_work(), self.claim_work(), self.forget_old());
+            let aside = async { tokio::join!(self.forget_old(), self.watch_strain()) };
+            tokio::join!(self.take_work(), self.claim_work(), aside);
             self.drain().await;
         };
         tokio::select! {
@@ -385,6 +394,30 @@ impl Worker {
             }
         };
         self.0.stopping.run_until_cancelled(forgetting).await;
+    }
+
+    /// Warns of what strains the database, until the worker stops.
+    async fn watch_strain(&self) {
+        let watching = async {
+            let mut warned: Option<Instant> = None;
+            loop {
+                tokio::time::sleep(WATCHING).await;
+                let alarm = match strain::strain(&self.0.store).await {
+                    Ok(strain) => strain.alarm(),
+                    // Other looks at the database say so, too.
+                    Err(_) => None,
+                };
+                match alarm {
+                    Some(alarm) if warned.is_none_or(|at| at.elapsed() > WARNING) => {
+                        tracing::warn!("{alarm}");
+                        warned = Some(Instant::now());
+                    }
+                    Some(_) => {}
+                    None => warned = None,
+                }
+            }
+        };
+        self.0.stopping.run_until_cancelled(watching).await;
     }
 
     /// Lets attempts end, tells those that take long, and drops those that do not listen.
@@ -456,13 +489,19 @@ impl Worker {
     async fn keep_lease(&self) {
         let lease = self.0.settings.lease;
         let mut confirmed = Instant::now();
+        // Whoever was away gives others the time of a lease to come back before it takes them for dead.
+        let mut away: Option<Instant> = None;
         loop {
             tokio::time::sleep(lease / 3).await;
+            away = away.filter(|back| back.elapsed() < lease);
+            let recovers = away.is_none();
             let (id, length, alone) = (self.life().id, micros(lease), self.alone());
             let asked = Instant::now();
             let beat = self.0.store.write(move |tx| {
                 let alive = take::beat(tx, id, length)?;
-                take::recover(tx, alone)?;
+                if recovers {
+                    take::recover(tx, alone)?;
+                }
                 Ok::<_, Error>(alive)
             });
             // Others may take over at the end of the lease: stop well before, also if there is no answer at all.
@@ -485,11 +524,12 @@ impl Worker {
             tracing::error!(worker = %id, "lease lost: everything under way is dropped");
             self.0.counters.lease_lost();
             self.life().over.cancel();
-            while let Err(error) = self.enter().await {
+            while let Err(error) = self.enter(Some(id)).await {
                 tracing::warn!(%error, "joining again failed");
                 tokio::time::sleep(TROUBLE_PAUSE).await;
             }
             confirmed = Instant::now();
+            away = Some(confirmed);
         }
     }
 }

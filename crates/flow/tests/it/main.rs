@@ -19,6 +19,7 @@ mod recovery;
 mod retention;
 mod said;
 mod signals;
+mod strain;
 mod submissions;
 mod sync;
 mod traced;

@@ -12,7 +12,7 @@
 //! | 11 | every process killed | `crash::a_killed_process_resumes` |
 //! | 12 | a worker paused for longer than its lease | `crash::a_worker_that_was_paused_changes_nothing`, `failures::a_worker_declared_dead_writes_nothing` |
 //! | 12, 13 | the database does not answer | `hangs::a_database_that_hangs_ends_what_its_worker_runs` |
-//! | 13 | the database restarts | `failures::connections_that_break_are_made_again`; `cargo xtask chaos` |
+//! | 13 | the database restarts | `restarts`, on a server of its own; `failures::connections_that_break_are_made_again`; `cargo xtask chaos` |
 //! | 14 | a commit without an answer | `points::no_answer_anywhere_*`, `failures::a_list_is_added_once_and_a_failure_announced_once` |
 //! | 15 | fail-over to a replica that lacks commits | not here: it needs a second server; to the engine it is row 7 |
 //! | 16, 17 | clocks jump | `failures::clocks_jump`; leases go by the database's clock, which a test cannot move |
@@ -36,11 +36,13 @@
 //! | 37 | a worker comes back under its old name | workers have no names: each start is a new id |
 
 mod backends;
+mod cluster;
 mod failures;
 mod hangs;
 mod leaks;
 mod points;
 mod refusals;
+mod restarts;
 mod unreadable;
 
 use std::{
