@@ -107,7 +107,8 @@ fn a_worker_that_was_paused_changes_nothing() {
             let plan = vec![step(Plan { until: "reported".into(), ..named("a") }, &[])];
             let id = submit(&store, flow(&["x"], plan)).await.id;
             paused.has("+a").await;
-            let engine = engine(&store, &log).lease(LEASE).start().await.unwrap();
+            // A busy machine must not make it lose its own.
+            let engine = engine(&store, &log).lease(10 * LEASE).start().await.unwrap();
             paused.has("stopped").await;
             log.add("reported");
             ended(&store, id).await;
