@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{
-    ApiConfig, ConfigError, Configuration, OwnApiConfig, RedisEventTransportConfig,
+    ApiConfig, ConfigError, Configuration, OwnApiConfig, PluginSelector, RedisEventTransportConfig,
     RedisResultTransportConfig, RedisRpcTransportConfig, RedisSchemaTransportConfig, StreamUse,
     Validate,
 };
 use crate::schema::{Strictness, ValidationRules};
-use crate::{Address, ApiSettings, Settings};
+use crate::{Address, Announcements, ApiSettings, Settings, StateEvents};
 
 /// Settings of Python's pool of connections. There is no such pool here.
 const POOL_KEYS: [&str; 2] = ["maxsize", "minsize"];
@@ -39,6 +39,7 @@ impl Configuration {
         settings.schema_ttl = Duration::from_secs(config.bus.schema.ttl.max(1));
         settings.calls_max = usize::try_from(self.own.calls_max).unwrap_or(usize::MAX);
         settings.drain_timeout = drain_timeout;
+        settings.announcements = announcements(&config.plugins);
         settings.default_api = default;
         settings.apis = apis;
         Ok(settings)
@@ -162,6 +163,15 @@ fn check_classes(place: &str, api: &ApiConfig, problems: &mut Problems) {
             ));
         }
     }
+}
+
+fn announcements(plugins: &PluginSelector) -> Announcements {
+    let state = plugins.internal_state.as_ref().filter(|state| state.enabled);
+    let state = state.map(|state| StateEvents {
+        ping_interval: state.ping_enabled.then(|| Duration::from_secs(state.ping_interval.max(1))),
+    });
+    let metrics = plugins.internal_metrics.as_ref().is_some_and(|metrics| metrics.enabled);
+    Announcements { state, metrics }
 }
 
 fn validation(api: &ApiConfig, own: &OwnApiConfig) -> ValidationRules {

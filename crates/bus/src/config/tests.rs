@@ -4,6 +4,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::schema::Strictness;
+use crate::{Announcements, StateEvents};
 
 const CONFIG_SCHEMA: &str = include_str!("../../tests/vectors/config_schema.json");
 
@@ -266,6 +267,7 @@ apis:
     let settings = configuration(lightbus, own).settings().unwrap();
     assert_eq!((settings.service_name.as_str(), settings.schema_ttl.as_secs()), ("shop", 30));
     assert_eq!((settings.calls_max, settings.drain_timeout.as_secs()), (3, 30));
+    assert_eq!(settings.announcements, Announcements::default());
     let default = settings.api("other");
     assert_eq!((default.call_timeout.as_secs(), default.stream_length_max), (7, None));
     let slow = settings.api("slow");
@@ -273,6 +275,22 @@ apis:
     assert_eq!(format!("{:?}", slow.event_address), "Some(events:6379)");
     assert_eq!(slow.validation.outgoing, Strictness::Off);
     assert_eq!(slow.validation.incoming, Strictness::Warn);
+}
+
+#[test]
+fn plugins_are_announcements() {
+    let plugins = "
+plugins:
+    internal_state: { enabled: true, ping_interval: 5 }
+    internal_metrics: { enabled: true }
+";
+    let announcements = configuration(plugins, "{}").settings().unwrap().announcements;
+    let ping_interval = Some(std::time::Duration::from_secs(5));
+    let expected = Announcements { state: Some(StateEvents { ping_interval }), metrics: true };
+    assert_eq!(announcements, expected);
+    let silent = "plugins: { internal_state: { enabled: true, ping_enabled: false } }";
+    let announcements = configuration(silent, "{}").settings().unwrap().announcements;
+    assert_eq!(announcements.state, Some(StateEvents { ping_interval: None }));
 }
 
 #[test]
