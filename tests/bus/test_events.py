@@ -67,11 +67,12 @@ def test_parameters_of_every_type(bus):
     for event in fired:
         heard = worker.next(heard=event["id"])["parameters"]
         uid = "12345678-1234-5678-1234-567812345678"
-        assert heard.pop("uid") in (f"UUID('{uid}')", repr(uid)), "Lightbus 1.1.2 leaves UUIDs be from Python 3.10 on"
+        # Lightbus 1.1.2 leaves UUIDs as they came from Python 3.10 on, and decimals from 3.13 on.
+        assert heard.pop("uid") in (f"UUID('{uid}')", repr(uid))
+        assert heard.pop("price") in ("Decimal('12.50')", "'12.50'")
         assert heard == {
             "when": "datetime.datetime(2024, 2, 29, 13, 5, 7, 250000, tzinfo=datetime.timezone.utc)",
             "day": "datetime.date(2024, 2, 29)",
-            "price": "Decimal('12.50')",
             "blob": r"b'\x00\xffhi'",
             "colour": "<Colour.RED: 'red'>",
             "point": "Point(x=1, y=2)",

@@ -27,8 +27,7 @@ def on_redis(tmp_path):
         broker.stop()
 
 
-def test_connections_that_are_killed(on_redis):
-    bus = on_redis
+def test_connections_that_are_killed(bus):
     worker = bus.rust("auth", serve=True)
     listener, client = bus.rust("rust"), bus.rust("client")
     listener.listen("all", "*")
@@ -43,8 +42,7 @@ def test_connections_that_are_killed(on_redis):
     assert worker.is_running()
 
 
-def test_python_peers_come_back_after_their_connections_are_killed(on_redis):
-    bus = on_redis
+def test_python_peers_come_back_after_their_connections_are_killed(bus):
     worker = bus.python_worker(listen="all=*")
     rust = bus.rust("rust")
     bus.redis.client_kill_filter(_type="normal", skipme=True)
