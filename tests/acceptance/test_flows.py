@@ -43,6 +43,27 @@ def test_trouble_is_found_by_resource(juju: jubilant.Juju, charm, tutti):
     assert status["applications"]["sick"]["sync"]["state"] == "in_sync"
 
 
+def test_what_failed_is_brought_back_without_a_new_wish(juju: jubilant.Juju, charm, tutti):
+    word = {"word": {"type": "string", "default": ""}}
+    hook = 'test "$(config-get word)" != sleep || sleep 5'
+    juju.deploy(charm("tardy", hooks={"start": "status-set active", "config-changed": hook}, config=word))
+    juju.wait(lambda status: jubilant.all_active(status, "tardy"))
+    model = ["--model", str(juju.model)]
+    done = tutti("sync", "tardy", "tardy/0", *model)
+    assert done.stderr.splitlines() == ["tardy is in sync", "tardy/0 is in sync"]
+    juju.config("tardy", {"word": "sleep"})
+    tutti("flow", "cancel", flow_of(tutti, juju, "application/tardy", "configure")["id"])
+    shown = json.loads(juju.cli("show-application", "tardy", "--format", "json"))["tardy"]
+    assert shown["sync"] == "failed"
+    conditions = {one["type"]: one["status"] for one in shown["conditions"]}
+    assert conditions == {"Converged": "false", "LeaderElected": "true"}
+    done = tutti("sync", "tardy", *model, "--wait", "1m")
+    assert "Synchronize tardy: flow " in done.stderr and done.stderr.splitlines()[-1] == "tardy is in sync"
+    unit = json.loads(juju.cli("show-unit", "tardy/0", "--format", "json"))["tardy/0"]
+    assert unit["sync"]["state"] == "in_sync"
+    assert [one["status"] for one in unit["conditions"]] == ["true"] * 3
+
+
 def flow_of(tutti, juju: jubilant.Juju, resource: str, kind: str) -> dict:
     flows = listing(tutti, juju, "flows", "--resource", resource, "--kind", kind)
     return flows[0]

@@ -7,7 +7,8 @@
 //!
 //! - [`session`]: sessions, and which units changed; [`heard`]: who is silent;
 //! - [`unit`]: a unit with all the rows a call needs;
-//! - [`step`]: the transaction; [`compare`]: whether a unit has what is wanted; [`flush`]: what a hook changed; [`report`]: immediate effects;
+//! - [`step`]: the transaction; [`flush`]: what a hook changed; [`report`]: immediate effects;
+//! - [`compare`]: whether a unit has what is wanted;
 //! - [`snapshot`], [`context`]: what the agent decides from, and what a hook reads.
 
 mod api;
