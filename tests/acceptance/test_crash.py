@@ -29,8 +29,9 @@ NOTE = 'secret-add --owner unit run="$JUJU_CONTEXT_ID" > /dev/null'
 class Controller:
     """A controller and its agent, in one process or in two, that are killed now and then."""
 
-    def __init__(self, directory: pathlib.Path, apart: bool):
+    def __init__(self, directory: pathlib.Path, apart: bool, lease: str = "2m"):
         self.directory = directory
+        self.lease = lease
         self.apart = apart
         self.environment = os.environ | {
             "TUTTI_DATA": str(directory),
@@ -43,7 +44,8 @@ class Controller:
 
     def start(self):
         """Starts what is not running."""
-        serve = ["serve", "--listen", "127.0.0.1:0"] + (["--no-agent"] if self.apart else [])
+        serve = ["serve", "--listen", "127.0.0.1:0", "--agent-lease", self.lease]
+        serve += (["--no-agent"] if self.apart else [])
         if database := os.environ.get("TUTTI_CRASH_DATABASE"):
             serve += ["--database", database]
         for name, command in {"serve": serve, "agent": ["agent"]}.items():
@@ -213,3 +215,38 @@ def check_flows(controller: Controller):
         for flow in controller.json("flows", "--state", state)
     ]
     assert not unfinished, f"seed {SEED}: {unfinished}"
+
+
+def test_what_depends_on_a_killed_agent_is_unknown_until_it_is_back(tmp_path: pathlib.Path):
+    running = Controller(tmp_path, apart=True, lease="2s")
+    running.tutti("add-model", "m")
+    probe = Charm(tmp_path / "probe", "probe", hooks={"start": "status-set active"})
+    assert running.tutti("deploy", str(probe), "probe").returncode == 0
+
+    def states() -> list[str]:
+        status = running.json("status")
+        probe = status["applications"]["probe"]
+        unit, machine = probe["units"]["probe/0"], status["machines"]["0"]
+        return [probe["sync"]["state"], unit.get("sync-state", "in_sync"), machine.get("sync-state", "in_sync")]
+
+    def until(state: str):
+        deadline = time.monotonic() + 60
+        while states() != [state] * 3:
+            assert time.monotonic() < deadline, states()
+            time.sleep(0.1)
+
+    until("in_sync")
+    agent = running.processes.pop("agent")
+    agent.kill()
+    agent.wait()
+    until("unknown")
+    unit = running.json("show-unit", "probe/0")["probe/0"]
+    assert unit["sync"]["reason"] == "agent-silent"
+    assert {one["type"]: one["status"] for one in unit["conditions"]} == {
+        "AgentReporting": "false", "Installed": "true", "WorkloadActive": "unknown",
+    }
+    assert running.tutti("sync", "probe").returncode == 0
+    assert states()[0] == "unknown"
+    running.start()
+    until("in_sync")
+    running.stop()

@@ -13,7 +13,7 @@ use crate::failure::{Failure, Outcome};
 /// Commands about what is not as wished.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SyncCommand {
-    /// Bring applications or units that failed, drifted or fell silent back to what is wished
+    /// Bring back to what is wished what failed, drifted or fell silent
     #[command(
         after_help = "Nothing new is wished for: units look again and repair what differs.\n\n\
                             Examples:\n  tutti sync db\n  tutti sync db/0 --wait 5m"
