@@ -59,6 +59,8 @@ pub(super) struct Call<'a> {
     pub(super) now: i64,
     /// Whether it may wait: not within a transaction.
     pub(super) may_wait: bool,
+    /// The key to which something came, if it had been waiting: as in Redis, it then takes from this one only.
+    pub(super) only: Option<&'a [u8]>,
     /// Whether it comes from the log, and not from a client.
     pub(super) replays: bool,
     pub(super) reply: &'a mut Vec<u8>,
@@ -68,6 +70,12 @@ impl<'a> Call<'a> {
     /// An argument that the command's arity says is there.
     pub(super) fn argument(&self, index: usize) -> &'a [u8] {
         self.request.get(index).unwrap_or_default()
+    }
+
+    /// Whether a key is looked at, of those it may take from.
+    pub(super) fn takes_from(&self) -> impl Fn(&&[u8]) -> bool + use<'a> {
+        let only = self.only;
+        move |key| only.is_none_or(|only| only == *key)
     }
 
     pub(super) fn key(&self) -> &'a [u8] {

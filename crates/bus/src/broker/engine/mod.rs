@@ -166,6 +166,7 @@ impl Engine {
                 request,
                 now: 0,
                 may_wait: false,
+                only: None,
                 replays: true,
                 reply: &mut reply,
             };
@@ -345,7 +346,18 @@ impl Engine {
             return (commands::transaction::queue(transaction, request, reply), false);
         }
         let database = session.database;
-        let handled = self.run(command, client, database, request, now, true, reply);
+        let call = &mut Call {
+            engine: self,
+            client,
+            database,
+            request,
+            now,
+            may_wait: true,
+            only: None,
+            replays: false,
+            reply,
+        };
+        let handled = (command.handler)(call);
         if let Ok(Flow::Wait(wait)) = &handled {
             let keys = request.from(wait.keys.start).take(wait.keys.len()).map(Rc::from).collect();
             let deadline = wait.timeout_ms.map(|timeout| now.saturating_add(timeout));
@@ -383,30 +395,6 @@ impl Engine {
         Ok(command)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a call has so many parts")]
-    fn run(
-        &mut self,
-        command: &Command,
-        client: u64,
-        database: usize,
-        request: Request<'_>,
-        now: i64,
-        may_wait: bool,
-        reply: &mut Vec<u8>,
-    ) -> Handled {
-        let call = &mut Call {
-            engine: self,
-            client,
-            database,
-            request,
-            now,
-            may_wait,
-            replays: false,
-            reply,
-        };
-        (command.handler)(call)
-    }
-
     fn serve_ready(&mut self, now: i64) {
         while let Some(((database, key), came, tickets)) = self.waiting.next_ready() {
             for ticket in tickets {
@@ -415,14 +403,14 @@ impl Engine {
                     break;
                 }
                 if let Some(waiter) = self.waiting.take(ticket) {
-                    self.serve(ticket, waiter, came, now);
+                    self.serve(ticket, waiter, &key, came, now);
                 }
             }
         }
     }
 
     /// Asks again what a client asked that waits.
-    fn serve(&mut self, ticket: u64, waiter: Waiter, came: Came, now: i64) {
+    fn serve(&mut self, ticket: u64, waiter: Waiter, key: &[u8], came: Came, now: i64) {
         let request = waiter.request.request();
         let Some(command) = self.command(request) else { return };
         let mut reply = Vec::new();
@@ -430,8 +418,17 @@ impl Engine {
         let handled = if came == Came::NoStream && reads_group {
             Err(Refusal::new("UNBLOCKED the stream key no longer exists"))
         } else {
-            let (client, database) = (waiter.client, waiter.database);
-            self.run(command, client, database, request, now, true, &mut reply)
+            (command.handler)(&mut Call {
+                engine: self,
+                client: waiter.client,
+                database: waiter.database,
+                request,
+                now,
+                may_wait: true,
+                only: Some(key),
+                replays: false,
+                reply: &mut reply,
+            })
         };
         match handled {
             Err(refusal) if reads_group => {

@@ -130,7 +130,7 @@ impl Log {
         &mut self.rows
     }
 
-    /// Gives changes to the thread; [`written`](Self::written) says what became of them.
+    /// Gives changes to the thread, one batch at a time; [`written`](Self::written) says what became of them.
     pub(super) fn write(&mut self, body: Vec<u8>) {
         let batch = self.rows.batch(body);
         self.write_again(batch);

@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use super::{hub::Hub, now};
+use super::{clock::now, hub::Hub};
 use crate::broker::{engine::Snapshot, log::Log};
 
 /// How long to wait after the log could not be written.
@@ -40,6 +40,9 @@ pub(super) async fn run(hub: Rc<Hub>, log: Option<Log>) {
         let (body, position) = hub.take_unwritten();
         log.write(body);
         if !written(&hub, &mut log).await {
+            let failure = "its thread ended".to_owned();
+            tracing::error!("cannot write the bus's log any more: {failure}");
+            hub.engine.borrow_mut().set_log_failure(Some(failure));
             return;
         }
         hub.wrote(position);

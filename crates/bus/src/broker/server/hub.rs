@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::now;
+use super::clock::now;
 use crate::{
     broker::{
         Settings,

@@ -1,5 +1,6 @@
 //! The thread that owns the engine and all sockets.
 
+mod clock;
 mod commit;
 mod connection;
 mod hub;
@@ -10,7 +11,7 @@ use std::{
     os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
     path::{Path, PathBuf},
     rc::Rc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use tokio::{
@@ -21,6 +22,7 @@ use tokio::{
 };
 
 use super::{Error, Settings, engine::Engine, log::Log};
+use clock::now;
 use hub::Hub;
 
 /// After an error of the system when a connection is accepted, such as too many open files.
@@ -42,12 +44,6 @@ pub(super) enum Order {
 pub(super) enum Listener {
     Tcp(std::net::TcpListener),
     Unix(StdUnixListener, PathBuf),
-}
-
-/// Milliseconds since 1970.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Binds a unix socket; one that nobody listens on is replaced.
@@ -125,7 +121,9 @@ async fn serve(
         tracing::warn!("connections were cut off at the end: they did not take their replies");
     }
     ticks.abort();
-    let _ = writes.await;
+    if tokio::time::timeout(DRAIN, writes).await.is_err() {
+        tracing::error!("the broker ended before its log was written to the end");
+    }
 }
 
 fn begin(hub: &Rc<Hub>, stream: impl AsyncRead + AsyncWrite + Unpin + 'static, address: String) {

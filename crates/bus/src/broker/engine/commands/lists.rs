@@ -110,7 +110,7 @@ pub(in crate::broker::engine) fn wait_pop_back(call: &mut Call<'_>) -> Handled {
 fn wait_pop(call: &mut Call<'_>, front: bool) -> Handled {
     let last = call.request.len() - 1;
     let timeout_ms = timeout(call.argument(last))?;
-    for key in call.request.from(1).take(last - 1) {
+    for key in call.request.from(1).take(last - 1).filter(call.takes_from()) {
         if let Some(items) = take(call, key, 1, front)? {
             call.reply.array(1 + items.len());
             call.reply.bulk(key);
@@ -164,7 +164,7 @@ fn pop_many_from(call: &mut Call<'_>, at: usize) -> Result<Option<()>, Refusal> 
         }
         _ => return Err(Refusal::SYNTAX),
     };
-    for key in call.request.from(at + 1).take(keys) {
+    for key in call.request.from(at + 1).take(keys).filter(call.takes_from()) {
         if let Some(items) = take(call, key, count, front)? {
             call.reply.array(2);
             call.reply.bulk(key);

@@ -153,6 +153,9 @@ pub(in crate::broker::engine) fn read(call: &mut Call<'_>) -> Handled {
     let mut read = 0;
     for index in 0..options.streams {
         let key = call.argument(options.keys_at + index);
+        if !call.takes_from()(&key) {
+            continue;
+        }
         let stream = data.get::<Stream>(key)?;
         let after = match call.argument(options.keys_at + options.streams + index) {
             b"$" => stream.map_or(StreamId::MIN, |stream| stream.last_id),
@@ -224,6 +227,9 @@ pub(in crate::broker::engine) fn read_group(call: &mut Call<'_>) -> Handled {
     let mut wanted = Vec::with_capacity(options.streams);
     for index in 0..options.streams {
         let key = call.argument(options.keys_at + index);
+        if !call.takes_from()(&key) {
+            continue;
+        }
         let stream = call.engine.databases[call.database].get::<Stream>(key)?;
         if !stream.is_some_and(|stream| stream.groups.contains_key(group)) {
             let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));

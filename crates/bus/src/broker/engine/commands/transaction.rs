@@ -56,8 +56,18 @@ pub(in crate::broker::engine) fn exec(call: &mut Call<'_>) -> Handled {
         let Some(command) = call.engine.command(request) else { continue };
         // A transaction may change the database.
         let database = call.engine.sessions.get(&call.client).map_or(0, |session| session.database);
-        match call.engine.run(command, call.client, database, request, call.now, false, call.reply)
-        {
+        let handled = (command.handler)(&mut Call {
+            engine: call.engine,
+            client: call.client,
+            database,
+            request,
+            now: call.now,
+            may_wait: false,
+            only: None,
+            replays: false,
+            reply: call.reply,
+        });
+        match handled {
             Ok(_) => (),
             Err(refusal) => {
                 call.reply.truncate(start);
