@@ -47,8 +47,8 @@ const PATIENCE_AGAIN: Duration = Duration::from_secs(10);
 const SHRINKING: Duration = Duration::from_secs(90);
 
 /// Cases of one run of the tests; `cargo xtask random` makes as many as there is time for.
-const CASES_SQLITE: u64 = 2_000;
-const CASES_POSTGRES: u64 = 500;
+const CASES_SQLITE: u64 = 10_000;
+const CASES_POSTGRES: u64 = 1_000;
 
 /// Seeds of two runs are far apart.
 const SEEDS: u64 = 1_000_000_000;
