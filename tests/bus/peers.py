@@ -45,7 +45,7 @@ class Bus:
             peer.do("serve")
         return peer
 
-    def configuration(self, acknowledgement_timeout=60, schema_ttl=60):
+    def configuration(self, acknowledgement_timeout=60, schema_ttl=60, plugins=None):
         """A lightbus.json; its path."""
         transport = {"redis": {"url": self.broker.url}}
         events = {"redis": {"url": self.broker.url, "acknowledgement_timeout": acknowledgement_timeout}}
@@ -54,6 +54,7 @@ class Bus:
             json.dump(
                 {
                     "bus": {"schema": {"ttl": schema_ttl, "transport": transport}},
+                    "plugins": plugins or {},
                     "apis": {
                         "default": {
                             "rpc_timeout": 5,
@@ -104,7 +105,9 @@ class PythonWorker(Process):
         super().__init__(f"Python worker {service}", command, cwd=SERVICE, env=python(bus, options, environment))
         self.wait_for("on_start hooks was successful")
         for word in listen.split():
-            bus.wait_for_group(f"{service}-{word.split('=')[0]}")
+            listener, event = word.split("=")
+            stream = f"{event.split(':')[0]}.*:stream" if ":" in event else STREAM
+            bus.wait_for_group(f"{service}-{listener}", stream)
 
     def stop(self, *how):
         self.was_stopped = True

@@ -234,3 +234,20 @@ def test_no_bad_event_is_fired(bus):
     assert client.fire("user_registered", {**REGISTERED, "is_admin": 5})["kind"] == "invalid"
     event = fire(rust)
     assert worker.next(heard=...)["heard"] == event
+
+
+def test_what_a_rust_process_says_of_itself_ends_no_python_listener(bus):
+    worker = bus.python_worker(serve=False, listen="state=internal.state:* metrics=internal.metrics:*")
+    plugins = {
+        "internal_state": {"enabled": True, "ping_enabled": True, "ping_interval": 1},
+        "internal_metrics": {"enabled": True},
+    }
+    rust = bus.rust("rust", serve=True, plugins=plugins)
+    assert bus.python_client(owner=False).call("add", {"a": 1}).get("result") == 8
+    fire(rust)
+    rust.stop()
+    for event in ("worker_started", "worker_ping", "worker_stopped"):
+        assert worker.next(event=event)["parameters"]["process_name"] == "'1'"
+    for event in ("rpc_call_received", "rpc_response_sent", "event_fired"):
+        assert worker.next(event=event)["parameters"]["api_name"] == f"'{API}'"
+    assert worker.is_running()

@@ -45,7 +45,8 @@ const EVENT: [&str; 14] = [
 ];
 
 /// A call of Lightbus, about.
-const CALL: &str = r#"{"kwargs": {"a": 1, "b": 2}, "metadata": {"api_name": "my_company.auth", "id": "0b6f4cce-e4bf-11f1-aad6-02fc00000001", "procedure_name": "add", "return_path": "redis+key://tutti:result:me"}}"#;
+const CALL: &str = r#"{"kwargs": {"a": 1, "b": 2}, "metadata": {"api_name": "my_company.auth", "id": "0b6f4cce-e4bf-11f1-aad6-02fc00000001",
+    "procedure_name": "add", "return_path": "redis+key://tutti:result:me"}}"#;
 
 type Load = fn(SocketAddr) -> f64;
 

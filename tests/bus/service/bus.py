@@ -226,13 +226,14 @@ async def on_event_that_fails(event, **parameters):
 
 @bus.client.on_start()
 def start(client):
-    """LISTEN is a list of `listener=event` words; `*` is every event, `!` before it fails."""
+    """LISTEN is a list of `listener=event` words; `*` is every event, `!` before it fails, `api:` before it is its API."""
     since = os.environ.get("SINCE")
     options = {"since": since} if since else {}
     for word in os.environ.get("LISTEN", "").split():
         listener, event = word.split("=")
+        api, event = event.split(":") if ":" in event else ("my_company.auth", event)
         handler = on_typed if event == "typed" else on_event
         handler = on_event_that_fails if event.startswith("!") else handler
         client.listen_for_events(
-            [("my_company.auth", event.lstrip("!"))], handler, listener_name=listener, options=options
+            [(api, event.lstrip("!"))], handler, listener_name=listener, options=options
         )

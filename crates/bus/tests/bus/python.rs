@@ -24,7 +24,8 @@ async fn call(server: &Server, id: &str, blob: &str, list: &str) -> Option<Value
 
 fn blob(id: &str, procedure: &str, kwargs: &str) -> String {
     format!(
-        r#"{{"kwargs": {kwargs}, "metadata": {{"api_name": "{API}", "id": "{id}", "procedure_name": "{procedure}", "return_path": "redis+key://{API}.{procedure}:result:{id}"}}}}"#
+        r#"{{"kwargs": {kwargs}, "metadata": {{"api_name": "{API}", "id": "{id}",
+            "procedure_name": "{procedure}", "return_path": "redis+key://{API}.{procedure}:result:{id}"}}}}"#
     )
 }
 
