@@ -232,9 +232,18 @@ impl Apis {
         })
     }
 
-    /// Where everything is that is not elsewhere.
-    pub(crate) fn default_transport(&self) -> &Transport {
-        &self.default
+    /// Everywhere events are, as far as settings and use say.
+    pub(crate) fn event_transports(&self) -> Vec<Arc<Transport>> {
+        for name in self.settings.apis.keys() {
+            self.get(name);
+        }
+        let mut transports = vec![self.transport(self.settings.default_api.event_address.as_ref())];
+        for api in self.all() {
+            if !transports.iter().any(|known| Arc::ptr_eq(known, &api.events)) {
+                transports.push(api.events.clone());
+            }
+        }
+        transports
     }
 
     /// What is known of an API.

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::counters::{ListenerCounters, microseconds};
 use super::listener::{Handle, Refusal};
@@ -333,7 +334,16 @@ impl Delivery {
         let before = Moment::BeforeHandling { context: &context, parameters };
         self.bus.before(before).await.map_err(Refusal::Failed)?;
         let handling = async { (self.handle)(parameters, context.clone()).await };
-        let handling = context.clone().scope(AssertUnwindSafe(handling).catch_unwind());
+        let span = tracing::info_span!(
+            "event",
+            group = self.group.name,
+            api = event.api,
+            name = event.name,
+            id = event.id,
+            trace = context.trace()
+        );
+        let handling = AssertUnwindSafe(handling).catch_unwind().instrument(span);
+        let handling = context.clone().scope(handling);
         let outcome = handling
             .await
             .unwrap_or_else(|_| Err(Refusal::Failed(Failure::message("the handler panicked"))));

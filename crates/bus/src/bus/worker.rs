@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures_util::FutureExt;
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument;
 
 use super::apis::Api;
 use super::counters::microseconds;
@@ -137,7 +138,14 @@ impl Bus {
         let begun = Instant::now();
         let outcome = async {
             self.before(Moment::BeforeExecution { context, arguments }).await?;
-            let run = context.clone().scope(service.execute(call));
+            let span = tracing::info_span!(
+                "call",
+                api = api.name,
+                procedure = call.procedure,
+                id = context.id(),
+                trace = context.trace()
+            );
+            let run = context.clone().scope(service.execute(call)).instrument(span);
             let answer = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
                 Err(Failure::message(format!("{}.{} panicked", api.name, call.procedure)))
             })?;

@@ -46,7 +46,7 @@ fn make_whole_numbers_integers(value: &mut Value) {
 }
 
 /// Rewrites what is not JSON. Strings are copied, but for their lone surrogates.
-fn repair(text: &str) -> Cow<'_, str> {
+pub(super) fn repair(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut out = String::new();
     let (mut copied, mut at) = (0, 0);

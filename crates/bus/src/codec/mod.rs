@@ -4,6 +4,8 @@
 //! ([`Extension`]) where it looks nowhere. What is read may be anything: Python's JSON is no JSON, unknown
 //! metadata is ignored, and what cannot be read says to whom that can be answered.
 
+#[cfg(test)]
+mod arbitrary;
 mod event;
 mod extension;
 pub(crate) mod keys;

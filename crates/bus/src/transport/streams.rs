@@ -8,6 +8,7 @@ use std::time::Duration;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 
 use super::{Link, Waiting};
+use crate::codec::keys;
 
 /// How long one wait for events lasts: finite, so that Python's cleanup does not take the consumer for an idle one.
 const WAIT: Duration = Duration::from_secs(5);
@@ -164,6 +165,8 @@ impl Group {
         let mut exists = redis::cmd("EXISTS");
         exists.arg(stream);
         let from = match known {
+            // What waits to be replayed was put there for this group.
+            None if *stream == keys::replay(&self.name) => "0".to_owned(),
             None => self.start.id(),
             // All there will be in a stream made anew is new.
             Some(_) if self.link.run(&exists).await? == Value::Int(0) => "0".to_owned(),
@@ -289,7 +292,7 @@ impl Group {
                 .collect();
             if !ids.is_empty() {
                 commands.cmd("XACK").arg(stream).arg(&self.name).arg(&ids);
-                if *stream == crate::codec::keys::replay(&self.name) {
+                if *stream == keys::replay(&self.name) {
                     commands.cmd("XDEL").arg(stream).arg(&ids);
                 }
             }
