@@ -13,8 +13,9 @@ use crate::schema::{ApiSchema, ApiValidator, Direction, Invalid, Strictness, Sub
 use crate::transport::{Transport, schemas};
 use crate::{Address, Error, Service};
 
-/// How often the schema of an API that has none is looked for.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How often the schema of an API that has none is looked for. It bounds how long after a Python service came a message may be
+/// sent to it unchecked, which can end it; Lightbus takes longer than that from storing its schema to reading messages.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// One API.
 pub(crate) struct Api {
@@ -24,7 +25,8 @@ pub(crate) struct Api {
     pub(crate) events: Arc<Transport>,
     pub(crate) counters: ApiCounters,
     state: RwLock<State>,
-    looked: Mutex<Option<Instant>>,
+    /// Held by whoever looks for the schema, so that others do not send before it is found.
+    looked: tokio::sync::Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -159,25 +161,21 @@ impl Api {
 
     /// Looks for the schema on the bus if none is known, though not all the time.
     pub(crate) async fn look_for_schema(&self, at: &Transport) {
-        if self.state().known.is_some() || !self.is_time_to_look() {
+        if self.state().known.is_some() {
+            return;
+        }
+        let mut looked = self.looked.lock().await;
+        if self.state().known.is_some() || looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
             return;
         }
         match schemas::load_some(&at.link, vec![self.name.clone()]).await {
-            Ok(found) if found.is_empty() => {
+            Ok(found) if found.is_empty() && looked.is_none() => {
                 tracing::warn!(api = self.name, "no schema is known; messages go unchecked");
             }
             Ok(found) => found.iter().for_each(|(_, text)| self.learn(text)),
             Err(error) => tracing::warn!(api = self.name, %error, "the schema cannot be loaded"),
         }
-    }
-
-    fn is_time_to_look(&self) -> bool {
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_time = looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
-        if is_time {
-            *looked = Some(Instant::now());
-        }
-        is_time
+        *looked = Some(Instant::now());
     }
 }
 
@@ -264,7 +262,7 @@ impl Apis {
             settings,
             counters: ApiCounters::default(),
             state: RwLock::default(),
-            looked: Mutex::default(),
+            looked: tokio::sync::Mutex::default(),
         }
     }
 
