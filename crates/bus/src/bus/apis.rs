@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use redis::RedisResult;
 use serde_json::Value;
 
 use super::counters::ApiCounters;
@@ -35,7 +36,7 @@ struct State {
     /// Whether the service is there for others as well.
     is_public: bool,
     known: Option<Arc<Known>>,
-    /// What this process stores: of an API it serves, or whose events it fires.
+    /// What this process knows by itself: of an API it serves, or whose events it fires.
     own: Option<ApiSchema>,
 }
 
@@ -100,14 +101,36 @@ impl Api {
             return false;
         }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let base = state.own.as_ref().or_else(|| state.known.as_ref().map(|known| &known.schema));
-        let merged = match base {
-            Some(base) => merge(base, schema),
-            None => schema.clone(),
-        };
-        state.known = Known::new(merged.clone());
-        state.own = Some(merged);
+        let own = merge(state.own.as_ref(), schema);
+        let known = merge(state.known.as_ref().map(|known| &known.schema), &own);
+        state.known = Known::new(known);
+        state.own = Some(own);
         true
+    }
+
+    /// True if this process fires events of an API that others may serve.
+    fn is_shared(&self) -> bool {
+        let state = self.state();
+        state.own.is_some() && state.service.is_none()
+    }
+
+    /// Takes what others have stored of an API of which this process may know events alone.
+    fn complete(&self, text: &str) {
+        let Ok(document) = lenient::from_str::<Value>(text) else { return };
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(own) = &state.own else { return };
+        let all = merge(Some(&ApiSchema::new(&self.name, 1, document)), own);
+        if state.known.as_ref().is_none_or(|known| known.schema != all) {
+            state.known = Known::new(all);
+        }
+    }
+
+    /// What this process stores, if anything.
+    fn stored(&self) -> Option<String> {
+        let state = self.state();
+        let own = state.own.as_ref()?;
+        let known = state.known.as_ref().filter(|_| state.service.is_none());
+        Some(known.map_or(own, |known| &known.schema).document().to_string())
     }
 
     /// Takes a schema found on the bus, unless this process has its own.
@@ -180,12 +203,15 @@ impl Api {
 }
 
 /// `base` with what `other` knows of the same API.
-fn merge(base: &ApiSchema, other: &ApiSchema) -> ApiSchema {
+fn merge(base: Option<&ApiSchema>, other: &ApiSchema) -> ApiSchema {
+    let Some(base) = base else { return other.clone() };
     let mut document = base.document().clone();
     for kind in ["rpcs", "events"] {
         let Some(members) = other.document().get(kind).and_then(Value::as_object) else { continue };
-        if let Some(into) = document.get_mut(kind).and_then(Value::as_object_mut) {
-            into.extend(members.clone());
+        match document.get_mut(kind).and_then(Value::as_object_mut) {
+            Some(into) => into.extend(members.clone()),
+            // Somebody stored what is no schema.
+            None => return other.clone(),
         }
     }
     ApiSchema::new(base.name(), other.version(), document)
@@ -274,19 +300,24 @@ impl Apis {
         all
     }
 
-    /// Stores the schemas that are this process's own.
+    /// Stores the schemas that are this process's own. Those of shared APIs go with what others have stored of them: a
+    /// schema that lacks an event ends Python listeners that hear it.
     pub(crate) async fn store_schemas(&self) -> Result<(), Error> {
-        let own: Vec<(String, String)> = self
-            .all()
-            .iter()
-            .filter_map(|api| {
-                Some((api.name.clone(), api.state().own.as_ref()?.document().to_string()))
-            })
-            .collect();
-        let texts = own.iter().map(|(api, text)| (api.as_str(), text.as_str()));
-        schemas::store(&self.schemas.link, texts, self.settings.schema_ttl)
+        self.complete_and_store()
             .await
             .map_err(|source| Error::Transport { attempt: "store schemas".to_owned(), source })
+    }
+
+    async fn complete_and_store(&self) -> RedisResult<()> {
+        let all = self.all();
+        let shared = all.iter().filter(|api| api.is_shared()).map(|api| api.name.clone());
+        for (name, text) in schemas::load_some(&self.schemas.link, shared.collect()).await? {
+            self.get(&name).complete(&text);
+        }
+        let own: Vec<(&str, String)> =
+            all.iter().filter_map(|api| Some((api.name.as_str(), api.stored()?))).collect();
+        let texts = own.iter().map(|(api, text)| (*api, text.as_str()));
+        schemas::store(&self.schemas.link, texts, self.settings.schema_ttl).await
     }
 
     /// Reads all schemas there are.

@@ -11,6 +11,7 @@ on_every_server! {
     python_calls_are_answered,
     every_call_that_ends_a_python_worker_is_answered_or_survived,
     what_is_sent_is_what_python_reads,
+    what_others_know_of_an_api_is_kept_by_who_fires_its_events,
 }
 
 /// Calls as Python does, but for the guard, which comes first so that nothing depends on who is quicker; then waits on a
@@ -116,4 +117,37 @@ async fn what_is_sent_is_what_python_reads(server: Server) {
     assert_eq!(fields, ["id", "api_name", "event_name", "version", ":username", ":number", ""]);
     let schema: String = server.run(&["GET", &format!("schema:{API}")]).await;
     assert_eq!(&serde_json::from_str::<Value>(&schema).unwrap(), crate::auth::schema().document());
+}
+
+/// An event of an API that others serve.
+#[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema, tutti_bus::Event)]
+#[event(api = "my_company.auth")]
+struct CameIn {
+    username: String,
+}
+
+async fn what_others_know_of_an_api_is_kept_by_who_fires_its_events(server: Server) {
+    let stored = async || -> Value {
+        let text: Option<String> = server.run(&["GET", &format!("schema:{API}")]).await;
+        serde_json::from_str(&text.unwrap_or_default()).unwrap_or_default()
+    };
+    let has_all = |schema: &Value| {
+        schema["events"]["came_in"].is_object()
+            && schema["events"]["user_registered"].is_object()
+            && schema["rpcs"]["add"].is_object()
+    };
+    let mut settings = server.settings("s", "1");
+    settings.schema_ttl = Duration::from_secs(1);
+    let bus = tutti_bus::Bus::connect(settings).await.unwrap();
+    bus.fire(CameIn { username: "ann".to_owned() }).await.unwrap();
+    assert!(stored().await["events"]["came_in"].is_object());
+
+    // A Python service that comes later knows nothing of this event, and stores what it knows.
+    let theirs = crate::auth::schema().document().to_string();
+    let _: String = server.run(&["SET", &format!("schema:{API}"), &theirs]).await;
+    eventually("both are there", async || has_all(&stored().await)).await;
+
+    let later = server.bus("s", "2").await;
+    later.fire(CameIn { username: "bob".to_owned() }).await.unwrap();
+    assert!(has_all(&stored().await));
 }
