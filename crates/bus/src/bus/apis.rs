@@ -134,7 +134,7 @@ impl Api {
     }
 
     /// Takes a schema found on the bus, unless this process has its own.
-    fn learn(&self, text: &str) {
+    pub(crate) fn learn(&self, text: &str) {
         let Ok(document) = lenient::from_str::<Value>(text) else {
             tracing::warn!(api = self.name, "the schema on the bus is not JSON; it is ignored");
             return;

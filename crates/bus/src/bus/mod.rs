@@ -1,7 +1,7 @@
 //! The bus as a program sees it: calls, services, events, listeners.
 //!
 //! [`Bus`] is the handle; [`apis`] is what it knows of each API; [`call`] and [`fire`] send, [`worker`] and
-//! [`listener`] receive. Every message is checked on its way out and on its way in.
+//! [`listener`] receive; [`look`] shows what others do. Every message is checked on its way out and on its way in.
 
 mod apis;
 mod call;
@@ -13,6 +13,7 @@ mod hooks;
 mod ids;
 mod internal;
 mod listener;
+mod look;
 mod settings;
 mod worker;
 
@@ -29,6 +30,7 @@ pub use fire::EventId;
 pub use hooks::{Hook, Moment};
 pub use internal::{Announcements, StateEvents};
 pub use listener::Listen;
+pub use look::{ConsumerInfo, EventStream, Following, GroupInfo, Page, Record, StreamInfo};
 pub use settings::{ApiSettings, Settings};
 
 use crate::transport::{Transport, queue};

@@ -76,6 +76,17 @@ impl Settings {
         }
     }
 
+    /// The same, with everything at one address.
+    pub fn all_at(mut self, address: Address) -> Settings {
+        self.schema_address = None;
+        for api in self.apis.values_mut().chain([&mut self.default_api]) {
+            api.call_address = None;
+            api.event_address = None;
+        }
+        self.address = address;
+        self
+    }
+
     /// The settings of an API.
     pub fn api(&self, name: &str) -> &ApiSettings {
         self.apis.get(name).unwrap_or(&self.default_api)

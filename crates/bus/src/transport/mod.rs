@@ -8,6 +8,7 @@ mod address;
 mod calls;
 pub(crate) mod dead_letters;
 mod link;
+pub(crate) mod look;
 pub(crate) mod queue;
 pub(crate) mod schemas;
 pub(crate) mod streams;

@@ -60,7 +60,7 @@ pub enum Start {
 }
 
 impl Start {
-    fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         match self {
             Start::New => "$".to_owned(),
             Start::Beginning => "0".to_owned(),
