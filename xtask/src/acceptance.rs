@@ -65,7 +65,8 @@ pub(crate) fn crash(options: &CrashOptions) -> Result<()> {
 /// pytest in its environment, with the built binary on the path as `tutti`, `juju` and
 /// `charmcraft`.
 fn pytest() -> Result<Command> {
-    execute(&mut cargo(&["build", "--quiet", "--package", "tutti"]))?;
+    let programs = ["--package=tutti", "--bin=tutti", "--package=tutti-bus", "--example=auth"];
+    execute(cargo(&["build", "--quiet"]).args(programs))?;
     let tests = root().join("tests/acceptance");
     let programs = link_programs(&target().join("debug/tutti"))?;
     let mut command = Command::new(environment()?.join("bin/python"));

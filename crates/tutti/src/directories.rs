@@ -31,6 +31,11 @@ pub(crate) fn socket(data: &Path) -> PathBuf {
     data.join("tutti.sock")
 }
 
+/// The socket of the bus of a controller in its data directory.
+pub(crate) fn bus_socket(data: &Path) -> PathBuf {
+    data.join("bus.sock")
+}
+
 /// The log of a controller that was started in the background.
 pub(crate) fn log(data: &Path) -> PathBuf {
     data.join("controller.log")

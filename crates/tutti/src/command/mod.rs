@@ -6,6 +6,7 @@
 mod answer;
 mod application;
 mod bundle;
+mod bus;
 mod catalogue;
 mod charm;
 mod charmcraft;
@@ -69,6 +70,8 @@ pub(crate) enum Command {
     #[command(flatten)]
     Flow(flow::FlowCommand),
     #[command(flatten)]
+    Bus(bus::BusCommand),
+    #[command(flatten)]
     Controller(controller::ControllerCommand),
     #[command(flatten)]
     Serve(serve::ServeCommand),
@@ -98,6 +101,7 @@ impl Command {
             Self::Machine(command) => Box::pin(command.run(context)).await,
             Self::Storage(command) => Box::pin(command.run(context)).await,
             Self::Flow(command) => Box::pin(command.run(context)).await,
+            Self::Bus(command) => Box::pin(command.run(context)).await,
             Self::Controller(command) => Box::pin(command.run(context)).await,
             Self::Serve(command) => Box::pin(command.run(context)).await,
             Self::Catalogue(command) => Box::pin(command.run(context)).await,
@@ -131,6 +135,7 @@ pub(crate) fn groups() -> Vec<(&'static str, clap::Command)> {
         ("Machines", group::<machine::MachineCommand>()),
         ("Storage", group::<storage::StorageCommand>()),
         ("Flows and tasks", group::<flow::FlowCommand>()),
+        ("Bus", group::<bus::BusCommand>()),
         ("Catalogue", group::<catalogue::CatalogueCommand>()),
         ("Charms", group::<charm::CharmCommand>()),
         ("Controllers", group::<controller::ControllerCommand>()),

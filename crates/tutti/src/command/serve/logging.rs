@@ -9,7 +9,7 @@ use crate::failure::{Attempt as _, Outcome};
 
 /// How much a service says, and in which form.
 #[derive(Args, Clone, Debug)]
-pub(super) struct LogArguments {
+pub(in crate::command) struct LogArguments {
     /// Form of the log
     #[arg(long, value_name = "FORM", default_value = "text", env = "TUTTI_LOG_FORMAT")]
     log_format: LogFormat,
@@ -29,7 +29,7 @@ enum LogFormat {
 
 impl LogArguments {
     /// Starts logging for the rest of the process.
-    pub(super) fn start(&self) -> Outcome {
+    pub(in crate::command) fn start(&self) -> Outcome {
         let level = &self.log_level;
         let filter = EnvFilter::try_new(level)
             .attempt(|| format!("invalid value {level:?} for flag --log-level"))?;

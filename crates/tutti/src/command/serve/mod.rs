@@ -13,16 +13,18 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand};
 use rustix::process::{Pid, Signal, kill_process, setsid, test_kill_process};
 use tutti_agent::Agent;
+use tutti_bus::broker::Broker;
 use tutti_client::{Address, Client};
 use tutti_controller::Controller;
 use tutti_model::api::ControllerInfo;
 
+use super::bus;
 use crate::arguments::GoDuration;
 use crate::context::Context;
 use crate::directories;
 use crate::failure::{Attempt as _, Failure, Outcome};
-use logging::LogArguments;
-use signals::Signals;
+pub(super) use logging::LogArguments;
+pub(super) use signals::Signals;
 
 /// Where the API listens besides the unix socket, unless told otherwise.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 17070);
@@ -98,6 +100,12 @@ pub(crate) struct Serve {
     /// How long an agent may be silent before what depends on it is unknown
     #[arg(long, value_name = "DURATION", default_value = "2m")]
     agent_lease: GoDuration,
+    /// Loopback address of the bus, besides bus.sock in the data directory: 127.0.0.1:6379
+    #[arg(long, value_name = "ADDRESS", env = "TUTTI_BUS_LISTEN")]
+    bus_listen: Option<SocketAddr>,
+    /// Without the bus
+    #[arg(long)]
+    no_bus: bool,
     /// Only the controller; agents are started with 'tutti agent'
     #[arg(long)]
     no_agent: bool,
@@ -123,6 +131,7 @@ impl Serve {
             true => None,
             false => Some(start_agent(Address::Unix(socket.clone()), &self.data(), MACHINE)?),
         };
+        let bus = self.start_bus().await;
         tracing::info!(
             name = self.name,
             socket = %socket.display(),
@@ -150,10 +159,28 @@ impl Serve {
                 tracing::warn!(%error, "the agent had ended before");
             }
             controller.stop().await;
+            if let Some(bus) = bus {
+                bus.shutdown().await;
+            }
         };
         signals.unless_again(stop).await?;
         // Whoever watches over the process starts it again.
         failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Starts the bus. That it cannot be had is no reason to leave applications alone.
+    async fn start_bus(&self) -> Option<Broker> {
+        if self.no_bus {
+            return None;
+        }
+        match bus::start(&self.data(), self.bus_listen).await {
+            Ok(broker) => Some(broker),
+            Err(failure) => {
+                let why = failure.message().unwrap_or_default();
+                tracing::error!("going on without the bus: {why}");
+                None
+            }
+        }
     }
 
     fn data(&self) -> PathBuf {

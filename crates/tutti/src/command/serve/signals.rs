@@ -6,21 +6,21 @@ use crate::failure::{Failure, Outcome};
 
 /// SIGTERM and SIGINT.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(in crate::command) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
     /// Takes the signals over from now on.
-    pub(super) fn listen() -> Outcome<Self> {
+    pub(in crate::command) fn listen() -> Outcome<Self> {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
         Ok(Self { terminate, interrupt })
     }
 
     /// Waits for the next one and names it.
-    pub(super) async fn first(&mut self) -> &'static str {
+    pub(in crate::command) async fn first(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -28,7 +28,10 @@ impl Signals {
     }
 
     /// Lets `stop` finish, unless somebody insists.
-    pub(super) async fn unless_again<T>(&mut self, stop: impl Future<Output = T>) -> Outcome<T> {
+    pub(in crate::command) async fn unless_again<T>(
+        &mut self,
+        stop: impl Future<Output = T>,
+    ) -> Outcome<T> {
         tokio::select! {
             done = stop => Ok(done),
             signal = self.first() => {

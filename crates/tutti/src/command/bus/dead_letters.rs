@@ -1,0 +1,287 @@
+//! `dead-letters` and `ack`: events that somebody could not handle.
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tutti_bus::DeadLetter;
+
+use super::Action;
+use super::connection::Session;
+use super::name::{Name, instead};
+use crate::arguments::{OutputArguments, PromptArgument};
+use crate::command::answer::confirm;
+use crate::failure::{Failure, Outcome};
+use crate::output::Format;
+use crate::output::table::Table;
+
+/// Dead letters read at a time.
+const PAGE: usize = 500;
+
+#[derive(Args, Debug)]
+pub(super) struct DeadLetters {
+    #[command(subcommand)]
+    what: Verb,
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List them, oldest first
+    List(List),
+    /// Show one with all its parameters
+    Show(Show),
+    /// Give events back to the group that gave them up, and to no other
+    Replay(Chosen),
+    /// Forget events for good
+    Drop(DropThem),
+}
+
+impl Action for DeadLetters {
+    async fn act(self, session: &Session) -> Outcome {
+        match self.what {
+            Verb::List(command) => command.run(session).await,
+            Verb::Show(command) => command.run(session).await,
+            Verb::Replay(command) => command.replay(session).await,
+            Verb::Drop(command) => command.run(session).await,
+        }
+    }
+}
+
+/// A dead letter as it is printed.
+#[derive(Debug, Serialize)]
+struct Printed {
+    group: String,
+    id: String,
+    api: String,
+    event: String,
+    event_id: String,
+    native_id: String,
+    deliveries: u32,
+    error: String,
+    parameters: Map<String, Value>,
+}
+
+impl Printed {
+    fn read(group: &str, letter: &DeadLetter) -> Printed {
+        let (api, event) = letter.event();
+        let field = |wanted: &str| letter.fields.iter().find(|(name, _)| name == wanted);
+        let parameters = letter.fields.iter().filter_map(|(name, text)| {
+            let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
+            Some((name.strip_prefix(':')?.to_owned(), value))
+        });
+        Printed {
+            group: group.to_owned(),
+            id: letter.id.clone(),
+            api: api.to_owned(),
+            event: event.to_owned(),
+            event_id: field("id").map_or_else(String::new, |(_, id)| id.clone()),
+            native_id: letter.native_id.clone(),
+            deliveries: letter.deliveries,
+            error: letter.error.clone(),
+            parameters: parameters.collect(),
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+struct List {
+    /// Of this group (SERVICE-LISTENER) [default: all]
+    #[arg(value_name = "GROUP")]
+    group: Option<String>,
+    /// How many of each group
+    #[arg(short, long, value_name = "NUMBER", default_value_t = 100)]
+    limit: usize,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+impl List {
+    async fn run(self, session: &Session) -> Outcome {
+        let groups = match &self.group {
+            Some(group) => vec![known_group(session, group).await?],
+            None => groups(session).await?,
+        };
+        let mut letters = Vec::new();
+        for group in groups {
+            let found = session.bus.dead_letters(&group, None, self.limit).await;
+            let found = found.map_err(|error| session.refusal(error))?;
+            letters.extend(found.iter().map(|letter| Printed::read(&group, letter)));
+        }
+        if letters.is_empty() && self.output.form(Format::Tabular) == Format::Tabular {
+            session.tell("There are no dead letters.");
+            return Ok(());
+        }
+        self.output.print(Format::Tabular, &letters, || {
+            let mut table =
+                Table::new(["Group", "Id", "Event", "Native id", "Deliveries", "Error"]).right(4);
+            for letter in &letters {
+                table.row([
+                    letter.group.as_str().into(),
+                    letter.id.as_str().into(),
+                    format!("{}.{}", letter.api, letter.event).into(),
+                    letter.native_id.as_str().into(),
+                    letter.deliveries.to_string().into(),
+                    letter.error.as_str().into(),
+                ]);
+            }
+            table.render()
+        })
+    }
+}
+
+#[derive(Args, Debug)]
+struct Show {
+    /// The group that gave it up
+    #[arg(value_name = "GROUP")]
+    group: String,
+    /// Its id among the dead letters
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+impl Show {
+    async fn run(self, session: &Session) -> Outcome {
+        let found = session.bus.dead_letter(&self.group, &self.id).await;
+        let found = found.map_err(|error| session.refusal(error))?;
+        let letter = found.ok_or_else(|| unknown(&self.group, &self.id, session))?;
+        let letter = Printed::read(&self.group, &letter);
+        let text = serde_json::to_string_pretty(&letter)?;
+        self.output.print(Format::Tabular, &letter, || format!("{text}\n"))
+    }
+}
+
+/// Which dead letters.
+#[derive(Args, Debug)]
+struct Chosen {
+    /// The group that gave them up
+    #[arg(value_name = "GROUP")]
+    group: String,
+    /// Their ids among the dead letters
+    #[arg(value_name = "ID", required_unless_present = "all")]
+    ids: Vec<String>,
+    /// All of the group
+    #[arg(long, conflicts_with = "ids")]
+    all: bool,
+}
+
+impl Chosen {
+    /// The ids; those of `--all` as they are now, so that what comes back meanwhile is not taken again.
+    async fn ids(&self, session: &Session) -> Outcome<Vec<String>> {
+        known_group(session, &self.group).await?;
+        if !self.all {
+            return Ok(self.ids.clone());
+        }
+        let mut ids: Vec<String> = Vec::new();
+        loop {
+            let after = ids.last().map(String::as_str);
+            let found = session.bus.dead_letters(&self.group, after, PAGE).await;
+            let found = found.map_err(|error| session.refusal(error))?;
+            let is_last = found.len() < PAGE;
+            ids.extend(found.into_iter().map(|letter| letter.id));
+            if is_last {
+                return Ok(ids);
+            }
+        }
+    }
+
+    async fn replay(self, session: &Session) -> Outcome {
+        let ids = self.ids(session).await?;
+        for id in &ids {
+            let replayed = session.bus.replay_dead_letter(&self.group, id).await;
+            if !replayed.map_err(|error| session.refusal(error))? && !self.all {
+                return Err(unknown(&self.group, id, session));
+            }
+        }
+        session.tell(format!("{} given back to {}", events(ids.len()), self.group));
+        Ok(())
+    }
+}
+
+#[derive(Args, Debug)]
+struct DropThem {
+    #[command(flatten)]
+    chosen: Chosen,
+    #[command(flatten)]
+    prompt: PromptArgument,
+}
+
+impl DropThem {
+    async fn run(self, session: &Session) -> Outcome {
+        let Chosen { group, all, .. } = &self.chosen;
+        let ids = self.chosen.ids(session).await?;
+        if *all {
+            let what = format!("This forgets {} that {group} gave up.", events(ids.len()));
+            confirm(self.prompt.no_prompt, &what)?;
+        }
+        for id in &ids {
+            let dropped = session.bus.drop_dead_letter(group, id).await;
+            if !dropped.map_err(|error| session.refusal(error))? && !all {
+                return Err(unknown(group, id, session));
+            }
+        }
+        session.tell(format!("{} of {group} dropped", events(ids.len())));
+        Ok(())
+    }
+}
+
+fn events(count: usize) -> String {
+    if count == 1 { "1 event".to_owned() } else { format!("{count} events") }
+}
+
+async fn groups(session: &Session) -> Outcome<Vec<String>> {
+    session.bus.dead_letter_groups().await.map_err(|error| session.refusal(error))
+}
+
+/// The group, if it has ever given up anything.
+async fn known_group(session: &Session, group: &str) -> Outcome<String> {
+    let groups = groups(session).await?;
+    if groups.iter().any(|known| known == group) {
+        return Ok(group.to_owned());
+    }
+    let names: Vec<&str> = groups.iter().map(String::as_str).collect();
+    let otherwise = match names.is_empty() {
+        true => "nor has any other".to_owned(),
+        false => format!("there are those of {}", names.join(", ")),
+    };
+    let instead = instead(group, &names, &otherwise);
+    Err(Failure::new(format!("the group {group:?} has no dead letters: {instead}")))
+}
+
+fn unknown(group: &str, id: &str, session: &Session) -> Failure {
+    Failure::new(format!(
+        "the group {group} has no dead letter {id}: '{} bus dead-letters list {group}' lists them",
+        session.program
+    ))
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Ack {
+    /// The event; API.* if nobody can read which one it is
+    #[arg(value_name = "API.EVENT")]
+    name: Name,
+    /// Its id in its stream, as 'inspect' shows it
+    #[arg(value_name = "NATIVE-ID")]
+    id: String,
+}
+
+impl Action for Ack {
+    async fn act(self, session: &Session) -> Outcome {
+        let Name { api, member } = &self.name;
+        let held = session.bus.acknowledge_everywhere(api, member, &self.id).await;
+        match held.map_err(|error| session.refusal(error))? {
+            0 => Err(Failure::new(format!(
+                "no group holds {} of {api}.{member}: '{} bus inspect --api {api}' shows the ids, \
+                 '{} bus stats {api}' who holds events",
+                self.id, session.program, session.program
+            ))),
+            groups => {
+                let groups =
+                    if groups == 1 { "1 group".into() } else { format!("{groups} groups") };
+                session.tell(format!("{} acknowledged for {groups}", self.id));
+                Ok(())
+            }
+        }
+    }
+}
