@@ -64,7 +64,6 @@ impl Shell {
     async fn talk(self, session: &Session) -> Outcome {
         let known = Known::default();
         let mut editor = Editor::start(known.clone())?;
-        let mut signals = Signals::listen()?;
         let mut shell = Running { session, known, print: editor.printer(), watched: Vec::new() };
         shell.refresh().await;
         session.tell(format!(
@@ -73,6 +72,8 @@ impl Shell {
         ));
         shell.watch(&self.listen).await?;
         loop {
+            // Made anew each time: a signal that ended a command is not for the next line.
+            let mut signals = Signals::listen()?;
             let line = tokio::select! {
                 input = editor.next() => match input {
                     Input::Line(line) => line,
@@ -82,9 +83,14 @@ impl Shell {
                 // The editor sees Ctrl-C as a key.
                 _ = signals.first() => return Ok(()),
             };
+            let mut signals = Signals::listen()?;
             let outcome = tokio::select! {
+                biased;
+                signal = signals.first() => match signal {
+                    "SIGTERM" => Ok(Flow::End),
+                    _ => Ok(Flow::On),
+                },
                 outcome = shell.run(&line) => outcome,
-                _ = signals.first() => Ok(Flow::On),
             };
             match outcome {
                 Ok(Flow::On) => {}
