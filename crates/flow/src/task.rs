@@ -154,8 +154,8 @@ impl TaskContext {
     /// or its worker die, the next goes on from there by [`reported`](Self::reported). At most 64 KiB of JSON.
     ///
     /// # Errors
-    /// [`Error::NotUnderWay`](crate::Error::NotUnderWay) or [`Error::ClaimLost`](crate::Error::ClaimLost) if the task is another's, or the flow was
-    /// given up: stop. [`Error::TooLong`](crate::Error::TooLong); storage errors.
+    /// [`Error::NotUnderWay`](crate::Error::NotUnderWay) or [`Error::ClaimLost`](crate::Error::ClaimLost) if the task is another's,
+    /// or the flow was given up: stop. [`Error::TooLong`](crate::Error::TooLong); storage errors.
     pub async fn report(&self, so_far: impl Serialize) -> Result<()> {
         let not_json = |error| Error::NotJson { message: format!("{error}") };
         self.say(Said::Report(serde_json::to_value(so_far).map_err(not_json)?)).await

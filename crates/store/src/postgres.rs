@@ -32,7 +32,7 @@ const ROWS_MAX: usize = 1000;
 const SETTINGS: &str = "SET enable_seqscan TO off; SET jit TO off";
 
 /// What the connection that writes is told besides. What several controllers do at the same time shall come to the same as if they
-/// did it one after the other, also in a statement that is a transaction by itself. It looks rows up by their keys, one after the other. A plan made while a
+/// did it one after the other, also in a statement that is a transaction by itself. It looks rows up by their keys: a plan made while a
 /// table was small would go on reading all of it, and by that meet every other controller's transaction; for a row or two a
 /// bitmap costs more than it saves; and such plans need not be made anew for each set of parameters.
 const WRITER_SETTINGS: &str = "SET default_transaction_isolation TO serializable; \
