@@ -68,6 +68,16 @@ fn resident_kb() -> anyhow::Result<u64> {
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
+/// Processor time that this process has used, in milliseconds. A busy machine stretches the clock, but not this.
+fn processor_ms() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    // User and system time are in hundredths of a second (proc(5)).
+    let ticks = |field: usize| fields.get(field).and_then(|ticks| ticks.parse::<u64>().ok());
+    (ticks(11).unwrap_or_default() + ticks(12).unwrap_or_default()) * 10
+}
+
 /// What the command line says.
 struct Options {
     url: String,
@@ -171,7 +181,7 @@ async fn run<F>(
 where
     F: Future<Output = anyhow::Result<()>> + Send,
 {
-    let begun = Instant::now();
+    let (begun, used_before) = (Instant::now(), processor_ms());
     let tasks: Vec<_> = (0..at_a_time)
         .map(|task| {
             let operation = operation.clone();
@@ -190,17 +200,18 @@ where
     for task in tasks {
         took.extend(task.await??);
     }
-    print(what, at_a_time, took, begun.elapsed());
+    print(what, at_a_time, took, begun.elapsed(), processor_ms() - used_before);
     Ok(())
 }
 
-fn print(what: &str, at_a_time: usize, mut took: Vec<Duration>, total: Duration) {
+fn print(what: &str, at_a_time: usize, mut took: Vec<Duration>, total: Duration, used_ms: u64) {
     took.sort_unstable();
     let at = |percent: usize| took.get(took.len() * percent / 100).map_or(0, Duration::as_micros);
     let per_s = (took.len() as f64 / total.as_secs_f64()).round();
     let line = json!({
         "what": what, "at_a_time": at_a_time, "per_s": per_s,
         "p50_us": at(50), "p95_us": at(95), "p99_us": at(99),
+        "processor_us_each": used_ms as f64 * 1e3 / took.len().max(1) as f64,
     });
     println!("{line}");
 }
@@ -235,7 +246,7 @@ async fn fired(bus: &Bus, count: usize, at_a_time: usize) -> anyhow::Result<()> 
 async fn consumed(bus: &Bus, count: usize) -> anyhow::Result<()> {
     let handled = Arc::new(AtomicUsize::new(0));
     let counting = handled.clone();
-    let begun = Instant::now();
+    let (begun, used_before) = (Instant::now(), processor_ms());
     let listen = bus.listen("consumed", move |_: Happened, _: Context| {
         counting.fetch_add(1, Ordering::Relaxed);
         async { Ok(()) }
@@ -245,7 +256,9 @@ async fn consumed(bus: &Bus, count: usize) -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let per_s = (count as f64 / begun.elapsed().as_secs_f64()).round();
-    println!("{}", json!({"what": "events consumed and acknowledged", "per_s": per_s}));
+    let each = (processor_ms() - used_before) as f64 * 1e3 / count as f64;
+    let what = "events consumed and acknowledged";
+    println!("{}", json!({"what": what, "per_s": per_s, "processor_us_each": each}));
     Ok(())
 }
 
@@ -256,6 +269,7 @@ async fn end_to_end(
     per_second: u32,
     seconds: u32,
 ) -> anyhow::Result<()> {
+    let used_before = processor_ms();
     let took: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let taking = took.clone();
     let name = format!("end_to_end_{per_second}");
@@ -274,6 +288,7 @@ async fn end_to_end(
         bail!("{} of {} events arrived", took.len(), per_second * seconds);
     }
     let what = format!("event end to end, {per_second} a second");
-    print(&what, 1, took, Duration::from_secs(u64::from(seconds)));
+    let total = Duration::from_secs(u64::from(seconds));
+    print(&what, 1, took, total, processor_ms() - used_before);
     Ok(())
 }

@@ -193,9 +193,14 @@ impl Delivery {
         let free = self.room.available_permits() + 1;
         let entries = reader.read(free.min(self.settings.batch_size)).await?;
         drop(first);
+        let is_empty = entries.is_empty();
         for entry in entries {
             self.take_room();
             self.route(lanes, entry).await;
+        }
+        if !is_empty {
+            // The handlers go first: they are under way before more is asked for.
+            tokio::task::yield_now().await;
         }
         Ok(())
     }

@@ -43,6 +43,9 @@ impl Bus {
                         let Some(permit) = permits.split(1) else { break };
                         self.spawn(self.clone().serve_call(transport.clone(), blob, permit));
                     }
+                    drop(permits);
+                    // The calls go first: they are under way before more are asked for.
+                    tokio::task::yield_now().await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "calls cannot be read; trying again");

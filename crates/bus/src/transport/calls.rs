@@ -146,6 +146,8 @@ async fn read_results(mut waiting: Waiting, list: String, pending: Pending) {
             Ok(reply) => {
                 patience = Patience::default();
                 for_each_blob(reply, |blob| hand_over(blob, &pending));
+                // Whoever waited goes first: its next call need not wait until this task has asked for more.
+                tokio::task::yield_now().await;
             }
             Err(error) if super::queue::is_unknown_command(&error) => {
                 command = redis::cmd("BLPOP");

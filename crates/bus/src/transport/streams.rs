@@ -98,8 +98,9 @@ pub(crate) struct NewEntry(Cmd);
 impl NewEntry {
     /// An entry without fields. The stream is cut to about `length_max` entries.
     pub(crate) fn new(stream: &str, length_max: Option<u64>) -> NewEntry {
-        let mut command = redis::cmd("XADD");
-        command.arg(stream);
+        // Room for an event of some parameters, so that the command is not moved while it grows.
+        let mut command = Cmd::with_capacity(32, 512);
+        command.arg("XADD").arg(stream);
         if let Some(length_max) = length_max.filter(|length| *length > 0) {
             command.arg("MAXLEN").arg("~").arg(length_max);
         }
