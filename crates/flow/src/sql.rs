@@ -260,9 +260,11 @@ sql! {
 
     pub(crate) TASK_OF_ID = "SELECT flow, number, state, wait_key FROM flow_task WHERE id = $1";
 
-    /// What a flow leaves undone when it ends.
+    /// What a flow leaves undone when it ends. What was done in this database is known, also if the flow has not heard of it.
     pub(crate) TASKS_LEFT = "UPDATE flow_task SET
-        state = CASE state WHEN 'running' THEN 'maybe_ran' WHEN 'reverting' THEN 'revert_failed' ELSE $2 END,
+        state = CASE WHEN state = 'reverting' THEN 'revert_failed' WHEN done IS NOT NULL THEN 'succeeded'
+            WHEN state = 'running' THEN 'maybe_ran' ELSE $2 END,
+        output = CASE WHEN state = 'reverting' THEN output ELSE coalesce(done, output) END,
         error = CASE state WHEN 'reverting' THEN coalesce(error, 'it was not undone: the flow ended') ELSE error END,
         next_at = NULL, offered = FALSE, finished = $3 WHERE flow = $1 AND (finished IS NULL OR state = 'reverting')";
 

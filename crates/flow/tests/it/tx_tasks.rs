@@ -11,7 +11,7 @@ use std::{
 use serde_json::json;
 use tutti_flow::{
     Action, Builder, Controller, Engine, Failure, FlowState, NewTask, Outcome, Point, Retry,
-    TaskContext, TaskState, TxError, TxTask, Work, pattern, retry, skip, task_id,
+    TaskContext, TaskState, TxError, TxTask, Work, abandon, pattern, retry, skip, task_id,
 };
 use tutti_store::{Store, Tx};
 use uuid::Uuid;
@@ -287,6 +287,31 @@ async fn a_claim_of_which_nobody_heard_is_not_made_again() {
         assert_eq!(effects(&store).await, [("a".to_owned(), 1, 0)]);
         assert_eq!(tasks(&store, id).await[0].output, Some(json!("a by 1")));
         last.stop().await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_flow_that_is_given_up_shows_what_was_done_also_if_it_has_not_heard_of_it() {
+    for place in Place::all() {
+        let (store, log) = (open(&place).await, Log::default());
+        let lease = Duration::from_secs(600);
+        let owner = worker(&store, &log).lease(lease).start().await.unwrap();
+        let paid = NewTask { labels: vec!["ledger".into()], ..count("a", &[]) };
+        let held = step(Plan { until: "never".into(), ..named("b") }, &[]);
+        let id = submit(&store, flow(&["x"], vec![paid, held])).await.id;
+        log.has("+b").await;
+        drop(owner);
+        let other = worker(&store, &log).label("ledger").lease(lease).start().await.unwrap();
+        sees("its end", || async { (!effects(&store).await.is_empty()).then_some(()) }).await;
+        store.write(move |tx| abandon(tx, id)).await.unwrap();
+        let rows = tasks(&store, id).await;
+        assert_eq!(
+            (rows[0].state, &rows[0].output),
+            (TaskState::Succeeded, &Some(json!("a by 1")))
+        );
+        assert_eq!(rows[1].state, TaskState::MaybeRan);
+        other.stop().await;
         store.close().await;
     }
 }
