@@ -1,7 +1,8 @@
 //! The built-in broker beside a real Redis: the same loads, one after another.
 //!
 //! `cargo bench -p tutti-bus --bench broker [-- WORD …]` measures the loads whose names contain one of the words. Where there is no
-//! redis-server only the broker is measured. Figures are the median of three runs, each of about a second.
+//! redis-server only the broker is measured. Servers take turns, and each figure is the best of five runs: what
+//! else the machine does makes runs slower, never faster.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a measurement that cannot go on fails")]
 
@@ -23,8 +24,8 @@ mod client;
 
 use client::{Client, Redis, Served, words};
 
-const RUNS: usize = 3;
-const RUN: Duration = Duration::from_secs(1);
+const RUNS: usize = 5;
+const RUN: Duration = Duration::from_millis(400);
 
 /// About as long as an event of Lightbus with three parameters.
 const EVENT: [&str; 14] = [
@@ -59,7 +60,6 @@ const LOADS: &[(&str, Load)] = &[
     ("RPC, one after another", |address| calls(address, 1)),
     ("RPC, 50 callers, one result list", |address| calls(address, 50)),
     ("events consumed, 100 at a time", |address| consumed(address, 100)),
-    ("events consumed, 1000 at a time", |address| consumed(address, 1000)),
 ];
 
 fn event() -> Vec<String> {
@@ -145,7 +145,7 @@ fn calls(address: SocketAddr, callers: usize) -> f64 {
 
 /// Events that wait are given out and acknowledged, a batch at a time.
 fn consumed(address: SocketAddr, batch: usize) -> f64 {
-    const EVENTS: usize = 100_000;
+    const EVENTS: usize = 50_000;
     let mut client = Client::connect(address);
     for _ in 0..EVENTS / 1000 {
         client.send_all(&vec![event(); 1000]);
@@ -170,15 +170,16 @@ fn consumed(address: SocketAddr, batch: usize) -> f64 {
     done.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64()
 }
 
-fn median(address: SocketAddr, load: Load) -> f64 {
-    let mut rates: Vec<_> = (0..RUNS)
-        .map(|_| {
-            Client::connect(address).call(&["FLUSHALL"]);
-            load(address)
-        })
-        .collect();
-    rates.sort_by(f64::total_cmp);
-    rates[RUNS / 2]
+/// The best rate of each server.
+fn best(servers: &[(&str, SocketAddr)], load: Load) -> Vec<f64> {
+    let mut rates = vec![0.0_f64; servers.len()];
+    for _ in 0..RUNS {
+        for ((_, address), rate) in servers.iter().zip(&mut rates) {
+            Client::connect(*address).call(&["FLUSHALL"]);
+            *rate = rate.max(load(*address));
+        }
+    }
+    rates
 }
 
 fn main() {
@@ -209,9 +210,9 @@ fn main() {
     println!("|---|{}", "---|".repeat(servers.len()));
     for (name, load) in LOADS {
         if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {
-            let rates =
-                servers.iter().map(|(_, address)| format!("{:.0}", median(*address, *load)));
-            println!("| {name} | {} |", rates.collect::<Vec<_>>().join(" | "));
+            let rates: Vec<_> =
+                best(&servers, *load).iter().map(|rate| format!("{rate:.0}")).collect();
+            println!("| {name} | {} |", rates.join(" | "));
         }
     }
 }

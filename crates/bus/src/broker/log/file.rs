@@ -19,8 +19,9 @@ const VERSION: i32 = 1;
 /// How long to wait for another program that has the file open, such as the `sqlite3` shell or a predecessor that is about to end.
 const BUSY: Duration = Duration::from_millis(500);
 
-/// Frames of 4 KiB in the file beside the file, before they are moved into it.
-const CHECKPOINT_FRAMES: usize = 4000;
+/// Frames of 4 KiB in the file beside the file, before they are moved into it. That needs two flushes of the disk, for which all
+/// commits wait; one frame or two are a commit when events come one by one, so it should be rare.
+const CHECKPOINT_FRAMES: usize = 16_000;
 
 /// The file.
 #[derive(Debug)]
