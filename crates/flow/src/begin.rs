@@ -70,12 +70,18 @@ impl Worker {
             Ok(taken) => taken,
             Err(error) => {
                 self.is_unsure();
+                drop(place);
+                self.freed();
                 return Err(error);
             }
         };
         self.reach(Point::AfterTake, None).await?;
-        if let Some(taken) = taken {
-            self.accept(vec![taken], place, &life);
+        match taken {
+            Some(taken) => self.accept(vec![taken], place, &life),
+            None => {
+                drop(place);
+                self.freed();
+            }
         }
         Ok(())
     }

@@ -82,7 +82,6 @@ impl Worker {
         }
         let looked_at = self.take(&life, room, outlook.due).await?;
         *hungry = (room > 0 && looked_at == room).then_some(looked);
-        self.0.full.store(room == 0 || hungry.is_some(), Ordering::SeqCst);
         Ok(if looked_at == 0 { now + micros(PAUSE) } else { now })
     }
 

@@ -472,9 +472,14 @@ impl Worker {
         }
         drop(flows);
         if !ended || self.0.full.load(Ordering::SeqCst) {
-            self.0.freed.notify_one();
+            self.freed();
         }
         self.0.watch.let_go(&flow);
+    }
+
+    /// A place is free again, and there may be a flow for it.
+    pub(crate) fn freed(&self) {
+        self.0.freed.notify_one();
     }
 
     /// Runs something on its own; a worker that drains waits for it.
