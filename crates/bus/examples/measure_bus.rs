@@ -1,6 +1,6 @@
 //! What the bus can do on this machine, over the server at a URL: typed API, validation on.
 //!
-//! `measure URL [--threads N] [--quick]`
+//! `measure_bus URL [--threads N] [--quick]`
 //!
 //! Two processes: this one calls, fires and listens; another one, which it starts, serves the API and fires the events
 //! whose way is measured. Each line is JSON. The database is emptied first.
@@ -89,7 +89,7 @@ struct Options {
 impl Options {
     fn read() -> anyhow::Result<Options> {
         let mut words = std::env::args().skip(1);
-        let url = words.next().context("usage: measure URL [--threads N] [--quick]")?;
+        let url = words.next().context("usage: measure_bus URL [--threads N] [--quick]")?;
         let mut options = Options { url, threads: 2, is_quick: false, is_worker: false };
         while let Some(word) = words.next() {
             match word.as_str() {
