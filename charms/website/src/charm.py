@@ -42,7 +42,10 @@ class Website(ops.CharmBase):
     def _reconcile(self, _: ops.EventBase):
         title = html.escape(str(self.config["title"]))
         message = html.escape(self._message() or "no database")
-        self.page.write_text(f"<title>{title}</title><h1>{title}</h1><p>{message}</p>\n")
+        # Whoever reads the page meanwhile sees the old one or the new one, never a part.
+        written = self.page.with_suffix(".new")
+        written.write_text(f"<title>{title}</title><h1>{title}</h1><p>{message}</p>\n")
+        written.replace(self.page)
         self._start()
         self.unit.set_ports(PORT)
 
