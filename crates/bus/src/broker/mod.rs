@@ -47,6 +47,14 @@ const ORDERS_MAX: usize = 64;
 /// Why a broker could not be opened, or cannot listen.
 #[derive(Debug, Error)]
 pub enum Error {
+    /// The file of the log cannot be made.
+    #[error("cannot make the bus's log {path}")]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The file of the log cannot be opened.
     #[error("cannot open the bus's log {path}")]
     Open {

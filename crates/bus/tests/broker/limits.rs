@@ -1,5 +1,6 @@
 //! Limits, passwords, and connections that behave badly or go away.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -175,6 +176,10 @@ async fn a_log_has_one_broker_and_a_socket_one_listener() {
     let mut reply = [0; 9];
     memory.read_exact(&mut reply).await.unwrap();
     assert_eq!(&reply, b"$3\r\n1-1\r\n");
+    for name in ["bus.db", "bus.db-wal", "bus.sock"] {
+        let mode = folder.path().join(name).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name} is for its owner alone");
+    }
     broker.shutdown().await;
     assert!(!socket.exists());
     let broker = Broker::open(settings).await.unwrap();

@@ -1,6 +1,9 @@
 //! The file of the log.
 
 use std::{
+    fs::OpenOptions,
+    io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -23,6 +26,15 @@ const BUSY: Duration = Duration::from_millis(500);
 /// commits wait; one frame or two are a commit when events come one by one, so it should be rare.
 const CHECKPOINT_FRAMES: usize = 16_000;
 
+/// Makes the file for its owner alone, if it is missing: SQLite gives the files it keeps beside it the same mode. A file that is there
+/// is not even opened: closing it would drop the locks another broker of this process has on it.
+fn make_private(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}
+
 /// The file.
 #[derive(Debug)]
 pub(crate) struct LogFile {
@@ -39,6 +51,8 @@ impl LogFile {
             Some(ErrorCode::NotADatabase) => Error::Foreign { path: path.to_owned() },
             _ => Error::Open { path: path.to_owned(), source },
         };
+        make_private(path)
+            .map_err(|source| Error::Create { path: path.to_owned(), source })?;
         let connection = Connection::open(path).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
         let file = Self { connection, path: path.to_owned() };

@@ -7,13 +7,16 @@ mod hub;
 
 use std::{
     io,
-    os::unix::fs::PermissionsExt as _,
     os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
     path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
 };
 
+use rustix::{
+    fs::{Mode, fchmod},
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream},
     net::{TcpListener, UnixListener},
@@ -27,6 +30,9 @@ use hub::Hub;
 
 /// After an error of the system when a connection is accepted, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections on a unix socket that may wait to be accepted.
+const BACKLOG: i32 = 1024;
 
 /// How long connections have at the end to take what they are still to be sent.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -48,16 +54,24 @@ pub(super) enum Listener {
 
 /// Binds a unix socket; one that nobody listens on is replaced.
 pub(super) fn bind_unix(path: &Path) -> io::Result<StdUnixListener> {
-    let listener = match StdUnixListener::bind(path) {
+    match private_unix(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_dead(path) => {
             std::fs::remove_file(path)?;
-            StdUnixListener::bind(path)?
+            private_unix(path)
         }
-        bound => bound?,
-    };
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+        bound => bound,
+    }
+}
+
+/// A socket that only its owner can ever connect to: Linux gives the path the mode the socket has when it is bound, so there is no
+/// moment between bind and `chmod`.
+fn private_unix(path: &Path) -> io::Result<StdUnixListener> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(StdUnixListener::from(socket))
 }
 
 fn is_dead(path: &Path) -> bool {
@@ -179,4 +193,26 @@ async fn listen_unix(hub: &Rc<Hub>, listener: StdUnixListener, path: &Path) -> i
 async fn pause(error: &io::Error) {
     tracing::warn!(%error, "cannot accept a connection");
     tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_socket_is_private_from_the_first_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let before = rustix::process::umask(Mode::empty());
+        let bound = private_unix(&path);
+        rustix::process::umask(before);
+        let listener = bound.unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!is_dead(&path));
+        drop(listener);
+        assert!(is_dead(&path));
+        bind_unix(&path).unwrap();
+    }
 }
