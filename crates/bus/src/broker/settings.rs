@@ -23,6 +23,8 @@ pub struct Settings {
     pub data: Option<PathBuf>,
     /// When a change counts as written down.
     pub durability: Durability,
+    /// Bytes beyond twice of what the log took when it had last been written anew, above which it is written anew.
+    pub rewrite_bytes_min: usize,
     /// What clients have to give by `AUTH`.
     pub password: Option<String>,
     /// How many databases there are; each is a bus.
@@ -44,6 +46,7 @@ impl Default for Settings {
         Self {
             data: None,
             durability: Durability::default(),
+            rewrite_bytes_min: 64 << 20,
             password: None,
             databases: 16,
             memory_bytes_max: 512 << 20,

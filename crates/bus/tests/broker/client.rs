@@ -13,7 +13,7 @@ use tutti_bus::{
 };
 
 /// How long a reply may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection.
 pub(crate) struct Client {

@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tutti_bus::{
@@ -16,7 +16,7 @@ use tutti_bus::{
     resp::Value,
 };
 
-use crate::client::{Client, words};
+use crate::client::{Client, PATIENCE, words};
 
 /// The log of a broker that this test program is to be.
 const DATA: &str = "TUTTI_TEST_BROKER_DATA";
@@ -27,15 +27,27 @@ const ROUNDS: u64 = 6;
 /// Events that one of those who fire has under way.
 const IN_FLIGHT: usize = 8;
 
+/// What is added to a payload, in bytes: so that the stream is longer than what is written anew with one commit.
+const PADDING_BYTES: usize = 8000;
+
+/// Events there are before the broker is killed for the first time.
+const EVENTS_MIN: usize = 1500;
+
+/// The log is written anew from the first commit after a start, so that the broker dies in the middle of that.
+const REWRITE_BYTES_MIN: usize = 0;
+
 #[test]
 #[ignore = "is the broker of the other test"]
 fn broker() {
     let Ok(data) = std::env::var(DATA) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let broker = Broker::open(Settings { data: Some(data.into()), ..Settings::default() })
-            .await
-            .unwrap();
+        let settings = Settings {
+            data: Some(data.into()),
+            rewrite_bytes_min: REWRITE_BYTES_MIN,
+            ..Settings::default()
+        };
+        let broker = Broker::open(settings).await.unwrap();
         let address = broker.listen_tcp(([127, 0, 0, 1], 0).into()).await.unwrap();
         println!("\nlistens on {address}");
         std::future::pending::<()>().await;
@@ -60,9 +72,13 @@ impl Process {
         Self(child, address)
     }
 
-    fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+    fn kill(self) {}
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -84,9 +100,10 @@ fn text(value: &Value) -> String {
 /// Fires events until the broker is gone.
 fn fire(address: SocketAddr, name: &str, promises: &Mutex<Promises>) {
     let mut client = Client::connect(address);
+    let padding = "x".repeat(PADDING_BYTES);
     for number in 0.. {
         let payloads: Vec<_> =
-            (0..IN_FLIGHT).map(|event| format!("{name} {number} {event}")).collect();
+            (0..IN_FLIGHT).map(|event| format!("{name} {number} {event} {padding}")).collect();
         let commands: Vec<_> =
             payloads.iter().map(|payload| vec!["XADD", "s", "*", "f", payload]).collect();
         if !client.try_send_all(&commands) {
@@ -146,6 +163,10 @@ fn entries(client: &mut Client) -> BTreeMap<String, String> {
     reply.as_array().unwrap().iter().map(entry).collect()
 }
 
+fn count_fired(promises: &Mutex<Promises>) -> usize {
+    promises.lock().unwrap().fired.len()
+}
+
 #[test]
 fn nothing_that_was_acknowledged_is_lost_when_the_broker_is_killed() {
     let folder = tempfile::tempdir().unwrap();
@@ -166,7 +187,12 @@ fn nothing_that_was_acknowledged_is_lost_when_the_broker_is_killed() {
         }
         let consumer = promises.clone();
         threads.push(thread::spawn(move || consume(address, "0", &consumer)));
-        thread::sleep(Duration::from_millis(150 + 61 * round));
+        let (begun, before) = (Instant::now(), count_fired(&promises));
+        let wanted = if round == 0 { EVENTS_MIN } else { before + IN_FLIGHT };
+        while count_fired(&promises) < wanted && begun.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_millis(31 * round));
         process.kill();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
@@ -174,9 +200,9 @@ fn nothing_that_was_acknowledged_is_lost_when_the_broker_is_killed() {
     consume(process.1, "300", &promises);
     let mut client = Client::connect(process.1);
     let (there, promises) = (entries(&mut client), promises.lock().unwrap());
-    assert!(promises.fired.len() > 100, "only {} events were fired", promises.fired.len());
+    assert!(promises.fired.len() > EVENTS_MIN, "only {} events were fired", promises.fired.len());
     for (id, payload) in &promises.fired {
-        assert_eq!(there.get(id), Some(payload), "{id} was acknowledged");
+        assert!(there.get(id) == Some(payload), "{id} was acknowledged and is not there");
         assert!(promises.delivered.contains(id), "{id} was never delivered");
     }
     assert_eq!(client.call(&words("XPENDING s g")).as_array().unwrap()[0], Value::Integer(0));

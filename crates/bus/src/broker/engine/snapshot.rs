@@ -2,7 +2,8 @@
 //!
 //! A pass goes through the keys there are and records each as it is at that moment, between ordinary changes. When it is through,
 //! what was recorded before it began is no longer needed: whoever reads the log from there on may meet changes of keys whose value
-//! only follows, and those changes do not matter.
+//! only follows, and those changes do not matter. A pass that is cut off matters to nobody: repeated after everything else it changes
+//! nothing, wherever it ends.
 
 use std::{ops::Bound, rc::Rc};
 

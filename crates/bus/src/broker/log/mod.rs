@@ -18,9 +18,6 @@ use flush::Flusher;
 /// Rows that are needless are removed with later ones, so many bytes more than are written.
 const REMOVED_BYTES: usize = 1 << 20;
 
-/// A log this long is never written anew, in bytes.
-const REWRITE_BYTES_MIN: usize = 64 << 20;
-
 /// What is written in one commit.
 #[derive(Debug)]
 pub(super) struct Batch {
@@ -63,9 +60,9 @@ impl Rows {
         self.next_id = id + 1;
     }
 
-    /// Whether most of the log is likely to be needless.
-    pub(super) fn is_long(&self) -> bool {
-        self.bytes > 2 * self.bytes_after_rewrite + REWRITE_BYTES_MIN
+    /// Whether most of the log is likely to be needless; so many bytes are never too many.
+    pub(super) fn is_long(&self, bytes_min: usize) -> bool {
+        self.bytes > 2 * self.bytes_after_rewrite + bytes_min
     }
 
     pub(super) fn next_id(&self) -> i64 {
@@ -183,7 +180,7 @@ mod tests {
     fn old_rows_go_with_new_ones_once_they_are_needless() {
         let mut rows = Rows::default();
         (1..=100).for_each(|id| rows.push(id, 1 << 20));
-        assert!(rows.is_long() && !rows.has_needless());
+        assert!(rows.is_long(64 << 20) && !rows.has_needless());
         let first = rows.next_id();
         assert_eq!(rows.batch(vec![0; 10]).needless_to, 0);
         rows.need_from(first);
@@ -194,6 +191,6 @@ mod tests {
             rows.batch(Vec::new());
         }
         assert_eq!((rows.bytes, rows.rows.len(), rows.next_id()), (20, 2, 103));
-        assert!(!rows.is_long());
+        assert!(!rows.is_long(64 << 20));
     }
 }

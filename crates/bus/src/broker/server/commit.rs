@@ -30,7 +30,8 @@ pub(super) async fn run(hub: Rc<Hub>, log: Option<Log>) {
             hub.write.notified().await;
             continue;
         }
-        if rewrite.is_none() && log.rows().is_long() && !log.rows().has_needless() {
+        let bytes_min = hub.settings.rewrite_bytes_min;
+        if rewrite.is_none() && log.rows().is_long(bytes_min) && !log.rows().has_needless() {
             let snapshot = hub.engine.borrow().begin_snapshot();
             rewrite = Some(Rewrite { snapshot, first_row: log.rows().next_id() });
         }

@@ -3,7 +3,6 @@
 use crate::{
     broker::engine::{
         call::{Call, Flow, Handled, Refusal},
-        database::Value,
         stream::{Pending, Stream, parse_id},
     },
     resp::Reply as _,
@@ -43,14 +42,23 @@ pub(in crate::broker::engine) fn pending(call: &mut Call<'_>) -> Handled {
     Ok(Flow::Done)
 }
 
-/// `LOG.STREAM key last-id added deleted-max`: a stream begins anew; its entries and groups follow.
+/// `LOG.STREAM key last-id added deleted-max`: what a stream is at this moment. Its groups follow in the same row of the log, its
+/// entries in this and later ones; until the last of those is written, the entries from before are all there is of the rest.
 pub(in crate::broker::engine) fn stream(call: &mut Call<'_>) -> Handled {
-    let mut stream = Stream::default();
-    stream.last_id = parse_id(call.argument(2), 0)?;
-    stream.added = u64::try_from(call.integer(3)?).map_err(|_| Refusal::INTEGER)?;
-    stream.deleted_max = parse_id(call.argument(4), 0)?;
+    let last_id = parse_id(call.argument(2), 0)?;
+    let added = u64::try_from(call.integer(3)?).map_err(|_| Refusal::INTEGER)?;
+    let deleted_max = parse_id(call.argument(4), 0)?;
     let key = call.key();
-    call.data().insert(key, Value::Stream(Box::new(stream)), None);
+    if call.data().get::<Stream>(key).is_err() {
+        call.data().remove(key);
+    }
+    call.data().change_or_begin(key, |stream: &mut Stream| {
+        stream.last_id = last_id;
+        stream.added = added;
+        stream.deleted_max = deleted_max;
+        stream.groups.clear();
+    })?;
+    call.data().expire_at(key, None);
     Ok(Flow::Done)
 }
 
