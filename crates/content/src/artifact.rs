@@ -4,7 +4,8 @@
 //! exists always holds all of its bytes. Storing the same bytes twice is free.
 //!
 //! An upload that is refused leaves its artifact behind: what nothing refers to an hour after it
-//! was stored is an orphan ([`Artifacts::old`], [`forget_orphans`], [`Artifacts::remove_old`]).
+//! was stored is an orphan ([`Artifacts::old`], [`orphan::forget_artifacts`](crate::orphan::forget_artifacts),
+//! [`Artifacts::remove_old`]).
 
 use std::{
     collections::BTreeSet,
@@ -38,8 +39,6 @@ const AGE_MAX: Duration = Duration::from_hours(1);
 sql! {
     RECORD = "INSERT INTO artifact (digest, size, created) VALUES ($1, $2, $3) \
               ON CONFLICT (digest) DO NOTHING";
-    FORGET = "DELETE FROM artifact WHERE digest = $1";
-    REFERRED_TO = "SELECT DISTINCT digest FROM content_unit";
 }
 
 /// Stored bytes.
@@ -226,25 +225,6 @@ impl Artifacts {
 pub fn record(tx: &mut Tx<'_>, artifact: &Artifact, now: i64) -> Result<(), Error> {
     tx.exec(RECORD, (artifact.digest.as_str(), artifact.size, now))?;
     Ok(())
-}
-
-/// Forgets the artifacts of these that neither a content unit refers to nor the caller, in
-/// `referred_to`; answers which, so that their files are removed.
-///
-/// # Errors
-/// [`Error::Store`].
-pub fn forget_orphans(
-    tx: &mut Tx<'_>,
-    old: &BTreeSet<String>,
-    referred_to: &BTreeSet<String>,
-) -> Result<Vec<String>, Error> {
-    let units: BTreeSet<String> = tx.all::<String>(REFERRED_TO, ())?.into_iter().collect();
-    let is_orphan = |digest: &&String| !units.contains(*digest) && !referred_to.contains(*digest);
-    let orphans: Vec<String> = old.iter().filter(is_orphan).cloned().collect();
-    for digest in &orphans {
-        tx.exec(FORGET, (digest,))?;
-    }
-    Ok(orphans)
 }
 
 /// Whether this is a digest: names come from requests and become paths.

@@ -28,6 +28,31 @@ pub enum Error {
     /// A digest that is not 64 lower-case hexadecimal digits.
     #[error("{0:?} is not a SHA-256 digest")]
     Digest(String),
+    /// A path that no unit of its type has.
+    #[error("{0:?} is not a path of such a unit")]
+    Path(String),
+    /// A name that something has already.
+    #[error("there is a {what} {name:?} already")]
+    Taken {
+        /// `repository`, `remote`, …
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A version that does not exist.
+    #[error("repository {repository:?} has no version {number}")]
+    NoVersion {
+        /// The repository.
+        repository: String,
+        /// The number.
+        number: i64,
+    },
+    /// A draft that another one took the place of.
+    #[error("version {number} was begun anew by somebody else meanwhile")]
+    DraftLost {
+        /// The number it was to have.
+        number: i64,
+    },
     /// A repository that does not exist.
     #[error("repository {0:?} not found")]
     NoRepository(String),

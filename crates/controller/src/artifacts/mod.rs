@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::{StreamExt, stream};
 use tokio::io::AsyncReadExt;
-use tutti_content::{Artifact, Artifacts, forget_orphans, record_artifact};
+use tutti_content::{Artifact, Artifacts, orphan, record_artifact};
 use tutti_model::api::ArtifactInfo;
 
 use crate::http::Segments;
@@ -47,14 +47,22 @@ pub(crate) async fn stored(artifacts: &Artifacts, digest: &str) -> Result<Artifa
     stored.ok_or_else(|| Error::NotFound(format!("artifact {digest} not found")))
 }
 
+/// Units that nothing holds are forgotten when nobody looked for them for so long, microseconds.
+const UNITS_KEPT: i64 = 24 * 3600 * 1_000_000;
+
+/// Units forgotten in one transaction.
+const UNITS_AT_ONCE: u32 = 1_000;
+
 /// Removes what uploads that were refused, and charms and resources that are gone, left behind.
 pub(crate) async fn remove_orphans(state: &State) -> Result<(), Error> {
+    let before = clock::now() - UNITS_KEPT;
+    while state.write(move |tx| Ok(orphan::forget_units(tx, before, UNITS_AT_ONCE)?)).await? > 0 {}
     let artifacts = state.artifacts.clone();
     let old = tokio::task::spawn_blocking(move || artifacts.old());
     let old = old.await.map_err(|_| Error::Panicked)??;
     let orphans = state.write(move |tx| {
         let referred_to = applications::artifacts(tx)?;
-        Ok(forget_orphans(tx, &old, &referred_to)?)
+        Ok(orphan::forget_artifacts(tx, &old, &referred_to)?)
     });
     for digest in orphans.await? {
         if state.artifacts.remove_old(&digest).await? {

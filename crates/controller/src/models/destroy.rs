@@ -69,7 +69,9 @@ pub(crate) fn gone_if_empty(tx: &mut Tx<'_>, model: &str, now: i64) -> Result<()
     secrets::remove_owned(tx, id, &mut Touched::new())?;
     operations::remove_all_of_model(tx, id)?;
     logs::remove_all_of_model(tx, id)?;
-    repository::drop(tx, &charms::repository(id))?;
+    if let Some(charms) = repository::find(tx, &charms::repository(id))? {
+        repository::drop(tx, charms.id)?;
+    }
     tx.exec(sql::DELETE_COUNTERS, (id,))?;
     tx.exec(sql::DELETE, (id,))?;
     flows::gone(tx, &format!("model/{id}"), now)?;
