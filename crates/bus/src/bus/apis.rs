@@ -1,6 +1,7 @@
 //! What a bus knows of each API: its settings, its schema, where it is, and who serves it here.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::counters::ApiCounters;
 use super::{ApiSettings, Settings};
 use crate::codec::lenient;
-use crate::schema::{ApiSchema, ApiValidator, Direction, Invalid, Strictness, Subject};
+use crate::schema::{ApiSchema, ApiValidator, Direction, Strictness, Subject};
 use crate::transport::{Transport, schemas};
 use crate::{Address, Error, Service};
 
@@ -26,6 +27,8 @@ pub(crate) struct Api {
     pub(crate) events: Arc<Transport>,
     pub(crate) counters: ApiCounters,
     state: RwLock<State>,
+    /// How many of the changes of its own schema are on the bus.
+    stored_changes: AtomicU64,
     /// Held by whoever looks for the schema, so that others do not send before it is found.
     looked: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -38,6 +41,8 @@ struct State {
     known: Option<Arc<Known>>,
     /// What this process knows by itself: of an API it serves, or whose events it fires.
     own: Option<ApiSchema>,
+    /// Counts changes of `own`.
+    own_changes: u64,
 }
 
 /// A schema and its checks.
@@ -67,6 +72,12 @@ impl Api {
         self.state().service.clone()
     }
 
+    /// Who serves it for others.
+    pub(crate) fn public_service(&self) -> Option<Arc<dyn Service>> {
+        let state = self.state();
+        state.service.clone().filter(|_| state.is_public)
+    }
+
     /// The schema, its own or the one on the bus.
     pub(crate) fn known(&self) -> Option<Arc<Known>> {
         self.state().known.clone()
@@ -81,23 +92,36 @@ impl Api {
         let schema = service.schema().clone();
         let known = Known::new(schema.clone());
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        *state = State { service: Some(service), is_public: true, known, own: Some(schema) };
+        let own_changes = state.own_changes + 1;
+        *state = State {
+            service: Some(service),
+            is_public: true,
+            known,
+            own: Some(schema),
+            own_changes,
+        };
     }
 
     /// Serves it to this process alone: the bus is not told.
     pub(crate) fn serve_here(&self, service: Arc<dyn Service>) {
         let known = Known::new(service.schema().clone());
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        *state = State { service: Some(service), is_public: false, known, own: None };
+        let own_changes = state.own_changes;
+        *state = State { service: Some(service), is_public: false, known, own: None, own_changes };
     }
 
     fn is_public(&self) -> bool {
         self.state().is_public
     }
 
-    /// Takes an event's schema into its own. True if that is news for the bus.
+    /// Takes an event's schema into its own, if it has one. True as long as the bus has not been told.
     pub(crate) fn own_event(&self, name: &str, schema: &ApiSchema) -> bool {
-        if self.state().own.as_ref().is_some_and(|own| own.event(name).is_some()) {
+        let state = self.state();
+        if state.own.as_ref().is_some_and(|own| own.event(name).is_some()) {
+            return self.stored_changes.load(Ordering::Acquire) < state.own_changes;
+        }
+        drop(state);
+        if schema.event(name).is_none() {
             return false;
         }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -105,6 +129,7 @@ impl Api {
         let known = merge(state.known.as_ref().map(|known| &known.schema), &own);
         state.known = Known::new(known);
         state.own = Some(own);
+        state.own_changes += 1;
         true
     }
 
@@ -125,12 +150,13 @@ impl Api {
         }
     }
 
-    /// What this process stores, if anything.
-    fn stored(&self) -> Option<String> {
+    /// What this process stores, if anything, and how many changes of its own are in that.
+    fn to_store(&self) -> Option<(String, u64)> {
         let state = self.state();
         let own = state.own.as_ref()?;
         let known = state.known.as_ref().filter(|_| state.service.is_none());
-        Some(known.map_or(own, |known| &known.schema).document().to_string())
+        let document = known.map_or(own, |known| &known.schema).document();
+        Some((document.to_string(), state.own_changes))
     }
 
     /// Takes a schema found on the bus, unless this process has its own.
@@ -170,15 +196,7 @@ impl Api {
                 false => Ok(()),
             };
         };
-        let check = || match lenient::from_str::<Value>(json) {
-            Ok(value) => known.validator.check(subject, name, &value),
-            Err(error) => Err(Invalid {
-                api: self.name.clone(),
-                name: name.to_owned(),
-                subject,
-                problems: format!("it is not JSON ({error})"),
-            }),
-        };
+        let check = || known.validator.check_json(subject, name, json);
         rules.enforce(direction, check).map_err(|invalid| Error::Invalid(invalid.to_string()))
     }
 
@@ -270,10 +288,15 @@ impl Apis {
         transports
     }
 
+    /// What is known of an API that has been used. For names that come from outside: there is no end of them.
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<Api>> {
+        self.apis.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
     /// What is known of an API.
     pub(crate) fn get(&self, name: &str) -> Arc<Api> {
-        if let Some(api) = self.apis.read().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return api.clone();
+        if let Some(api) = self.find(name) {
+            return api;
         }
         let mut apis = self.apis.write().unwrap_or_else(PoisonError::into_inner);
         apis.entry(name.to_owned()).or_insert_with(|| Arc::new(self.make(name))).clone()
@@ -288,6 +311,7 @@ impl Apis {
             settings,
             counters: ApiCounters::default(),
             state: RwLock::default(),
+            stored_changes: AtomicU64::new(0),
             looked: tokio::sync::Mutex::default(),
         }
     }
@@ -314,10 +338,13 @@ impl Apis {
         for (name, text) in schemas::load_some(&self.schemas.link, shared.collect()).await? {
             self.get(&name).complete(&text);
         }
-        let own: Vec<(&str, String)> =
-            all.iter().filter_map(|api| Some((api.name.as_str(), api.stored()?))).collect();
-        let texts = own.iter().map(|(api, text)| (*api, text.as_str()));
-        schemas::store(&self.schemas.link, texts, self.settings.schema_ttl).await
+        let own: Vec<_> = all.iter().filter_map(|api| Some((api, api.to_store()?))).collect();
+        let texts = own.iter().map(|(api, (text, _))| (api.name.as_str(), text.as_str()));
+        schemas::store(&self.schemas.link, texts, self.settings.schema_ttl).await?;
+        for (api, (_, changes)) in own {
+            api.stored_changes.fetch_max(changes, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Reads all schemas there are.
@@ -329,6 +356,16 @@ impl Apis {
             self.get(name).learn(text);
         }
         Ok(())
+    }
+
+    /// Nothing is served any more, and no results are received.
+    pub(crate) fn close(&self) {
+        for api in self.all() {
+            api.state.write().unwrap_or_else(PoisonError::into_inner).service = None;
+        }
+        for transport in self.transports.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            transport.calls.close();
+        }
     }
 
     /// The transports of the APIs served here, each with the names of its APIs.

@@ -1,13 +1,13 @@
 //! A running listener: it reads events, runs the handler, and acknowledges.
 //!
 //! The reader takes as many events as there is room for and hands each to a lane (in order) or a task of its own.
-//! Whoever has an event *holds* it until it is acknowledged or given up, and another task says so to the server often
-//! enough that no other consumer takes it over. Acknowledgements go out together, some milliseconds later.
+//! Whoever has an event *holds* it ([`held`](super::held)) until it is acknowledged or given up, and another task says so
+//! to the server often enough that no other consumer takes it over. Acknowledgements go out together, some milliseconds
+//! later.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -19,12 +19,13 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::counters::{ListenerCounters, microseconds};
+use super::held::Held;
 use super::listener::{Handle, Refusal};
 use super::{ApiSettings, Bus, Moment};
 use crate::api::{Context, Origin};
 use crate::codec::{EventIn, keys};
 use crate::schema::{Direction, Subject};
-use crate::transport::streams::{Entry, EntryId, Group, GroupReader};
+use crate::transport::streams::{Entry, EntryId, Group, GroupReader, Pending};
 use crate::transport::{Patience, dead_letters};
 use crate::{Backoff, Failure};
 
@@ -66,24 +67,45 @@ struct Done {
     event_id: Option<String>,
 }
 
+/// What the bus knows of a listener.
+pub(crate) struct Listener {
+    pub(crate) name: String,
+    /// Each an API and an event, or `*`.
+    pub(crate) wanted: Vec<(String, String)>,
+    pub(crate) counters: ListenerCounters,
+}
+
 /// A running listener.
 pub(crate) struct Delivery {
     bus: Bus,
-    pub(crate) name: String,
-    pub(crate) wanted: Vec<(String, String)>,
+    listener: Arc<Listener>,
     handle: Arc<Handle>,
     policy: Policy,
     group: Arc<Group>,
     settings: ApiSettings,
-    pub(crate) counters: ListenerCounters,
-    /// Since when an event has been held, or when the server was last told.
-    held: Mutex<HashMap<(usize, EntryId), Instant>>,
+    held: Held,
+    /// Held by whoever asks the server for what it has already given to somebody.
+    claiming: tokio::sync::Mutex<()>,
     done: Mutex<Vec<Done>>,
     is_done: Notify,
-    /// Events that may still be read.
-    room: Semaphore,
     /// Handlers that may run.
     handlers: Semaphore,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// It is acknowledged, or will be at once.
+    Ended,
+    /// It stays with this consumer, to be taken up at the next start.
+    Left,
+}
+
+/// What to do when there is no room for an event.
+#[derive(Clone, Copy, Debug)]
+enum Room {
+    WhenThereIs,
+    AsThereIs,
 }
 
 /// Where events go.
@@ -98,31 +120,27 @@ impl Delivery {
     /// Begins to listen.
     pub(crate) fn begin(
         bus: Bus,
-        name: String,
-        wanted: Vec<(String, String)>,
+        listener: Arc<Listener>,
         handle: Arc<Handle>,
         policy: Policy,
         group: Arc<Group>,
         settings: ApiSettings,
     ) {
         let room = settings.batch_size.max(policy.concurrency) * 2;
+        bus.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener.clone());
         let delivery = Arc::new(Delivery {
-            name,
-            wanted,
+            listener,
             handle,
             group,
             settings,
-            counters: ListenerCounters::default(),
-            held: Mutex::default(),
+            held: Held::new(room),
+            claiming: tokio::sync::Mutex::default(),
             done: Mutex::default(),
             is_done: Notify::new(),
-            room: Semaphore::new(room),
             handlers: Semaphore::new(policy.concurrency),
             policy,
             bus: bus.clone(),
         });
-        let mut listeners = bus.0.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.push(delivery.clone());
         bus.spawn(delivery.run(room));
     }
 
@@ -143,7 +161,7 @@ impl Delivery {
         keeping.shutdown().await;
         // What the server gave in this instant is not lost: it is asked for again.
         drop(reader);
-        if let Err(error) = self.resume(&lanes).await {
+        if let Err(error) = self.resume(&lanes, Room::AsThereIs).await {
             tracing::debug!(%error, "events may be left for the next start");
         }
         drop(lanes);
@@ -173,11 +191,14 @@ impl Delivery {
         let senders = (0..self.policy.concurrency).map(|_| {
             let (sender, mut receiver) = mpsc::channel::<Entry>(room + PAGE);
             let delivery = self.clone();
-            running.spawn(async move {
+            running.spawn(self.bus.until_closed(async move {
                 while let Some(entry) = receiver.recv().await {
-                    delivery.deliver(entry).await;
+                    // What comes after an event that was left must not overtake it.
+                    if delivery.deliver(entry).await == Ending::Left {
+                        break;
+                    }
                 }
-            });
+            }));
             sender
         });
         Lanes::Ordered(senders.collect())
@@ -186,16 +207,12 @@ impl Delivery {
     /// Reads once: what this consumer holds, after a connection broke and at the start, and then what is new.
     async fn read(self: &Arc<Self>, reader: &mut GroupReader, lanes: &Lanes) -> RedisResult<()> {
         if !reader.is_connected() {
-            self.resume(lanes).await?;
+            self.resume(lanes, Room::WhenThereIs).await?;
         }
-        // The semaphore is never closed.
-        let Ok(first) = self.room.acquire().await else { return Ok(()) };
-        let free = self.room.available_permits() + 1;
-        let entries = reader.read(free.min(self.settings.batch_size)).await?;
-        drop(first);
+        let room = self.held.wait_for_room().await;
+        let entries = reader.read(room.min(self.settings.batch_size)).await?;
         let is_empty = entries.is_empty();
         for entry in entries {
-            self.take_room();
             self.route(lanes, entry).await;
         }
         if !is_empty {
@@ -205,46 +222,55 @@ impl Delivery {
         Ok(())
     }
 
-    /// Takes up again what this consumer was given and does not have.
-    async fn resume(self: &Arc<Self>, lanes: &Lanes) -> RedisResult<()> {
+    /// Takes up again what this consumer was given and does not have. Without room for it, it waits for room or leaves
+    /// the rest to the next start.
+    async fn resume(self: &Arc<Self>, lanes: &Lanes, room: Room) -> RedisResult<()> {
+        let _one_at_a_time = self.claiming.lock().await;
         for stream in 0..self.group.streams.len() {
             let mut after = EntryId::default();
             loop {
-                let entries = self.group.held(stream, after, PAGE).await?;
-                let Some(last) = entries.last() else { break };
+                // Looked at first: what is acknowledged in between is no longer with the server, and here it is held.
+                let held = self.held.of_stream(stream);
+                let page = self.group.pending(stream, after, PAGE).await?;
+                let Some(last) = page.last() else { break };
                 after = last.id;
-                for entry in entries {
-                    if !self.held().contains_key(&(stream, entry.id)) {
-                        let Ok(room) = self.room.acquire().await else { return Ok(()) };
-                        room.forget();
+                let lost: Vec<Pending> =
+                    page.into_iter().filter(|pending| !held.contains(&pending.id)).collect();
+                let mut lost = lost.as_slice();
+                while !lost.is_empty() {
+                    let count = match room {
+                        Room::WhenThereIs => self.held.wait_for_room().await,
+                        Room::AsThereIs => self.held.room(),
+                    };
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    let (some, rest) = lost.split_at(count.min(lost.len()));
+                    for entry in self.group.claim(stream, some).await? {
                         self.route(lanes, entry).await;
                     }
+                    lost = rest;
                 }
             }
         }
         Ok(())
     }
 
-    /// Events of several streams are read at once, so for an instant there may be more than there is room for.
-    fn take_room(&self) {
-        self.room.forget_permits(1);
-    }
-
-    fn held(&self) -> MutexGuard<'_, HashMap<(usize, EntryId), Instant>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn route(self: &Arc<Self>, lanes: &Lanes, entry: Entry) {
-        self.held().insert((entry.stream, entry.id), Instant::now());
+        if !self.held.insert(entry.stream, entry.id) {
+            return;
+        }
         match lanes {
             Lanes::Ordered(senders) => {
                 let lane = self.lane(&entry, senders.len());
-                // The lane lives as long as its sender.
+                // A lane that has ended leaves it with the server.
                 drop(senders[lane].send(entry).await);
             }
             Lanes::Apart(tasks) => {
                 let delivery = self.clone();
-                tasks.spawn(async move { delivery.deliver(entry).await });
+                tasks.spawn(self.bus.until_closed(async move {
+                    delivery.deliver(entry).await;
+                }));
             }
         }
     }
@@ -256,8 +282,8 @@ impl Delivery {
         usize::try_from(hasher.finish() % lanes as u64).unwrap_or_default()
     }
 
-    /// Brings one event to its end: acknowledged, given up, or left for a later delivery.
-    async fn deliver(&self, entry: Entry) {
+    /// Brings one event to its end, or leaves it for a later delivery.
+    async fn deliver(&self, entry: Entry) -> Ending {
         let (stream, id) = (entry.stream, entry.id);
         if entry.fields.is_empty() {
             tracing::warn!(group = self.group.name, %id, "an event was trimmed away before it was handled");
@@ -277,12 +303,12 @@ impl Delivery {
     }
 
     fn is_wanted(&self, api: &[u8], event: &[u8]) -> bool {
-        self.wanted.iter().any(|(wanted_api, wanted)| {
+        self.listener.wanted.iter().any(|(wanted_api, wanted)| {
             wanted_api.as_bytes() == api && (wanted == "*" || wanted.as_bytes() == event)
         })
     }
 
-    async fn handle_event(&self, mut entry: Entry, event: EventIn) {
+    async fn handle_event(&self, mut entry: Entry, event: EventIn) -> Ending {
         let api = self.bus.api(&event.api);
         let checked =
             api.check(Direction::Incoming, Subject::Event, &event.name, event.parameters.get());
@@ -299,7 +325,7 @@ impl Delivery {
                     return self.give_up(&entry, &format!("it cannot be read: {error}")).await;
                 }
                 Err(Refusal::Failed(failure)) => {
-                    self.counters.errors.add(1);
+                    self.listener.counters.errors.add(1);
                     tracing::warn!(
                         group = self.group.name, id = event.id, deliveries = entry.deliveries, %failure,
                         "a handler failed"
@@ -310,12 +336,12 @@ impl Delivery {
                 }
             }
             if !self.pause(&entry).await {
-                return;
+                return Ending::Left;
             }
             entry.deliveries += 1;
         }
         let what = format!("it was delivered {} times and never handled", entry.deliveries);
-        self.give_up(&entry, &what).await;
+        self.give_up(&entry, &what).await
     }
 
     /// Waits before the next try. False if the bus closes meanwhile: the event stays with its consumer.
@@ -353,8 +379,8 @@ impl Delivery {
             .await
             .unwrap_or_else(|_| Err(Refusal::Failed(Failure::message("the handler panicked"))));
         let took = begun.elapsed();
-        self.counters.processed.add(1);
-        self.counters.processing_us.add(microseconds(took));
+        self.listener.counters.processed.add(1);
+        self.listener.counters.processing_us.add(microseconds(took));
         if self.bus.is_watched() {
             let unreadable = Failure::message("the event cannot be read");
             let outcome = match &outcome {
@@ -386,9 +412,9 @@ impl Delivery {
     }
 
     /// Puts an event aside and acknowledges it.
-    async fn give_up(&self, entry: &Entry, why: &str) {
+    async fn give_up(&self, entry: &Entry, why: &str) -> Ending {
         tracing::error!(group = self.group.name, id = %entry.id, why, "an event is given up");
-        self.counters.dead.add(1);
+        self.listener.counters.dead.add(1);
         let mut commands = redis::pipe();
         let stream = &self.group.streams[entry.stream];
         dead_letters::put(&mut commands, &self.group.name, stream, entry, why);
@@ -397,10 +423,11 @@ impl Delivery {
         if let Err(error) = put {
             tracing::error!(%error, "an event could not be put aside; it will be delivered again");
         }
-        self.release(&[(entry.stream, entry.id)]);
+        self.held.remove(&[(entry.stream, entry.id)]);
+        Ending::Ended
     }
 
-    fn finish(&self, stream: usize, id: EntryId, event_id: Option<String>) {
+    fn finish(&self, stream: usize, id: EntryId, event_id: Option<String>) -> Ending {
         let event_id = event_id.filter(|_| self.policy.deduplicate.is_some());
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.push(Done { stream, id, event_id });
@@ -408,16 +435,7 @@ impl Delivery {
         if done.len() == 1 {
             self.is_done.notify_one();
         }
-    }
-
-    /// The events are no longer held, and others may be read.
-    fn release(&self, entries: &[(usize, EntryId)]) {
-        let mut held = self.held();
-        for entry in entries {
-            held.remove(entry);
-        }
-        drop(held);
-        self.room.add_permits(entries.len());
+        Ending::Ended
     }
 
     async fn acknowledge_until(self: Arc<Self>, finished: CancellationToken) {
@@ -449,7 +467,7 @@ impl Delivery {
             if let Err(error) = self.group.link.insist(&commands, TRIES).await {
                 tracing::warn!(%error, "events were not acknowledged and will be delivered again");
             }
-            self.release(&entries);
+            self.held.remove(&entries);
         }
     }
 
@@ -472,8 +490,9 @@ impl Delivery {
 
     async fn keep_once(self: &Arc<Self>, reclaim_to: Option<&Lanes>) -> RedisResult<()> {
         let mut lag = 0;
+        let long_ago = self.settings.acknowledgement_timeout / 4;
         for stream in 0..self.group.streams.len() {
-            for ids in self.long_held(stream).chunks(PAGE) {
+            for ids in self.held.untold(stream, long_ago).chunks(PAGE) {
                 self.group.hold(stream, ids, None).await?;
             }
             lag += self.group.observe(stream).await?.unwrap_or_default();
@@ -481,43 +500,31 @@ impl Delivery {
                 self.reclaim(stream, lanes).await?;
             }
         }
-        self.counters.lag.set(lag);
+        self.listener.counters.lag.set(lag);
         Ok(())
     }
 
-    /// Events of a stream that the server has not heard of for a while; from now on it has.
-    fn long_held(&self, stream: usize) -> Vec<EntryId> {
-        let long_ago = self.settings.acknowledgement_timeout / 4;
-        let mut held = self.held();
-        let of_this =
-            held.iter_mut().filter(|((of, _), told)| *of == stream && told.elapsed() >= long_ago);
-        of_this
-            .map(|((_, id), told)| {
-                *told = Instant::now();
-                *id
-            })
-            .collect()
-    }
-
     async fn reclaim(self: &Arc<Self>, stream: usize, lanes: &Lanes) -> RedisResult<()> {
+        // While this consumer takes up its own, what others left can wait.
+        let Ok(_one_at_a_time) = self.claiming.try_lock() else { return Ok(()) };
         let idle = self.settings.acknowledgement_timeout;
         let mut from = EntryId::default();
         // No more than there is room for: the rest is left to others, or to the next time.
-        while self.room.available_permits() > 0 {
-            let count = self.room.available_permits().min(PAGE);
+        loop {
+            let count = self.held.room().min(PAGE);
+            if count == 0 {
+                return Ok(());
+            }
+            let held = self.held.of_stream(stream);
             let (next, entries) = self.group.reclaim(stream, idle, from, count).await?;
-            for entry in entries {
-                if !self.held().contains_key(&(stream, entry.id)) {
-                    self.take_room();
-                    self.route(lanes, entry).await;
-                }
+            for entry in entries.into_iter().filter(|entry| !held.contains(&entry.id)) {
+                self.route(lanes, entry).await;
             }
             match next {
                 Some(next) => from = next,
                 None => return Ok(()),
             }
         }
-        Ok(())
     }
 }
 

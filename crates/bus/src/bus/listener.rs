@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::delivery::{Delivery, Policy};
+use super::counters::ListenerCounters;
+use super::delivery::{Delivery, Listener, Policy};
 use super::{ApiSettings, Bus};
 use crate::api::{Context, Event};
 use crate::codec::{keys, lenient};
@@ -140,6 +141,9 @@ impl Listen {
 
     async fn start(self) -> Result<(), Error> {
         let Some((first, _)) = self.wanted.first() else { return Ok(()) };
+        if self.bus.0.closing.is_cancelled() {
+            return Err(Error::Closed);
+        }
         let api = self.bus.api(first);
         let settings = &api.settings;
         for (other, _) in &self.wanted {
@@ -166,15 +170,13 @@ impl Listen {
             batch_size: self.batch_size.unwrap_or(settings.batch_size).max(1),
             ..settings.clone()
         };
-        Delivery::begin(
-            self.bus,
-            self.name,
-            self.wanted,
-            self.handle,
-            self.policy,
-            group,
-            settings,
-        );
+        let listener = Listener {
+            name: self.name,
+            wanted: self.wanted,
+            counters: ListenerCounters::default(),
+        };
+        let listener = Arc::new(listener);
+        Delivery::begin(self.bus, listener, self.handle, self.policy, group, settings);
         Ok(())
     }
 

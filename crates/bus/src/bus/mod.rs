@@ -9,6 +9,7 @@ mod counters;
 mod dead;
 mod delivery;
 mod fire;
+mod held;
 mod hooks;
 mod ids;
 mod internal;
@@ -19,7 +20,7 @@ mod worker;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -37,11 +38,12 @@ use crate::transport::{Transport, queue};
 use crate::{Address, Error, Service};
 use apis::{Api, Apis};
 use counters::{Exposition, ListenerReport};
-use delivery::Delivery;
+use delivery::Listener;
 use hooks::Hooks;
 use ids::Ids;
 
-/// A connection to the bus. Cheap to clone; all clones are one bus, which lives until it is shut down.
+/// A connection to the bus. Cheap to clone; all clones are one bus. One that serves, listens or has schedules lives until
+/// it is shut down, another as long as there is a clone of it.
 #[derive(Clone)]
 pub struct Bus(pub(crate) Arc<Inner>);
 
@@ -64,7 +66,14 @@ pub(crate) struct Inner {
     /// Counts changes of the set of APIs served.
     pub(crate) served: AtomicU64,
     workers: Mutex<Vec<Arc<Transport>>>,
-    listeners: Mutex<Vec<Arc<Delivery>>>,
+    listeners: Mutex<Vec<Arc<Listener>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.closing.cancel();
+        self.closed.cancel();
+    }
 }
 
 impl Bus {
@@ -80,7 +89,7 @@ impl Bus {
     ) -> Result<Bus, Error> {
         let bus = Bus::new(settings, hooks);
         bus.0.apis.load_schemas().await?;
-        bus.spawn(bus.clone().keep_schemas());
+        bus.spawn(keep_schemas(Arc::downgrade(&bus.0), bus.0.closing.clone()));
         bus.0.hooks.after(Moment::Started).await;
         if let Some(events) = bus.0.settings.announcements.state {
             bus.spawn(bus.clone().announce_state(events));
@@ -127,6 +136,9 @@ impl Bus {
 
     /// Serves an API from this process. Its schema is on the bus when this returns.
     pub async fn serve(&self, service: impl Service) -> Result<(), Error> {
+        if self.0.closing.is_cancelled() {
+            return Err(Error::Closed);
+        }
         let name = service.schema().name().to_owned();
         let api = self.0.apis.get(&name);
         api.serve(Arc::new(service));
@@ -166,44 +178,52 @@ impl Bus {
     /// timeout is dropped: events stay with their group and are delivered again.
     pub async fn shutdown(&self) {
         self.0.closing.cancel();
-        let workers = self.0.workers.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for transport in workers {
-            if let Err(error) = queue::wake(&transport.link, &self.0.process).await {
-                tracing::debug!(%error, "a worker will notice by itself");
-            }
-        }
         self.0.tasks.close();
-        let drained = tokio::time::timeout(self.0.settings.drain_timeout, self.0.tasks.wait());
-        if drained.await.is_err() {
+        let waking = async {
+            self.wake_workers().await;
+            std::future::pending::<()>().await;
+        };
+        let drained = async {
+            tokio::select! {
+                () = self.0.tasks.wait() => {}
+                () = waking => {}
+            }
+        };
+        if tokio::time::timeout(self.0.settings.drain_timeout, drained).await.is_err() {
             tracing::warn!("calls or handlers still run and are dropped");
         }
         self.0.closed.cancel();
         self.0.hooks.after(Moment::Stopped).await;
+        self.0.workers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0.apis.close();
+    }
+
+    /// Ends the waits of all workers for calls.
+    async fn wake_workers(&self) {
+        let workers = self.0.workers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let wake = |transport: Arc<Transport>| async move {
+            if let Err(error) = queue::wake(&transport.link, &self.0.process).await {
+                tracing::debug!(%error, "a worker will notice by itself");
+            }
+        };
+        futures_util::future::join_all(workers.into_iter().map(wake)).await;
     }
 
     /// Runs a task until it ends or the bus is closed.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(self.until_closed(task));
+    }
+
+    /// The task, dropped when the bus is closed.
+    pub(crate) fn until_closed(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let closed = self.0.closed.clone();
-        self.0.tasks.spawn(async move {
+        async move {
             tokio::select! {
                 () = closed.cancelled() => {}
                 () = task => {}
-            }
-        });
-    }
-
-    /// Stores this process's schemas again before they expire, and reads what others stored.
-    async fn keep_schemas(self) {
-        let period = self.0.settings.schema_ttl.mul_f64(0.8);
-        loop {
-            tokio::select! {
-                () = self.0.closing.cancelled() => return,
-                () = tokio::time::sleep(period) => {}
-            }
-            for outcome in [self.0.apis.store_schemas().await, self.0.apis.load_schemas().await] {
-                if let Err(error) = outcome {
-                    tracing::warn!(%error, "schemas are not refreshed");
-                }
             }
         }
     }
@@ -240,5 +260,24 @@ impl Bus {
             .collect();
         exposition.listeners(&reports);
         exposition.text
+    }
+}
+
+/// Stores this process's schemas again before they expire, and reads what others stored. It does not keep the bus.
+async fn keep_schemas(bus: Weak<Inner>, closing: CancellationToken) {
+    loop {
+        let Some(period) = bus.upgrade().map(|bus| bus.settings.schema_ttl.mul_f64(0.8)) else {
+            return;
+        };
+        tokio::select! {
+            () = closing.cancelled() => return,
+            () = tokio::time::sleep(period) => {}
+        }
+        let Some(bus) = bus.upgrade() else { return };
+        for outcome in [bus.apis.store_schemas().await, bus.apis.load_schemas().await] {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "schemas are not refreshed");
+            }
+        }
     }
 }

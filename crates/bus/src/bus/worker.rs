@@ -21,7 +21,8 @@ use crate::transport::{Patience, Transport};
 use crate::{Call, Failure, FailureKind, Service};
 
 impl Bus {
-    /// Takes calls as long as there are permits, until the bus closes.
+    /// Takes calls as long as there are permits, until the bus closes. Permits are not held while calls are waited for:
+    /// the worker of another address may need them.
     pub(crate) async fn work(self, transport: Arc<Transport>) {
         let mut queue = Queue::new(&transport.link, &self.0.process);
         let mut served = 0;
@@ -34,22 +35,25 @@ impl Bus {
                 let mine = apis.iter().find(|(other, _)| Arc::ptr_eq(other, &transport));
                 queue.serve(mine.iter().flat_map(|(_, names)| names).map(String::as_str));
             }
-            let Some(mut permits) = free_permits(&self.0.permits).await else { return };
-            match queue.take(permits.num_permits()).await {
+            let free = tokio::select! {
+                () = self.0.closing.cancelled() => return,
+                free = free_permits(&self.0.permits) => free,
+            };
+            match queue.take(free).await {
                 Ok(blobs) => {
                     patience = Patience::default();
                     for blob in blobs {
-                        // As many were taken as there are permits.
-                        let Some(permit) = permits.split(1) else { break };
+                        // Nobody waits here unless calls of another address came in between.
+                        let Ok(permit) = self.0.permits.clone().acquire_owned().await else {
+                            return;
+                        };
                         self.spawn(self.clone().serve_call(transport.clone(), blob, permit));
                     }
-                    drop(permits);
                     // The calls go first: they are under way before more are asked for.
                     tokio::task::yield_now().await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "calls cannot be read; trying again");
-                    drop(permits);
                     patience.wait().await;
                 }
             }
@@ -70,17 +74,19 @@ impl Bus {
                 return tracing::warn!(%error, "a call that cannot be answered was dropped");
             }
         };
-        if !self.is_wanted(&transport, &call.id).await {
+        if !queue::claim(&transport.link, &call.id).await {
             return tracing::debug!(id = call.id, "a call came too late and was dropped");
         }
-        let api = self.api(&call.api);
-        let outcome = self.outcome_of(&api, &call).await;
+        let api = self.0.apis.find(&call.api);
+        let outcome = self.outcome_of(api.as_deref(), &call).await;
+        let result_ttl = match &api {
+            Some(api) => api.settings.result_ttl,
+            None => self.0.settings.default_api.result_ttl,
+        };
         let id = self.0.ids.message().to_string();
         let result = ResultOut { id: &id, call_id: &call.id, outcome: outcome.as_deref() };
         let sent = match result.encode() {
-            Ok(blob) => {
-                queue::answer(&transport.link, &call.results, &blob, api.settings.result_ttl).await
-            }
+            Ok(blob) => queue::answer(&transport.link, &call.results, &blob, result_ttl).await,
             Err(error) => return tracing::error!(%error, "a result cannot be written"),
         };
         if let Err(error) = sent {
@@ -88,29 +94,21 @@ impl Bus {
         }
     }
 
-    /// Asks whether the caller still waits. This process has the only copy of the call, so when it cannot be known
-    /// whether the first question was heard, a second that finds nothing counts as heard.
-    async fn is_wanted(&self, transport: &Transport, call_id: &str) -> bool {
-        let mut patience = Patience::default();
-        let mut may_have_been_heard = false;
-        for _ in 0..8 {
-            match queue::claim(&transport.link, call_id).await {
-                Ok(is_first) => return is_first || may_have_been_heard,
-                Err(_) => may_have_been_heard = true,
-            }
-            patience.wait().await;
-        }
-        false
-    }
-
-    async fn outcome_of(&self, api: &Api, message: &CallIn) -> Result<Box<RawValue>, Failure> {
+    /// `api` is what is known by the name in the message, which may be any.
+    async fn outcome_of(
+        &self,
+        api: Option<&Api>,
+        message: &CallIn,
+    ) -> Result<Box<RawValue>, Failure> {
         let context = incoming(message);
         let call = Call {
             procedure: &message.procedure,
             arguments: &message.arguments,
             context: &context,
         };
-        let Some(service) = api.service() else { return Err(call.unknown()) };
+        let Some((api, service)) = api.and_then(|api| Some((api, api.public_service()?))) else {
+            return Err(call.unknown());
+        };
         if service.schema().rpc(call.procedure).is_none() {
             return Err(call.unknown());
         }
@@ -170,14 +168,13 @@ impl Bus {
     }
 }
 
-/// All permits that are free, at least one. Nothing if the bus is gone.
-async fn free_permits(permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    let mut taken = permits.clone().acquire_owned().await.ok()?;
-    let more = u32::try_from(permits.available_permits()).unwrap_or(u32::MAX);
-    if let Ok(more) = permits.clone().try_acquire_many_owned(more) {
-        taken.merge(more);
+/// Waits until a permit is free; how many are.
+async fn free_permits(permits: &Semaphore) -> usize {
+    match permits.acquire().await {
+        Ok(_one) => permits.available_permits() + 1,
+        // It is never closed.
+        Err(_) => 0,
     }
-    Some(taken)
 }
 
 /// Who calls, as far as the message says.

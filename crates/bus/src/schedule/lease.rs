@@ -25,6 +25,7 @@ pub(super) struct Lease<'a> {
     holder_key: String,
     last_key: String,
     holder: &'a str,
+    prolong_every: Duration,
 }
 
 /// Who runs it.
@@ -44,6 +45,7 @@ impl<'a> Lease<'a> {
             holder_key: keys::schedule_holder(service, name),
             last_key: keys::schedule_last(service, name),
             holder,
+            prolong_every: PROLONG_EVERY,
         }
     }
 
@@ -84,21 +86,23 @@ impl<'a> Lease<'a> {
 
     /// Keeps the right while `task` runs, then gives it back.
     pub(super) async fn hold_while(&self, task: impl Future<Output = ()>) {
-        tokio::pin!(task);
-        loop {
-            tokio::select! {
-                () = &mut task => break,
-                () = tokio::time::sleep(PROLONG_EVERY) => {
-                    let mut command = redis::cmd("EXPIRE");
-                    command.arg(&self.holder_key).arg(LEASE_SECONDS);
-                    if let Err(error) = self.link.run(&command).await {
-                        tracing::warn!(key = self.holder_key, %error, "the lease is not prolonged");
-                    }
-                }
-            }
+        tokio::select! {
+            () = task => {}
+            () = self.prolong_for_ever() => {}
         }
         if let Err(error) = self.release().await {
             tracing::warn!(key = self.holder_key, %error, "the lease is not given back; it expires");
+        }
+    }
+
+    async fn prolong_for_ever(&self) {
+        let mut command = redis::cmd("EXPIRE");
+        command.arg(&self.holder_key).arg(LEASE_SECONDS);
+        loop {
+            tokio::time::sleep(self.prolong_every).await;
+            if let Err(error) = self.link.run(&command).await {
+                tracing::warn!(key = self.holder_key, %error, "the lease is not prolonged");
+            }
         }
     }
 
@@ -113,5 +117,31 @@ impl<'a> Lease<'a> {
             self.link.run(&delete).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Address;
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_holds_no_task_up() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("redis://{}", silent.local_addr().unwrap());
+        let link = Link::new(Address::url(&url).unwrap());
+        let mut lease = Lease::new(&link, "service", "task", "me");
+        lease.prolong_every = Duration::from_millis(1);
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let task = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            end.send(()).unwrap();
+        };
+        tokio::select! {
+            () = lease.hold_while(task) => {}
+            () = tokio::time::sleep(Duration::from_secs(3)) => {}
+            ended = ended => return ended.unwrap(),
+        }
+        panic!("the task waits for the server");
     }
 }

@@ -11,6 +11,7 @@ use jsonschema::{Draft, ValidationError, Validator};
 use serde_json::Value;
 
 use super::ApiSchema;
+use crate::codec::lenient;
 
 /// At most this many problems are told of one value.
 const PROBLEMS_MAX: usize = 5;
@@ -83,9 +84,9 @@ impl ApiValidator {
         })
     }
 
-    /// Checks a value that is at hand as JSON text.
+    /// Checks a value that is at hand as JSON text, such as Python writes it.
     pub fn check_json(&self, subject: Subject, name: &str, json: &str) -> Result<(), Invalid> {
-        match serde_json::from_str(json) {
+        match lenient::from_str(json) {
             Ok(value) => self.check(subject, name, &value),
             Err(error) => Err(self.invalid(subject, name, format!("it is not JSON ({error})"))),
         }

@@ -100,6 +100,13 @@ impl Calls {
         }
     }
 
+    /// No more results are received.
+    pub(crate) fn close(&self) {
+        if let Some(reader) = self.reader.get() {
+            reader.abort();
+        }
+    }
+
     fn start_reader(&self) -> AbortHandle {
         let (pending, list) = (self.pending.clone(), self.list.clone());
         let waiting = Waiting::new(self.link.address().clone());
@@ -111,9 +118,7 @@ type Answer = Result<Box<RawValue>, CallError>;
 
 impl Drop for Calls {
     fn drop(&mut self) {
-        if let Some(reader) = self.reader.get() {
-            reader.abort();
-        }
+        self.close();
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use redis::{Cmd, RedisError, RedisResult, Value};
 
 use super::calls::for_each_blob;
-use super::{Link, Waiting};
+use super::link::is_connection_error;
+use super::{Link, Patience, Waiting};
 use crate::codec::keys;
 
 /// How long one wait lasts, in seconds: finite, so that a dead connection is found.
@@ -98,11 +99,26 @@ pub(crate) async fn wake(link: &Link, process: &str) -> RedisResult<()> {
     link.run_all(&commands).await.map(|_| ())
 }
 
-/// Asks for a call: true for whoever asks first while its caller waits.
-pub(crate) async fn claim(link: &Link, call_id: &str) -> RedisResult<bool> {
+/// How often it is asked whether a call is wanted, before it is given up.
+const CLAIM_TRIES: u32 = 8;
+
+/// Asks for a call: true for whoever asks first while its caller waits. This process has the only copy of the call, so when
+/// it cannot be known whether the first question was heard, a second that finds nothing counts as heard.
+pub(crate) async fn claim(link: &Link, call_id: &str) -> bool {
     let mut command = redis::cmd("DEL");
     command.arg(keys::guard(call_id));
-    Ok(link.run(&command).await? == Value::Int(1))
+    let mut patience = Patience::default();
+    let mut may_have_been_heard = false;
+    for _ in 0..CLAIM_TRIES {
+        if let Ok(connected) = link.connected().await {
+            match connected.run(&command).await {
+                Ok(reply) => return reply == Value::Int(1) || may_have_been_heard,
+                Err(error) => may_have_been_heard |= is_connection_error(&error),
+            }
+        }
+        patience.wait().await;
+    }
+    false
 }
 
 /// How often a result is sent before it is given up.
@@ -114,4 +130,23 @@ pub(crate) async fn answer(link: &Link, list: &str, blob: &[u8], ttl: Duration) 
     commands.cmd("LPUSH").arg(list).arg(blob);
     commands.cmd("EXPIRE").arg(list).arg(ttl.as_secs().max(1));
     link.insist(&commands, RESULT_TRIES).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Address;
+    use crate::broker::Broker;
+
+    #[tokio::test]
+    async fn a_question_that_was_never_sent_was_not_heard() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let link = Link::new(Address::url(&format!("redis://{free}")).unwrap());
+        let claiming = tokio::spawn(async move { claim(&link, "gone").await });
+        // It finds nobody at first.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let broker = Broker::open(Default::default()).await.unwrap();
+        broker.listen_tcp(free).await.unwrap();
+        assert!(!claiming.await.unwrap());
+    }
 }

@@ -198,24 +198,44 @@ impl Group {
         delivered[number] = delivered[number].max(Some(id));
     }
 
-    /// Entries of one stream that this consumer holds, in order, after an id.
-    pub(crate) async fn held(
+    /// Entries of one stream that the server counts as this consumer's, in order, after an id.
+    pub(crate) async fn pending(
         &self,
         number: usize,
         after: EntryId,
         count: usize,
-    ) -> RedisResult<Vec<Entry>> {
-        let mut command = self.read_command(count, None);
-        command.arg("STREAMS").arg(&self.streams[number]).arg(after.to_string());
-        let reply = match self.link.run(&command).await {
+    ) -> RedisResult<Vec<Pending>> {
+        let mut command = redis::cmd("XPENDING");
+        command.arg(&self.streams[number]).arg(&self.name);
+        command.arg(after.next().to_string()).arg("+").arg(count).arg(&self.consumer);
+        match self.link.run(&command).await {
             Err(error) if is_group_lost(&error) => {
                 self.create_again(&error).await?;
-                return Ok(Vec::new());
+                Ok(Vec::new())
             }
-            reply => reply?,
-        };
-        let mut entries = self.read_entries(reply);
-        self.count_deliveries(number, &mut entries).await?;
+            reply => Ok(pending_of(reply?)),
+        }
+    }
+
+    /// Reads pending entries again, for one more delivery. Those that have been acknowledged or taken over by another
+    /// consumer since they were listed are left out.
+    pub(crate) async fn claim(
+        &self,
+        number: usize,
+        pending: &[Pending],
+    ) -> RedisResult<Vec<Entry>> {
+        // Whoever took one over had a sign of life since; all of these have had none for so long.
+        let idle_ms = pending.iter().map(|one| one.idle_ms).min().unwrap_or_default();
+        let mut command = redis::cmd("XCLAIM");
+        command.arg(&self.streams[number]).arg(&self.name).arg(&self.consumer).arg(idle_ms);
+        for one in pending {
+            command.arg(one.id.to_string());
+        }
+        let mut entries = entries_of(number, self.link.run(&command).await?);
+        for entry in &mut entries {
+            let before = pending.iter().find(|one| one.id == entry.id);
+            entry.deliveries = before.map_or(1, |one| one.deliveries.saturating_add(1));
+        }
         Ok(entries)
     }
 
@@ -251,13 +271,9 @@ impl Group {
         command.arg(&self.streams[number]).arg(&self.name);
         command.arg(first.id.to_string()).arg(last.id.to_string());
         command.arg(entries.len() * 4).arg(&self.consumer);
-        let Value::Array(rows) = self.link.run(&command).await? else { return Ok(()) };
-        for row in rows {
-            let Value::Array(row) = row else { continue };
-            let [id, _, _, Value::Int(deliveries)] = row.as_slice() else { continue };
-            let Some(id) = text(id).and_then(|id| id.parse::<EntryId>().ok()) else { continue };
-            if let Some(entry) = entries.iter_mut().find(|entry| entry.id == id) {
-                entry.deliveries = u32::try_from(*deliveries).unwrap_or(u32::MAX);
+        for pending in pending_of(self.link.run(&command).await?) {
+            if let Some(entry) = entries.iter_mut().find(|entry| entry.id == pending.id) {
+                entry.deliveries = pending.deliveries;
             }
         }
         Ok(())
@@ -300,15 +316,6 @@ impl Group {
         }
     }
 
-    fn read_command(&self, count: usize, block: Option<Duration>) -> Cmd {
-        let mut command = redis::cmd("XREADGROUP");
-        command.arg("GROUP").arg(&self.name).arg(&self.consumer).arg("COUNT").arg(count);
-        if let Some(block) = block {
-            command.arg("BLOCK").arg(milliseconds(block));
-        }
-        command
-    }
-
     /// The entries in a reply of `XREADGROUP`: `[[stream, [entry, …]], …]`.
     fn read_entries(&self, reply: Value) -> Vec<Entry> {
         let Value::Array(streams) = reply else { return Vec::new() };
@@ -345,8 +352,11 @@ impl GroupReader {
 
     /// At most `count` new entries of each stream; none after some seconds. A group that is gone is made again.
     pub(crate) async fn read(&mut self, count: usize) -> RedisResult<Vec<Entry>> {
-        let mut command = self.group.read_command(count, Some(WAIT));
-        command.arg("STREAMS").arg(&self.group.streams).arg(vec![">"; self.group.streams.len()]);
+        let group = &self.group;
+        let mut command = redis::cmd("XREADGROUP");
+        command.arg("GROUP").arg(&group.name).arg(&group.consumer).arg("COUNT").arg(count);
+        command.arg("BLOCK").arg(milliseconds(WAIT));
+        command.arg("STREAMS").arg(&group.streams).arg(vec![">"; group.streams.len()]);
         match self.waiting.run(&command, WAIT).await {
             Ok(reply) => {
                 let entries = self.group.read_entries(reply);
@@ -382,6 +392,30 @@ pub(crate) fn entries_of(stream: usize, reply: Value) -> Vec<Entry> {
         Some(Entry { stream, id: text(&id)?.parse().ok()?, fields, deliveries: 1 })
     };
     entries.into_iter().filter_map(read).collect()
+}
+
+/// An entry that was given to a consumer and is not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) id: EntryId,
+    /// Since the last sign of life of its consumer.
+    idle_ms: i64,
+    /// How often it has been delivered.
+    deliveries: u32,
+}
+
+/// Reads `[[id, consumer, idle, deliveries], …]`.
+fn pending_of(reply: Value) -> Vec<Pending> {
+    let Value::Array(rows) = reply else { return Vec::new() };
+    let read = |row: &Value| {
+        let Value::Array(row) = row else { return None };
+        let [id, _, Value::Int(idle_ms), Value::Int(deliveries)] = row.as_slice() else {
+            return None;
+        };
+        let deliveries = u32::try_from(*deliveries).unwrap_or(u32::MAX);
+        Some(Pending { id: text(id)?.parse().ok()?, idle_ms: *idle_ms, deliveries })
+    };
+    rows.iter().filter_map(read).collect()
 }
 
 fn bytes(value: Value) -> Vec<u8> {

@@ -19,6 +19,8 @@ on_every_server! {
     an_api_of_this_process_is_called_directly,
     a_shutdown_finishes_what_runs,
     nothing_is_left_behind,
+    places_of_calls_do_not_wait_for_each_other,
+    what_is_private_or_unknown_is_not_called_from_outside,
 }
 
 fn remote(error: Error) -> (FailureKind, String) {
@@ -161,4 +163,76 @@ async fn nothing_is_left_behind(server: Server) {
         keys == [format!("schema:{API}"), "schemas".to_owned()]
     })
     .await;
+}
+
+async fn places_of_calls_do_not_wait_for_each_other(server: Server) {
+    let elsewhere = Server::broker().await.unwrap();
+    let place = tutti_bus::Address::url(&elsewhere.url()).unwrap();
+    let settings = |service| {
+        let mut settings = server.settings(service, "1");
+        let there =
+            tutti_bus::ApiSettings { call_address: Some(place.clone()), ..Default::default() };
+        settings.apis.insert("elsewhere".to_owned(), there);
+        settings.calls_max = 1;
+        settings
+    };
+    let worker = tutti_bus::Bus::connect(settings("auth")).await.unwrap();
+    let client = tutti_bus::Bus::connect(settings("web")).await.unwrap();
+    worker.serve(Auth::default()).await.unwrap();
+    worker.serve(Named("elsewhere", Auth::default())).await.unwrap();
+    let options = CallOptions { timeout: Some(Duration::from_secs(2)), ..CallOptions::default() };
+    for sum in 0..3 {
+        for api in [API, API, "elsewhere", "elsewhere"] {
+            let arguments = json!({"a": sum, "b": 0});
+            let answer: i64 = client.request(api, "add", &arguments, &options).await.unwrap();
+            assert_eq!(answer, sum);
+        }
+    }
+}
+
+/// The same service by another name.
+struct Named(&'static str, Auth);
+
+impl tutti_bus::Service for Named {
+    fn schema(&self) -> &tutti_bus::schema::ApiSchema {
+        static SCHEMA: std::sync::OnceLock<tutti_bus::schema::ApiSchema> =
+            std::sync::OnceLock::new();
+        SCHEMA.get_or_init(|| {
+            let document = self.1.schema().document().clone();
+            tutti_bus::schema::ApiSchema::new(self.0, 1, document)
+        })
+    }
+
+    fn execute<'a>(
+        &'a self,
+        call: tutti_bus::Call<'a>,
+    ) -> futures_util::future::BoxFuture<
+        'a,
+        Result<Box<serde_json::value::RawValue>, tutti_bus::Failure>,
+    > {
+        self.1.execute(call)
+    }
+}
+
+async fn what_is_private_or_unknown_is_not_called_from_outside(server: Server) {
+    let worker = server.bus("auth", "1").await;
+    worker.serve_here(Named("private", Auth::default()));
+    worker.serve(Auth::default()).await.unwrap();
+    assert_eq!(worker.call("private", "add", json!({"a": 1, "b": 2})).await.unwrap(), json!(3));
+    let queue = format!("{API}:rpc_queue");
+    for api in ["private", "nobody.knows"] {
+        let message = json!({
+            "metadata": {"id": api, "api_name": api, "procedure_name": "add",
+                         "return_path": format!("redis+key://results:{api}")},
+            "kwargs": {"a": 1, "b": 2},
+        });
+        let _: String = server.run(&["SET", &format!("rpc_expiry_key:{api}"), "1"]).await;
+        let _: u64 = server.run(&["RPUSH", &queue, &message.to_string()]).await;
+        let (_, result): (String, String) =
+            server.run(&["BLPOP", &format!("results:{api}"), "5"]).await;
+        let result: Value = serde_json::from_str(&result).unwrap();
+        assert_eq!(result["metadata"]["error"], json!(true), "{result}");
+        assert_eq!(result["kwargs"]["result"], json!(format!("{api} has no procedure add")));
+    }
+    assert!(!worker.metrics().contains("nobody.knows"));
 }

@@ -122,8 +122,25 @@ async fn events_fired_while_away_are_delivered_later(server: Server) {
 
 async fn one_group_shares_its_events(server: Server) {
     let (sender, mut received) = mpsc::channel(1000);
+    let mut receivers = Vec::new();
     for process in ["1", "2"] {
-        server.bus("s", process).await.listen("l", tell(&sender)).batch_size(10).await.unwrap();
+        let bus = server.bus("s", process).await;
+        let (own, handled) = mpsc::channel(1000);
+        receivers.push(handled);
+        let sender = sender.clone();
+        bus.listen("l", move |event: UserRegistered, _: Context| {
+            let (sender, own) = (sender.clone(), own.clone());
+            async move {
+                own.send(event.number).await?;
+                sender.send(event.number).await?;
+                // Neither is so quick that the other gets nothing.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                Ok(())
+            }
+        })
+        .batch_size(10)
+        .await
+        .unwrap();
     }
     fire(&server.bus("t", "1").await, 0..200).await;
     let mut numbers = Vec::new();
@@ -132,6 +149,9 @@ async fn one_group_shares_its_events(server: Server) {
     }
     numbers.sort_unstable();
     assert_eq!(numbers, (0..200).collect::<Vec<_>>());
+    for handled in &mut receivers {
+        assert!(handled.try_recv().is_ok(), "a process got no event at all");
+    }
 }
 
 async fn a_failing_handler_is_tried_again(server: Server) {
@@ -435,7 +455,6 @@ async fn a_shutdown_acknowledges_what_was_handled(server: Server) {
     assert!(received.try_recv().is_err());
 }
 
-/// Python's own listener, with validation on, takes what is announced: it fits Python's schemas.
 async fn a_process_announces_itself(server: Server) {
     let watcher = server.bus("watcher", "1").await;
     let seen: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();

@@ -17,6 +17,7 @@ on_every_server! {
     a_stream_that_is_gone_is_read_again_from_its_beginning,
     a_server_that_has_lost_all_is_listened_to_again,
     calls_wait_for_a_server_that_comes_back,
+    what_is_handled_when_a_connection_breaks_is_not_delivered_again,
 }
 
 type Seen = Arc<Mutex<HashSet<u32>>>;
@@ -121,4 +122,41 @@ async fn calls_wait_for_a_server_that_comes_back(mut server: Server) {
     tokio::time::sleep(Duration::from_millis(300)).await;
     server.start_again().await;
     assert_eq!(call.await.unwrap().unwrap(), json!(3));
+}
+
+async fn what_is_handled_when_a_connection_breaks_is_not_delivered_again(server: Server) {
+    let bus = server.bus("s", "1").await;
+    let runs: Arc<Mutex<Vec<u32>>> = Arc::default();
+    let (counted, release) = (runs.clone(), Arc::new(tokio::sync::Notify::new()));
+    let released = release.clone();
+    bus.listen("l", move |event: UserRegistered, _: Context| {
+        let (counted, released) = (counted.clone(), released.clone());
+        async move {
+            counted.lock().unwrap().push(event.number);
+            if event.number == 1 {
+                released.notified().await;
+            }
+            Ok(())
+        }
+    })
+    .concurrency(2)
+    .await
+    .unwrap();
+    bus.fire(UserRegistered::number(1)).await.unwrap();
+    eventually("the first is begun", || async { *runs.lock().unwrap() == [1] }).await;
+    let _: i64 = server.run(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    // This is read after the listener has connected again and looked for what it held.
+    bus.fire(UserRegistered::number(2)).await.unwrap();
+    eventually("the second is seen", || async { *runs.lock().unwrap() == [1, 2] }).await;
+    let stream = format!("{API}.*:stream");
+    let pending = ["XPENDING", &stream, "s-l", "-", "+", "1"];
+    let held: Vec<(String, String, i64, u32)> = server.run(&pending).await;
+    assert_eq!(held[0].3, 1, "deliveries");
+    release.notify_one();
+    eventually("all is acknowledged", || async {
+        server.run::<Vec<(String, String, i64, u32)>>(&pending).await.is_empty()
+    })
+    .await;
+    assert_eq!(*runs.lock().unwrap(), [1, 2]);
 }

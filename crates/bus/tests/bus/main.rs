@@ -4,9 +4,11 @@
 
 mod auth;
 mod calls;
+mod endings;
 mod events;
 mod faults;
 mod python;
 mod recorder;
 mod schedule;
+mod schemas;
 mod server;

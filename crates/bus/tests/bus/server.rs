@@ -80,6 +80,11 @@ impl Server {
         self.wait_until_ready().await;
     }
 
+    /// Takes its place, once it is stopped: connections are accepted and nothing is ever answered.
+    pub(crate) async fn stand_in(&self) -> tokio::net::TcpListener {
+        tokio::net::TcpListener::bind(("127.0.0.1", self.port)).await.unwrap()
+    }
+
     /// The settings of a process of a service.
     pub(crate) fn settings(&self, service: &str, process: &str) -> Settings {
         Settings::new(service, process, Address::url(&self.url()).unwrap())
