@@ -256,7 +256,9 @@ impl OwnedRequest {
 
     /// Bytes it takes.
     pub fn weight(&self) -> usize {
-        self.bytes.len() + size_of_val(self.ranges.as_slice())
+        size_of::<Self>()
+            + self.bytes.capacity()
+            + self.ranges.capacity() * size_of::<Range<usize>>()
     }
 }
 
@@ -268,6 +270,8 @@ impl<'a> FromIterator<&'a [u8]> for OwnedRequest {
             owned.bytes.extend_from_slice(argument);
             owned.ranges.push(start..owned.bytes.len());
         }
+        owned.bytes.shrink_to_fit();
+        owned.ranges.shrink_to_fit();
         owned
     }
 }

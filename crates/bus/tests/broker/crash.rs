@@ -155,12 +155,19 @@ fn consume(address: SocketAddr, quiet_ms: &str, promises: &Mutex<Promises>) {
 }
 
 fn entries(client: &mut Client) -> BTreeMap<String, String> {
-    let reply = client.call(&words("XRANGE s - +"));
     let entry = |entry: &Value| {
         let parts = entry.as_array().unwrap();
         (text(&parts[0]), text(&parts[1].as_array().unwrap()[1]))
     };
-    reply.as_array().unwrap().iter().map(entry).collect()
+    let mut found = BTreeMap::new();
+    let mut from = "-".to_owned();
+    loop {
+        let reply = client.call(&words(&format!("XRANGE s {from} + COUNT 20")));
+        let page: Vec<_> = reply.as_array().unwrap().iter().map(entry).collect();
+        let Some((last, _)) = page.last() else { return found };
+        from = format!("({last}");
+        found.extend(page);
+    }
 }
 
 fn count_fired(promises: &Mutex<Promises>) -> usize {

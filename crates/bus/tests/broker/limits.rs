@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tutti_bus::{
-    broker::{Broker, Error, Settings},
-    resp::Value,
+    broker::{
+        Broker, Error, Settings,
+        engine::{Ending, Engine},
+    },
+    resp::{OwnedRequest, Value},
 };
 
-use crate::client::{Served, words};
+use crate::client::{PATIENCE, Served, words};
 
 fn error(text: &str) -> Value {
     Value::Error(text.to_owned())
@@ -34,6 +37,113 @@ fn writers_are_refused_when_memory_is_full_and_nothing_is_removed() {
     assert_eq!(client.call(&["RPUSH", "l", "x"]), full);
     assert_eq!(client.call(&words("XTRIM s MAXLEN 10")), Value::Integer(added - 10));
     assert_eq!(client.call(&["RPUSH", "l", "x"]), Value::Integer(1));
+}
+
+#[test]
+fn groups_and_consumers_are_refused_when_memory_is_full_and_their_names_count() {
+    let broker = Served::open(Settings { memory_bytes_max: 100_000, ..Settings::default() });
+    let mut client = broker.client();
+    let full = error("OOM command not allowed when used memory > 'maxmemory'.");
+    assert_eq!(client.call(&words("XGROUP CREATE s g 0 MKSTREAM")), ok());
+    let name = "x".repeat(10_000);
+    let mut made = 0;
+    while client.call(&["XGROUP", "CREATECONSUMER", "s", "g", &format!("{name}{made}")]) != full {
+        made += 1;
+        assert!(made < 20, "names have no weight");
+    }
+    assert_eq!(client.call(&words("XGROUP CREATE s other 0")), full);
+    assert_eq!(client.call(&["MULTI"]), ok());
+    assert_eq!(client.call(&words("XGROUP CREATE s other 0")), full);
+    assert!(matches!(client.call(&["EXEC"]), Value::Error(text) if text.starts_with("EXECABORT")));
+    assert_eq!(client.call(&words("XGROUP SETID s g 0")), ok());
+    assert_eq!(client.call(&words("XGROUP DESTROY s g")), Value::Integer(1));
+    assert_eq!(client.call(&words("XGROUP CREATE s other 0")), ok());
+}
+
+#[test]
+fn what_a_transaction_queues_counts_as_buffered() {
+    let broker = Served::open(Settings { buffers_bytes_max: 2_000_000, ..Settings::default() });
+    let (mut client, mut other) = (broker.client(), broker.client());
+    let queued = Value::Status("QUEUED".to_owned());
+    assert_eq!(client.call(&["MULTI"]), ok());
+    let set = ["SET", "k", &"x".repeat(100_000)];
+    let mut count = 0;
+    while client.try_send_all(&[set]) && client.receive_or_gone().as_ref() == Some(&queued) {
+        count += 1;
+        assert!(count < 100, "a queue has no end");
+    }
+    assert!(count > 10, "{count}");
+    assert_eq!(other.call(&["PING"]), Value::Status("PONG".to_owned()));
+    // What it had is free again.
+    assert_eq!(other.call(&["MULTI"]), ok());
+    for _ in 0..count {
+        assert_eq!(other.call(&set), queued);
+    }
+    assert_eq!(other.call(&["DISCARD"]), ok());
+    assert_eq!(other.call(&["GET", "k"]), Value::Null);
+}
+
+#[test]
+fn what_waiting_clients_asked_counts_as_buffered() {
+    let broker = Served::open(Settings { buffers_bytes_max: 4_000_000, ..Settings::default() });
+    let mut asking = broker.client();
+    // How many are connected, and how many of them wait.
+    let mut clients = || {
+        let listed = asking.call(&words("CLIENT LIST"));
+        let listed = String::from_utf8_lossy(listed.as_bytes().unwrap()).into_owned();
+        (listed.lines().count(), listed.lines().filter(|line| line.contains("flags=b")).count())
+    };
+    let key = "x".repeat(100_000);
+    let mut waiting = Vec::new();
+    let begun = Instant::now();
+    loop {
+        let mut client = broker.client();
+        client.try_send_all(&[["BLPOP", &key, "0"]]);
+        waiting.push(client);
+        while clients().1 < waiting.len() && clients().0 > waiting.len() {
+            assert!(begun.elapsed() < PATIENCE, "it neither waits nor is it disconnected");
+        }
+        if clients().0 <= waiting.len() {
+            break;
+        }
+        assert!(waiting.len() < 60, "nobody is disconnected");
+        // What it sends meanwhile takes the place of its request in the buffer.
+        waiting.last_mut().unwrap().send(&["PING"]);
+    }
+    assert!(waiting.len() > 10);
+}
+
+#[test]
+fn one_request_makes_no_more_replies_than_there_is_room_for() {
+    let mut engine = crate::recovery::engine();
+    let ask = |engine: &mut Engine, client, command: &[&str]| {
+        let request: OwnedRequest = command.iter().map(|word| word.as_bytes()).collect();
+        let mut reply = Vec::new();
+        let outcome = engine.execute(client, request.request(), 1, &mut reply);
+        (outcome.ending, reply.len())
+    };
+    let readers: Vec<_> = (0..10).map(|_| engine.connect(String::new(), 1)).collect();
+    for reader in &readers {
+        let waits = ask(&mut engine, *reader, &["XREAD", "BLOCK", "0", "STREAMS", "s", "$"]);
+        assert_eq!(waits, (Ending::Waits, 0));
+        assert!(engine.held(*reader) > 0);
+    }
+    let writer = engine.connect(String::new(), 1);
+    let payload = "x".repeat(400);
+    engine.set_reply_room(1000);
+    ask(&mut engine, writer, &["XADD", "s", "*", "f", &payload]);
+    let (served, killed) = (engine.take_outgoing(), engine.take_killed());
+    assert_eq!((served.len(), killed.len()), (3, 7));
+    assert!(readers.iter().all(|reader| engine.held(*reader) == 0));
+
+    engine.set_reply_room(1000);
+    ask(&mut engine, writer, &["MULTI"]);
+    for _ in 0..5 {
+        ask(&mut engine, writer, &["ECHO", &payload]);
+    }
+    ask(&mut engine, writer, &["SET", "k", "v"]);
+    assert_eq!(ask(&mut engine, writer, &["EXEC"]), (Ending::Closes, 1000));
+    assert_eq!(ask(&mut engine, writer, &["GET", "k"]), (Ending::Answered, "$1\r\nv\r\n".len()));
 }
 
 #[test]

@@ -14,7 +14,7 @@ const NOW: i64 = 1_700_000_000_000;
 /// How much is written anew between two commands: little, so that a pass takes many.
 const REWRITE_BYTES: usize = 60;
 
-fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     Engine::new(EngineSettings {
         databases: 3,
         memory_bytes_max: 0,

@@ -43,6 +43,11 @@ impl Command {
         self.traits & which != 0
     }
 
+    /// Whether a request may take more memory.
+    pub(super) fn grows(&self, request: Request<'_>) -> bool {
+        self.is(GROWS) && (self.name != "xgroup" || stream_group::grows(request))
+    }
+
     pub(super) fn check_arity(&self, request: Request<'_>) -> Result<(), Refusal> {
         let wanted = self.arity.unsigned_abs() as usize;
         let fits = if self.arity < 0 { request.len() >= wanted } else { request.len() == wanted };
@@ -133,7 +138,7 @@ commands! {
     "XAUTOCLAIM" "xautoclaim" -6 stream_claim::claim_any, WRITES | SEES;
     "XCLAIM" "xclaim" -6 stream_claim::claim, WRITES | SEES;
     "XDEL" "xdel" -3 stream_add::delete, WRITES | SEES;
-    "XGROUP" "xgroup" -2 stream_group::group, WRITES | SEES;
+    "XGROUP" "xgroup" -2 stream_group::group, WRITES | GROWS | SEES;
     "XINFO" "xinfo" -2 stream_info::info, SEES;
     "XLEN" "xlen" 2 stream_info::length, SEES;
     "XPENDING" "xpending" -3 stream_pending::pending, SEES;

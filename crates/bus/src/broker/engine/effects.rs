@@ -3,6 +3,7 @@
 //! They are commands of this engine with every choice made: ids and times are written out. Running them in their order on an empty
 //! engine makes the same state.
 
+use super::stream::StreamId;
 use crate::resp::{Reply as _, Request};
 
 /// Keys that live in memory only, though they are neither lists nor anything else that does: the guard keys of calls, which
@@ -28,6 +29,11 @@ pub(super) fn outlives_restart(key: &[u8]) -> bool {
     !MEMORY_ONLY.iter().any(|prefix| key.starts_with(prefix))
 }
 
+/// How many entries a group has read, as it stands in the log.
+pub(super) fn read_text(entries_read: Option<u64>) -> String {
+    entries_read.map_or_else(|| "-1".to_owned(), |read| read.to_string())
+}
+
 impl Effects {
     pub(super) fn enable(&mut self) {
         self.enabled = true;
@@ -46,6 +52,28 @@ impl Effects {
     pub(super) fn record_entry(&mut self, database: usize, parts: &[&[u8]], fields: &[u8]) {
         let (count, fields) = split_array(fields);
         self.append_with(database, parts.iter().copied(), count, fields);
+    }
+
+    /// Adds with whom an entry is pending: its id, when it was given, and how often.
+    pub(super) fn record_pending(
+        &mut self,
+        database: usize,
+        key: &[u8],
+        group: &[u8],
+        consumer: &[u8],
+        (id, at, deliveries): (StreamId, i64, u64),
+    ) {
+        let (id, at, deliveries) = (id.to_string(), at.to_string(), deliveries.to_string());
+        let parts: [&[u8]; 7] = [
+            b"LOG.PENDING",
+            key,
+            group,
+            consumer,
+            at.as_bytes(),
+            deliveries.as_bytes(),
+            id.as_bytes(),
+        ];
+        self.record(database, &parts);
     }
 
     fn append<'a>(&mut self, database: usize, parts: impl ExactSizeIterator<Item = &'a [u8]>) {

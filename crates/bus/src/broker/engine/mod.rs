@@ -23,7 +23,7 @@ mod waiting;
 use std::{collections::BTreeMap, collections::HashMap, rc::Rc};
 
 use call::{Call, Flow, Handled, Refusal};
-use command::{Command, GROWS, SEES, WRITES};
+use command::{Command, SEES, WRITES};
 use database::{Database, Value};
 use effects::Effects;
 use session::Session;
@@ -103,6 +103,8 @@ pub struct Engine {
     waiting: Waiting,
     effects: Effects,
     outgoing: Vec<Outgoing>,
+    /// Bytes of replies there is still room for: of those to others, and of that of a transaction.
+    reply_room: usize,
     /// Clients that another one wants closed.
     killed: Vec<u64>,
     /// Why nothing can be written down at the moment.
@@ -124,6 +126,7 @@ impl Engine {
             waiting: Waiting::default(),
             effects: Effects::default(),
             outgoing: Vec::new(),
+            reply_room: usize::MAX,
             killed: Vec::new(),
             log_failure: None,
             commands_done: 0,
@@ -204,6 +207,20 @@ impl Engine {
     /// Whether a client has still to give its password.
     pub fn is_unknown(&self, client: u64) -> bool {
         self.sessions.get(&client).is_none_or(|session| !session.trusted)
+    }
+
+    /// Bytes a client takes that are not data: what it queues for a transaction, and what it asked while it waits.
+    pub fn held(&self, client: u64) -> usize {
+        let transaction =
+            self.sessions.get(&client).and_then(|session| session.transaction.as_ref());
+        transaction.map_or(0, |transaction| transaction.weight) + self.waiting.weight(client)
+    }
+
+    /// Says how many bytes there are for replies that one request can make many of: those to clients that wait, of whom those for whom
+    /// there is no room are to be closed, and that of a transaction, which is cut off
+    /// and ends the connection. Without it there is no limit.
+    pub fn set_reply_room(&mut self, bytes: usize) {
+        self.reply_room = bytes;
     }
 
     /// Carries out a request; the reply is appended, if there is one yet.
@@ -362,7 +379,7 @@ impl Engine {
             let keys = request.from(wait.keys.start).take(wait.keys.len()).map(Rc::from).collect();
             let deadline = wait.timeout_ms.map(|timeout| now.saturating_add(timeout));
             let request = commands::stream_read::settled(self, database, request);
-            self.waiting.add(Waiter { client, database, request, keys, deadline });
+            self.waiting.add(Waiter::new(client, database, request, keys, deadline));
         }
         (handled, command.is(SEES))
     }
@@ -386,7 +403,7 @@ impl Engine {
             return Err(Refusal::new("NOAUTH Authentication required."));
         }
         let memory_max = self.settings.memory_bytes_max;
-        if command.is(GROWS) && memory_max > 0 && self.memory_used() > memory_max {
+        if command.grows(request) && memory_max > 0 && self.memory_used() > memory_max {
             return Err(Refusal::new("OOM command not allowed when used memory > 'maxmemory'."));
         }
         if let Some(failure) = self.log_failure.as_ref().filter(|_| command.is(WRITES)) {
@@ -402,7 +419,10 @@ impl Engine {
                 if came == Came::Something && !is_there {
                     break;
                 }
-                if let Some(waiter) = self.waiting.take(ticket) {
+                let Some(waiter) = self.waiting.take(ticket) else { continue };
+                if self.reply_room == 0 {
+                    self.killed.push(waiter.client);
+                } else {
                     self.serve(ticket, waiter, &key, came, now);
                 }
             }
@@ -442,6 +462,7 @@ impl Engine {
             Ok(Flow::Done | Flow::Close) => (),
         }
         let after = if command.is(SEES) { self.effects.required() } else { 0 };
+        self.reply_room = self.reply_room.saturating_sub(reply.len());
         self.outgoing.push(Outgoing { client: waiter.client, reply, after });
     }
 }

@@ -10,6 +10,7 @@ use std::{ops::Bound, rc::Rc};
 use super::{
     Engine,
     database::{Entry, Value},
+    effects::read_text,
     stream::{Stream, StreamId},
 };
 
@@ -99,7 +100,7 @@ impl Engine {
         }
         for (name, group) in &stream.groups {
             let last = group.last_id.to_string();
-            let read = group.entries_read.map_or_else(|| "-1".to_owned(), |read| read.to_string());
+            let read = read_text(group.entries_read);
             let parts: [&[u8]; 7] =
                 [b"XGROUP", b"CREATE", key, name, last.as_bytes(), b"ENTRIESREAD", read.as_bytes()];
             effects.record(database, &parts);
@@ -107,18 +108,8 @@ impl Engine {
                 effects.record(database, &[b"XGROUP", b"CREATECONSUMER", key, name, consumer]);
             }
             for (id, held) in &group.pending {
-                let (at, deliveries, id) =
-                    (held.delivered_at.to_string(), held.deliveries.to_string(), id.to_string());
-                let parts: [&[u8]; 7] = [
-                    b"LOG.PENDING",
-                    key,
-                    name,
-                    &held.consumer,
-                    at.as_bytes(),
-                    deliveries.as_bytes(),
-                    id.as_bytes(),
-                ];
-                effects.record(database, &parts);
+                let pending = (*id, held.delivered_at, held.deliveries);
+                effects.record_pending(database, key, name, &held.consumer, pending);
             }
         }
     }

@@ -7,6 +7,9 @@ use std::{
 
 use crate::resp::OwnedRequest;
 
+/// What a key takes that a client waits for, beside its name, in bytes.
+const KEY_WEIGHT: usize = 256;
+
 /// A key in its database.
 pub(super) type Place = (usize, Rc<[u8]>);
 
@@ -20,6 +23,22 @@ pub(super) struct Waiter {
     pub(super) keys: Vec<Rc<[u8]>>,
     /// Until when, in milliseconds since 1970; `None` for ever.
     pub(super) deadline: Option<i64>,
+    /// Bytes it takes, about.
+    weight: usize,
+}
+
+impl Waiter {
+    pub(super) fn new(
+        client: u64,
+        database: usize,
+        request: OwnedRequest,
+        keys: Vec<Rc<[u8]>>,
+        deadline: Option<i64>,
+    ) -> Self {
+        let keys_weight = keys.iter().map(|key| KEY_WEIGHT + key.len()).sum::<usize>();
+        let weight = request.weight() + keys_weight;
+        Self { client, database, request, keys, deadline, weight }
+    }
 }
 
 /// All that wait.
@@ -95,6 +114,12 @@ impl Waiting {
     pub(super) fn remove(&mut self, client: u64) -> Option<Waiter> {
         let ticket = *self.tickets.get(&client)?;
         self.take(ticket)
+    }
+
+    /// Bytes that what a client waits for takes.
+    pub(super) fn weight(&self, client: u64) -> usize {
+        let waiter = self.tickets.get(&client).and_then(|ticket| self.waiters.get(ticket));
+        waiter.map_or(0, |waiter| waiter.weight)
     }
 
     pub(super) fn contains(&self, client: u64) -> bool {

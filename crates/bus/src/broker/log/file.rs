@@ -51,8 +51,7 @@ impl LogFile {
             Some(ErrorCode::NotADatabase) => Error::Foreign { path: path.to_owned() },
             _ => Error::Open { path: path.to_owned(), source },
         };
-        make_private(path)
-            .map_err(|source| Error::Create { path: path.to_owned(), source })?;
+        make_private(path).map_err(|source| Error::Create { path: path.to_owned(), source })?;
         let connection = Connection::open(path).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
         let file = Self { connection, path: path.to_owned() };

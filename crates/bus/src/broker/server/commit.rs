@@ -22,11 +22,13 @@ pub(super) async fn run(hub: Rc<Hub>, log: Option<Log>) {
     let Some(mut log) = log else { return };
     let mut rewrite: Option<Rewrite> = None;
     loop {
+        let is_over = hub.is_ending() && hub.is_empty();
+        if is_over && !hub.has_unwritten() {
+            // A pass that is under way, and rows that are not needed, can wait for the next start.
+            return;
+        }
         let has_work = hub.has_unwritten() || rewrite.is_some() || log.rows().has_needless();
         if !has_work {
-            if hub.is_ending() && hub.is_empty() {
-                return;
-            }
             hub.write.notified().await;
             continue;
         }
@@ -35,7 +37,7 @@ pub(super) async fn run(hub: Rc<Hub>, log: Option<Log>) {
             let snapshot = hub.engine.borrow().begin_snapshot();
             rewrite = Some(Rewrite { snapshot, first_row: log.rows().next_id() });
         }
-        let is_through = rewrite.as_mut().is_some_and(|rewrite| {
+        let is_through = rewrite.as_mut().filter(|_| !is_over).is_some_and(|rewrite| {
             hub.engine.borrow_mut().continue_snapshot(&mut rewrite.snapshot, REWRITE_BYTES)
         });
         let (body, position) = hub.take_unwritten();
@@ -44,6 +46,7 @@ pub(super) async fn run(hub: Rc<Hub>, log: Option<Log>) {
             let failure = "its thread ended".to_owned();
             tracing::error!("cannot write the bus's log any more: {failure}");
             hub.engine.borrow_mut().set_log_failure(Some(failure));
+            hub.write_never();
             return;
         }
         hub.wrote(position);

@@ -62,7 +62,7 @@ async fn converse(
     let (mut input, mut output) = (Vec::new(), Vec::new());
     let (mut standing, mut after) = (Standing::Hungry, 0);
     loop {
-        if let Some(reply) = mailbox.take_reply() {
+        if let Some(reply) = hub.take_reply(mailbox) {
             output.extend_from_slice(&reply.reply);
             after = reply.after;
             // Further requests may be there already.
@@ -70,13 +70,15 @@ async fn converse(
         } else if standing != Standing::Waits {
             (standing, after) = hub.execute(presence.client, &mut parser, &mut input, &mut output);
         }
-        if !presence.count(input.capacity() + output.capacity()) {
-            let client = presence.client;
+        let client = presence.client;
+        if !presence.count(input.capacity() + output.capacity() + hub.held(client)) {
             tracing::warn!(client, "no room for the client's buffers; it is disconnected");
             return Ok(());
         }
         if !output.is_empty() {
-            hub.until_written(mailbox, after).await;
+            if !hub.until_written(mailbox, after).await {
+                return Ok(());
+            }
             send(mailbox, stream, &output).await?;
             output.clear();
             output.shrink_to(BUFFER_BYTES);

@@ -33,7 +33,7 @@ pub(super) struct Hub {
     waiting: RefCell<VecDeque<(u64, Rc<Mailbox>)>>,
     /// What the log has reached.
     written: Cell<u64>,
-    /// Bytes in the buffers of all connections.
+    /// Bytes in the buffers of all connections, with what the engine holds for them and the replies that wait for them.
     buffered: Cell<usize>,
     /// Something is to be written.
     pub(super) write: Notify,
@@ -56,10 +56,6 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(super) fn take_reply(&self) -> Option<Outgoing> {
-        self.reply.borrow_mut().take()
-    }
-
     pub(super) fn has_reply(&self) -> bool {
         self.reply.borrow().is_some()
     }
@@ -121,7 +117,9 @@ impl Hub {
 
     /// A connection went.
     pub(super) fn leave(&self, client: u64) {
-        self.mailboxes.borrow_mut().remove(&client);
+        if let Some(mailbox) = self.mailboxes.borrow_mut().remove(&client) {
+            self.take_reply(&mailbox);
+        }
         self.engine.borrow_mut().disconnect(client);
         self.left.notify_one();
     }
@@ -136,6 +134,7 @@ impl Hub {
         output: &mut Vec<u8>,
     ) -> (Standing, u64) {
         let mut engine = self.engine.borrow_mut();
+        engine.set_reply_room(self.room());
         let (now, mut at, mut after) = (now(), 0, 0);
         let mut limits = self.limits;
         let standing = loop {
@@ -182,8 +181,7 @@ impl Hub {
             let mailboxes = self.mailboxes.borrow();
             for outgoing in outgoing {
                 if let Some(mailbox) = mailboxes.get(&outgoing.client) {
-                    *mailbox.reply.borrow_mut() = Some(outgoing);
-                    mailbox.news.notify_one();
+                    self.hand_over(mailbox, outgoing);
                 }
             }
             killed
@@ -198,16 +196,37 @@ impl Hub {
                 self.lazy_at.set(Some(now + LAZY_MS));
             }
         }
-        let due_at = [engine.next_due(), self.lazy_at.get()].into_iter().flatten().min();
-        if due_at.is_some_and(|at| at < self.due_at.get()) {
+        if self.next_due(&engine).is_some_and(|at| at < self.due_at.get()) {
             self.due.notify_one();
         }
+    }
+
+    fn hand_over(&self, mailbox: &Mailbox, outgoing: Outgoing) {
+        let (client, bytes) = (outgoing.client, outgoing.reply.len());
+        let has_room = self.count_buffers(0, bytes);
+        *mailbox.reply.borrow_mut() = Some(outgoing);
+        if !has_room || bytes > self.settings.output_bytes_max {
+            tracing::warn!(client, bytes, "no room for a reply; the client is disconnected");
+            self.take_reply(mailbox);
+            mailbox.close();
+        }
+        mailbox.news.notify_one();
+    }
+
+    /// The reply that came for a connection that waited.
+    pub(super) fn take_reply(&self, mailbox: &Mailbox) -> Option<Outgoing> {
+        let reply = mailbox.reply.borrow_mut().take()?;
+        self.count_buffers(reply.reply.len(), 0);
+        Some(reply)
     }
 
     /// Does what is due; answers when something is due next.
     pub(super) fn tick(&self) -> Option<i64> {
         let now = now();
-        self.engine.borrow_mut().tick(now);
+        let mut engine = self.engine.borrow_mut();
+        engine.set_reply_room(self.room());
+        engine.tick(now);
+        drop(engine);
         if self.lazy_at.get().is_some_and(|at| at <= now) {
             self.lazy_at.set(None);
             self.write.notify_one();
@@ -215,10 +234,13 @@ impl Hub {
         // The ticker is awake, and need not be woken.
         self.due_at.set(i64::MIN);
         self.settle(now);
-        let next =
-            [self.engine.borrow().next_due(), self.lazy_at.get()].into_iter().flatten().min();
+        let next = self.next_due(&self.engine.borrow());
         self.due_at.set(next.unwrap_or(i64::MAX));
         next
+    }
+
+    fn next_due(&self, engine: &Engine) -> Option<i64> {
+        [engine.next_due(), self.lazy_at.get()].into_iter().flatten().min()
     }
 
     /// Whether there is something to be written.
@@ -241,17 +263,25 @@ impl Hub {
         }
     }
 
-    /// Waits until the log has reached a position.
-    pub(super) async fn until_written(&self, mailbox: &Rc<Mailbox>, after: u64) {
-        if self.written.get() >= after {
-            return;
+    /// Waits until the log has reached a position; answers whether it has. Not if the connection is to be closed at once.
+    pub(super) async fn until_written(&self, mailbox: &Rc<Mailbox>, after: u64) -> bool {
+        if self.written.get() < after {
+            self.wait_for(mailbox, after);
         }
-        self.wait_for(mailbox, after);
         while self.written.get() < after {
+            // At the end all connections are to be closed, but what was asked is answered.
+            if mailbox.closes() && !self.is_ending() {
+                return false;
+            }
+            // Other news are looked at by who called, after this.
             mailbox.news.notified().await;
         }
-        // Other news may have come together with this.
-        mailbox.news.notify_one();
+        true
+    }
+
+    /// Says that the log will never reach any position: nobody will hear what they wait for.
+    pub(super) fn write_never(&self) {
+        self.waiting.take().iter().for_each(|(_, mailbox)| mailbox.close());
     }
 
     fn wait_for(&self, mailbox: &Rc<Mailbox>, after: u64) {
@@ -265,6 +295,16 @@ impl Hub {
         let buffered = self.buffered.get() + now - before;
         self.buffered.set(buffered);
         buffered <= self.settings.buffers_bytes_max
+    }
+
+    /// Bytes there is still room for in buffers.
+    fn room(&self) -> usize {
+        self.settings.buffers_bytes_max.saturating_sub(self.buffered.get())
+    }
+
+    /// Bytes the engine holds for a client.
+    pub(super) fn held(&self, client: u64) -> usize {
+        self.engine.borrow().held(client)
     }
 
     /// Asks all connections to end.

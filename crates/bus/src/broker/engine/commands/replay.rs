@@ -1,11 +1,9 @@
 //! Commands of the log alone: what `XREADGROUP` and `XCLAIM` came to, and streams as they were.
 
-use crate::{
-    broker::engine::{
-        call::{Call, Flow, Handled, Refusal},
-        stream::{Pending, Stream, parse_id},
-    },
-    resp::Reply as _,
+use super::stream_add::encode;
+use crate::broker::engine::{
+    call::{Call, Flow, Handled, Refusal},
+    stream::{Pending, Stream, parse_id},
 };
 
 /// `LOG.DELIVERED key group consumer at entries-read last-id [id …]`: a consumer was given new entries.
@@ -65,11 +63,7 @@ pub(in crate::broker::engine) fn stream(call: &mut Call<'_>) -> Handled {
 /// `LOG.ENTRY key id field value …`: an entry that was there.
 pub(in crate::broker::engine) fn entry(call: &mut Call<'_>) -> Handled {
     let id = parse_id(call.argument(2), 0)?;
-    let fields = call.request.from(3);
-    let mut encoded = Vec::new();
-    encoded.array(fields.len());
-    fields.for_each(|field| encoded.bulk(field));
-    let key = call.key();
-    call.data().change(key, |stream: &mut Stream| stream.restore(id, encoded.into()))?;
+    let (key, encoded) = (call.key(), encode(call.request.from(3)));
+    call.data().change(key, |stream: &mut Stream| stream.restore(id, encoded))?;
     Ok(Flow::Done)
 }

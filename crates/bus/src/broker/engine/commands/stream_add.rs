@@ -141,21 +141,27 @@ pub(in crate::broker::engine) fn add(call: &mut Call<'_>) -> Handled {
         None => StreamId::MIN,
     };
     let id = wanted.settle(last, call.now)?;
-    let size = fields.clone().map(|field| field.len() + 16).sum::<usize>();
-    let mut encoded = Vec::with_capacity(size + 16);
-    encoded.array(fields.len());
-    fields.for_each(|field| encoded.bulk(field));
+    let encoded = encode(fields);
     let id_text = id.to_string();
     let parts: [&[u8]; 3] = [b"XADD", key, id_text.as_bytes()];
     call.engine.effects.record_entry(call.database, &parts, &encoded);
     call.engine.effects.require();
-    call.data().change_or_begin(key, |stream: &mut Stream| stream.add(id, encoded.into()))?;
+    call.data().change_or_begin(key, |stream: &mut Stream| stream.add(id, encoded))?;
     if let Some(trim) = &options.trim {
         shorten(call, key, trim)?;
     }
     call.engine.waiting.came(call.database, key, Came::Something);
     call.reply.bulk(id_text.as_bytes());
     Ok(Flow::Done)
+}
+
+/// The fields of an entry as the array that will be the reply.
+pub(super) fn encode<'a>(fields: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Box<[u8]> {
+    let size = fields.clone().map(|field| field.len() + 16).sum::<usize>();
+    let mut encoded = Vec::with_capacity(size + 16);
+    encoded.array(fields.len());
+    fields.for_each(|field| encoded.bulk(field));
+    encoded.into()
 }
 
 /// Shortens a stream; answers how many entries were removed.

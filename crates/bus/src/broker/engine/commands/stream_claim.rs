@@ -5,6 +5,7 @@ use std::ops::Bound;
 use crate::{
     broker::engine::{
         call::{Call, Flow, Handled, Refusal, integer, is},
+        effects::read_text,
         stream::{Pending, Stream, StreamId, parse_bound, parse_id},
     },
     resp::Reply as _,
@@ -12,7 +13,6 @@ use crate::{
 
 use super::{
     stream_add::write_entry,
-    stream_group::read_text,
     stream_read::{group_of, record_pending, write_id},
 };
 

@@ -3,10 +3,11 @@
 use crate::{
     broker::engine::{
         call::{Call, Flow, Handled, Refusal, is},
+        effects::read_text,
         stream::{Group, Stream, StreamId, parse_id},
         waiting::Came,
     },
-    resp::Reply as _,
+    resp::{Reply as _, Request},
 };
 
 use super::connection::unknown_subcommand;
@@ -39,6 +40,12 @@ pub(in crate::broker::engine) fn group(call: &mut Call<'_>) -> Handled {
         _ => Err(unknown_subcommand(call, "XGROUP")),
     }?;
     Ok(Flow::Done)
+}
+
+/// Whether it may take more memory. Source: Redis, where these two have `denyoom`.
+pub(in crate::broker::engine) fn grows(request: Request<'_>) -> bool {
+    let what = request.get(1).unwrap_or_default();
+    is(what, "CREATE") || is(what, "CREATECONSUMER")
 }
 
 fn existing_stream<'a>(call: &'a Call<'_>) -> Result<&'a Stream, Refusal> {
@@ -116,11 +123,6 @@ fn create(call: &mut Call<'_>) -> Result<(), Refusal> {
     ]);
     call.reply.status("OK");
     Ok(())
-}
-
-/// How many entries a group has read, as it stands in the log.
-pub(super) fn read_text(entries_read: Option<u64>) -> String {
-    entries_read.map_or_else(|| "-1".to_owned(), |read| read.to_string())
 }
 
 /// Whether the group of a command is there.

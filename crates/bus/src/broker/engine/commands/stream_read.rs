@@ -6,6 +6,7 @@ use crate::{
     broker::engine::{
         Engine,
         call::{Call, Flow, Handled, Refusal, Wait, integer, is, timeout_ms},
+        effects::read_text,
         stream::{Pending, Stream, StreamId, parse_bound, parse_id},
     },
     resp::{OwnedRequest, Reply as _, Request},
@@ -381,7 +382,7 @@ pub(super) fn record_delivered(
     ids: &[StreamId],
 ) {
     let (at, last_id) = (call.now.to_string(), last_id.to_string());
-    let entries_read = entries_read.map_or_else(|| "-1".to_owned(), |read| read.to_string());
+    let entries_read = read_text(entries_read);
     let ids: Vec<_> = ids.iter().map(StreamId::to_string).collect();
     let mut parts: Vec<&[u8]> = vec![
         b"LOG.DELIVERED",
@@ -402,18 +403,9 @@ pub(super) fn record_pending(
     key: &[u8],
     group: &[u8],
     consumer: &[u8],
-    (id, at, deliveries): (StreamId, i64, u64),
+    held: (StreamId, i64, u64),
 ) {
-    let (id, at, deliveries) = (id.to_string(), at.to_string(), deliveries.to_string());
-    call.record_lazily(&[
-        b"LOG.PENDING",
-        key,
-        group,
-        consumer,
-        at.as_bytes(),
-        deliveries.as_bytes(),
-        id.as_bytes(),
-    ]);
+    call.engine.effects.record_pending(call.database, key, group, consumer, held);
 }
 
 /// The group of a stream, or that there is none, in the words of most commands.

@@ -17,8 +17,7 @@ pub(in crate::broker::engine) fn queue(
     let owned = request.to_owned();
     let weight = transaction.weight + owned.weight();
     if transaction.commands.len() >= TRANSACTION_COMMANDS_MAX || weight > TRANSACTION_BYTES_MAX {
-        transaction.spoiled = true;
-        transaction.commands.clear();
+        *transaction = Transaction { spoiled: true, ..Transaction::default() };
         return Err(Refusal::new("ERR the transaction is too large"));
     }
     transaction.weight = weight;
@@ -49,6 +48,8 @@ pub(in crate::broker::engine) fn exec(call: &mut Call<'_>) -> Handled {
     if transaction.spoiled {
         return Err(Refusal::new("EXECABORT Transaction discarded because of previous errors."));
     }
+    let reply_bytes_max = call.reply.len().saturating_add(call.engine.reply_room);
+    let mut is_cut_off = false;
     call.reply.array(transaction.commands.len());
     for owned in &transaction.commands {
         let request = owned.request();
@@ -74,8 +75,13 @@ pub(in crate::broker::engine) fn exec(call: &mut Call<'_>) -> Handled {
                 call.reply.error(&refusal.0);
             }
         }
+        // All of it is done, also if there is no room for the reply.
+        if call.reply.len() > reply_bytes_max {
+            call.reply.truncate(reply_bytes_max);
+            is_cut_off = true;
+        }
     }
-    Ok(Flow::Done)
+    Ok(if is_cut_off { Flow::Close } else { Flow::Done })
 }
 
 fn take(call: &mut Call<'_>) -> Option<Transaction> {

@@ -22,6 +22,8 @@ pub(crate) struct Group {
     /// What was given out and not acknowledged.
     pub(crate) pending: BTreeMap<StreamId, Pending>,
     pub(crate) consumers: BTreeMap<Rc<[u8]>, Consumer>,
+    /// Bytes of the names of consumers.
+    names_bytes: usize,
 }
 
 /// An entry given to a consumer.
@@ -47,7 +49,10 @@ impl Group {
     }
 
     pub(crate) fn weight(&self) -> usize {
-        GROUP_WEIGHT + self.consumers.len() * CONSUMER_WEIGHT + self.pending.len() * PENDING_WEIGHT
+        GROUP_WEIGHT
+            + self.consumers.len() * CONSUMER_WEIGHT
+            + self.names_bytes
+            + self.pending.len() * PENDING_WEIGHT
     }
 
     /// Makes a consumer if it is not there; answers its name, and whether it was made.
@@ -56,6 +61,7 @@ impl Group {
             return (name.clone(), false);
         }
         let name: Rc<[u8]> = name.into();
+        self.names_bytes += name.len();
         self.consumers.insert(name.clone(), Consumer { seen_at: now, ..Consumer::default() });
         (name, true)
     }
@@ -93,6 +99,7 @@ impl Group {
     /// Removes a consumer and what is pending with it; answers how much that was.
     pub(crate) fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
         let consumer = self.consumers.remove(name)?;
+        self.names_bytes -= name.len();
         for id in &consumer.pending {
             self.pending.remove(id);
         }

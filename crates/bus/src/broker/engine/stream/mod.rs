@@ -62,7 +62,8 @@ pub(super) enum TrimTo {
 
 impl Stream {
     pub(super) fn weight(&self) -> usize {
-        self.entries_weight + self.groups.values().map(Group::weight).sum::<usize>()
+        let groups = self.groups.iter().map(|(name, group)| name.len() + group.weight());
+        self.entries_weight + groups.sum::<usize>()
     }
 
     pub(super) fn len(&self) -> usize {
