@@ -99,7 +99,7 @@ impl Worker {
             };
             let probed = self.probe().is_some().then(|| self.clone());
             let apart = timeouts != Timeouts::default();
-            let limits = Limits::of(timeouts, self.cancel_max(), &context);
+            let limits = self.limits(timeouts, &context);
             let which = apart.then(|| Which::of(&name, &context));
             let run = run(probed, handler, context, input, left);
             let outcome = match which {
@@ -112,6 +112,19 @@ impl Worker {
             self.check_size(&name, outcome?)
         };
         made.instrument(span)
+    }
+
+    /// How long an attempt may take at this worker.
+    fn limits(&self, timeouts: Timeouts, context: &TaskContext) -> Limits {
+        Limits {
+            timeouts: Timeouts {
+                cancel: timeouts.cancel.or_else(|| self.cancel_max()),
+                ..timeouts
+            },
+            alive: Arc::clone(&context.alive),
+            cancelled: context.cancelled.clone(),
+            stopping: self.stopping().clone(),
+        }
     }
 
     /// Runs a handler on threads apart, as long as it may.
@@ -184,21 +197,17 @@ struct Limits {
     timeouts: Timeouts,
     alive: Arc<Notify>,
     cancelled: CancellationToken,
+    /// The worker stops: it tells all attempts, whose flows go on elsewhere, and gives them the time it has itself.
+    stopping: CancellationToken,
 }
 
 impl Limits {
-    fn of(timeouts: Timeouts, cancel_max: Option<Duration>, context: &TaskContext) -> Self {
-        let timeouts = Timeouts { cancel: timeouts.cancel.or(cancel_max), ..timeouts };
-        let (alive, cancelled) = (Arc::clone(&context.alive), context.cancelled.clone());
-        Self { timeouts, alive, cancelled }
-    }
-
     /// Lets an attempt run as long as it may.
     async fn hold(
         self,
         run: impl Future<Output = Result<String, Trouble>>,
     ) -> Result<String, Trouble> {
-        let Self { timeouts, alive, cancelled } = self;
+        let Self { timeouts, alive, cancelled, stopping } = self;
         if timeouts == Timeouts::default() {
             return run.await;
         }
@@ -214,7 +223,8 @@ impl Limits {
         let mut whole = std::pin::pin!(sleep(limit));
         let mut unwanted = std::pin::pin!(async {
             cancelled.cancelled().await;
-            sleep(timeouts.cancel).await;
+            let limit = if stopping.is_cancelled() { None } else { timeouts.cancel };
+            sleep(limit).await;
         });
         loop {
             tokio::select! {

@@ -101,7 +101,9 @@ impl Runner {
                 self.attempts.push(Box::pin(attempt));
                 continue;
             }
-            let apart = AbortOnDropHandle::new(self.apart.spawn(attempt));
+            // A worker that drains waits for it, also when its flow was dropped.
+            let apart = self.worker.track(self.apart.track_future(attempt));
+            let apart = AbortOnDropHandle::new(apart);
             self.attempts.push(Box::pin(async move {
                 match apart.await.map_err(JoinError::try_into_panic) {
                     Ok(outcome) => outcome,

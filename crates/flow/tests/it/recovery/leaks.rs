@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -266,6 +266,66 @@ async fn a_claim_of_a_cancelled_flow_ends_in_time() {
         let late = store.write(move |tx| claim::finish(tx, claim.id, Ok(json!(null)))).await;
         assert!(matches!(late, Err(Error::ClaimLost { .. })), "{late:?}");
         owner.stop().await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_cancels_no_flow() {
+    let soon = LIMIT / 4;
+    let cancel = Timeouts { cancel: Some(soon), ..Timeouts::default() };
+    for place in Place::all() {
+        for task in [deaf(cancel), deaf(Timeouts::default())] {
+            let (store, log) = (place.open().await, Log::default());
+            let builder = crate::world::engine(&store, &log).task(Deaf(log.clone()));
+            let engine = builder.cancel_max(soon).grace(LIMIT * 4).start().await.unwrap();
+            let id = submit(&store, flow(&[], vec![task])).await.id;
+            log.has("+deaf").await;
+            engine.stop().await;
+            let task = &tasks(&store, id).await[0];
+            assert_eq!((task.state, task.error.as_deref()), (TaskState::Running, None));
+            store.close().await;
+        }
+    }
+}
+
+/// Blocks its thread for a while, and counts the attempts that are there.
+#[derive(Clone, Default)]
+struct Slow(Arc<AtomicUsize>);
+
+struct There(Slow);
+
+impl Drop for There {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Task for Slow {
+    const NAME: &'static str = "slow";
+    type Input = ();
+    type Output = ();
+
+    async fn execute(&self, _: TaskContext, (): ()) -> Result<(), Failure> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let _there = There(self.clone());
+        std::thread::sleep(LIMIT * 8);
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_of_a_worker_runs_when_it_has_stopped() {
+    for place in Place::all() {
+        let (store, slow) = (place.open().await, Slow::default());
+        let builder = crate::world::engine(&store, &Log::default()).task(slow.clone());
+        let engine = builder.grace(LIMIT).start().await.unwrap();
+        let task = || NewTask { name: Slow::NAME.into(), ..NewTask::default() };
+        submit(&store, flow(&[], vec![task(), task()])).await;
+        let two = || async { (slow.0.load(Ordering::Relaxed) == 2).then_some(()) };
+        sees("both attempts", two).await;
+        engine.stop().await;
+        assert_eq!(slow.0.load(Ordering::Relaxed), 0);
         store.close().await;
     }
 }
