@@ -154,8 +154,7 @@ fn take_in(tx: &mut Tx<'_>, flow: Flow, news: Vec<News>, now: i64) -> Result<()>
 }
 
 /// The database refuses what came of these tasks of a worker's flow: they fail with that. The flow goes on from what was
-/// written last, so whatever else of it ran may run again. If no task is to blame, the flow is set aside and the news for it
-/// forgotten.
+/// written last, so whatever else of it ran may run again. If no task is to blame, the flow is set aside.
 pub(crate) fn refused(
     tx: &mut Tx<'_>,
     (id, epoch, owner): (Uuid, i64, Uuid),
@@ -172,11 +171,11 @@ pub(crate) fn refused(
     let Some(flow) = row(tx, id, now)? else { return Ok(()) };
     let Some(mut graph) = load_one(tx, flow, now)? else { return Ok(()) };
     if tasks.is_empty() {
-        graph.give_up(FailureClass::Refused, message);
-    } else {
-        for (_, _, one) in news {
-            graph.tell(one, Hands::Free, now, 0);
-        }
+        give_up(&mut graph, news, message, now);
+        return settle(tx, graph, now);
+    }
+    for (_, _, one) in news {
+        graph.tell(one, Hands::Free, now, 0);
     }
     for number in tasks {
         // What was written after all stays.
@@ -189,16 +188,38 @@ pub(crate) fn refused(
     settle(tx, graph, now)
 }
 
-/// Sets a flow aside that no worker can begin; the news for it is forgotten.
+/// Sets a flow aside of which nothing can be written, news of it least of all. It still waits for what others do for it, and of
+/// that is told what is over, without what came of it.
+fn give_up(graph: &mut Graph, news: Vec<(Uuid, Uuid, Event)>, message: &str, now: i64) {
+    graph.give_up(FailureClass::Refused, message);
+    let why = || message.to_owned();
+    let over = news.into_iter().filter_map(|(_, _, event)| match event {
+        Event::Returned(number, attempt, Return::Withdrawn) => {
+            Some(Event::Returned(number, attempt, Return::Withdrawn))
+        }
+        Event::Returned(number, attempt, _) => {
+            Some(Event::Returned(number, attempt, Return::GivenBack))
+        }
+        Event::Arrived(number, _) | Event::Missed(number, _) => Some(Event::Missed(number, why())),
+        Event::Undone(number, trouble) => Some(Event::Undone(number, trouble.map(|_| why()))),
+        _ => None,
+    });
+    for event in over {
+        graph.tell(event, Hands::Free, now, 0);
+    }
+}
+
+/// Sets a flow aside that no worker can begin.
 pub(crate) fn set_aside(tx: &mut Tx<'_>, id: Uuid, message: &str, now: i64) -> Result<()> {
     let Some(flow) = row(tx, id, now)? else { return Ok(()) };
     if flow.state != FlowState::Ready {
         return Ok(());
     }
+    let news = inbox(tx, &[id])?;
     tx.exec(sql::INBOX_CLEAR, (id,))?;
     tx.exec(sql::FLOW_HEARD, (id, flow.epoch, Json(&[] as &[Uuid])))?;
     let Some(mut graph) = load_one(tx, flow, now)? else { return Ok(()) };
-    graph.give_up(FailureClass::Refused, message);
+    give_up(&mut graph, news, message, now);
     settle(tx, graph, now)
 }
 

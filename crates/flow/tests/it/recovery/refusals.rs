@@ -1,11 +1,17 @@
 //! What the database does not take is the failure of the task it came of, and nobody else's.
 
-use serde_json::Value;
-use tutti_flow::{Binding, Controller, FlowState, NewTask, Retry, TaskState, Work, suspend};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tutti_flow::{
+    Binding, Controller, FlowState, NewTask, Retry, Task as _, TaskState, Work,
+    claim::{self, Claimant},
+    suspend,
+};
 use tutti_store::{Store, Tx};
 
 use crate::world::{
-    Log, Place, Plan, ended, engine, flow, named, reaches, row, sees, step, submit, tasks,
+    Log, Place, Plan, Step, ended, engine, flow, named, reaches, row, sees, step, submit, tasks,
 };
 
 /// Lets the database refuse a second task of a flow with the same output.
@@ -165,6 +171,40 @@ async fn a_flow_that_cannot_be_begun_keeps_no_other() {
             }
         }
         assert!(!log.lines().contains(&"+bad".to_owned()));
+        engine.stop().await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_flow_that_is_set_aside_waits_for_no_claim_that_is_over() {
+    let minute = Duration::from_secs(60);
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        refuse_twins(&store).await;
+        let engine = engine(&store, &log).start().await.unwrap();
+        let remote = Claimant {
+            name: "r".into(),
+            handlers: [Step::NAME.to_owned()].into(),
+            labels: ["gpu".to_owned()].into(),
+        };
+        let never = Plan { until: "never".into(), ..named("never") };
+        let offered = |name| NewTask { labels: vec!["gpu".into()], ..step(named(name), &[]) };
+        let plan = vec![step(never, &[]), offered("one"), offered("two")];
+        let id = submit(&store, flow(&[], plan)).await.id;
+        log.has("+never").await;
+        let claiming = move |tx: &mut Tx<'_>| claim::claim(tx, &remote, 2, minute);
+        let claims = store.write(claiming).await.unwrap();
+        let claims = [claims[0].id, claims[1].id];
+        let same = move |tx: &mut Tx<'_>| {
+            claims.into_iter().try_for_each(|id| claim::finish(tx, id, Ok(json!("twin"))))
+        };
+        store.write(same).await.unwrap();
+        let end = ended(&store, id).await;
+        assert_eq!(end.state, FlowState::Parked);
+        assert!(end.error.unwrap().contains("cannot be stored"));
+        let states = tasks(&store, id).await.into_iter().map(|task| task.state);
+        assert_eq!(states.collect::<Vec<_>>(), [TaskState::MaybeRan; 3]);
         engine.stop().await;
         store.close().await;
     }
