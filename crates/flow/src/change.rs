@@ -110,8 +110,7 @@ fn note_missed(tx: &mut Tx<'_>, flow: &Flow, number: usize, message: &str, now: 
     let failed: Option<(Uuid, String, Option<String>)> =
         tx.maybe(sql::TASK_MISSED, (flow.id, number, message, now))?;
     let Some((task, name, resource)) = failed else { return Ok(()) };
-    let cancelled = flow.ending == Some(FlowState::Cancelled);
-    let class = if cancelled { FailureClass::Cancelled } else { FailureClass::Terminal };
+    let class = flow.head().class_of(&Trouble::missed(message.to_owned()));
     let failed = Failed { number, undoing: false, attempt: 0, class, message: message.into() };
     failure::keep(tx, flow.id, &[failed], None, now)?;
     let event = TaskFailed {
@@ -215,7 +214,10 @@ pub(crate) fn set_aside(tx: &mut Tx<'_>, id: Uuid, message: &str, now: i64) -> R
     if flow.state != FlowState::Ready {
         return Ok(());
     }
-    let news = inbox(tx, &[id])?;
+    let news = match inbox(tx, &[id]) {
+        Err(error) if error.is_unreadable() => Vec::new(),
+        news => news?,
+    };
     tx.exec(sql::INBOX_CLEAR, (id,))?;
     tx.exec(sql::FLOW_HEARD, (id, flow.epoch, Json(&[] as &[Uuid])))?;
     let Some(mut graph) = load_one(tx, flow, now)? else { return Ok(()) };
@@ -384,9 +386,13 @@ pub(crate) fn child_missed(
     now: i64,
 ) -> Result<()> {
     let Ok(number) = usize::try_from(task) else { return Ok(()) };
-    let why = error.unwrap_or("no reason given");
-    let news = News::Missed(number, format!("flow {child} is {state}: {why}"));
+    let news = News::Missed(number, end_of(child, state, error));
     tell_parent(tx, parent, child, number, news, now)
+}
+
+/// How a flow ended, in words.
+fn end_of(flow: Uuid, state: FlowState, error: Option<&str>) -> String {
+    format!("flow {flow} is {state}: {}", error.unwrap_or("no reason given"))
 }
 
 fn tell_parent(
@@ -432,7 +438,6 @@ fn child_undone(
     if head.state != FlowState::Stuck {
         return undo_child(tx, (parent, number), now);
     }
-    let why = head.error.as_deref().unwrap_or("no reason given");
-    let trouble = format!("flow {child} is {}: {why}", head.state);
+    let trouble = end_of(child, head.state, head.error.as_deref());
     tell_parent(tx, parent, child, number, News::Undone(number, Some(trouble)), now)
 }

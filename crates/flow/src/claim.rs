@@ -12,7 +12,7 @@ use tutti_store::{Json, Tx, row, sql};
 use uuid::Uuid;
 
 use crate::{
-    Error, Failure, FailureClass, Outcome, Result,
+    Error, Failure, Outcome, Result,
     change::{self, News},
     failure::{self, Failed},
     graph::{Left, Return},
@@ -63,7 +63,8 @@ sql! {
         FROM flow_worker ORDER BY 1";
 
     pub(crate) END = "DELETE FROM flow_offer WHERE claim = $1
-        RETURNING flow, number, attempt, undo IS NOT NULL, cancelled, worker";
+        RETURNING flow, number, attempt, undo IS NOT NULL, worker,
+        coalesce((SELECT ending = 'cancelled' AND NOT reverting FROM flow WHERE flow.id = flow_offer.flow), FALSE)";
 }
 
 /// A worker that claims tasks, as it advertises itself.
@@ -290,17 +291,14 @@ pub fn give_back(tx: &mut Tx<'_>, claim: Uuid) -> Result<()> {
 }
 
 pub(crate) fn end(tx: &mut Tx<'_>, claim: Uuid, what: Return) -> Result<()> {
-    let ended: Option<(Uuid, usize, u32, bool, bool, Option<String>)> = tx.maybe(END, (claim,))?;
-    let (flow, number, attempt, undoing, stopped, worker) =
+    let ended: Option<(Uuid, usize, u32, bool, Option<String>, bool)> = tx.maybe(END, (claim,))?;
+    let (flow, number, attempt, undoing, worker, cancelled) =
         ended.ok_or(Error::ClaimLost { claim })?;
     let now = tx.now()?;
     if let Return::Ended(Err(trouble)) = &what
         && trouble.was_made()
     {
-        let class = match trouble.class() {
-            FailureClass::Retryable | FailureClass::Terminal if stopped => FailureClass::Cancelled,
-            class => class,
-        };
+        let class = trouble.class_in(cancelled);
         let failed = Failed { number, undoing, attempt, class, message: trouble.message() };
         failure::keep(tx, flow, &[failed], worker.as_deref(), now)?;
     }

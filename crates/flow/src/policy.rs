@@ -5,6 +5,11 @@ use crate::{Failure, FailureClass, FlowState, Retry, Then};
 /// Panics of one task, or deaths of a flow's worker in a row, after which the flow is parked as poison.
 pub(crate) const POISON_MAX: u32 = 3;
 
+/// Why a flow is set aside whose workers die.
+pub(crate) fn deadly() -> String {
+    format!("its worker died {POISON_MAX} times without progress")
+}
+
 /// A failed revert is tried at least so often, however few attempts its task was given.
 const REVERT_ATTEMPTS_MIN: u32 = 3;
 
@@ -40,6 +45,11 @@ impl Trouble {
         Self::Classed(FailureClass::Refused, Failure::Terminal(message))
     }
 
+    /// What was waited for will not come.
+    pub(crate) fn missed(message: String) -> Self {
+        Self::Failed(Failure::Terminal(message))
+    }
+
     /// Whether an attempt was made: what is held has not failed.
     pub(crate) fn was_made(&self) -> bool {
         !matches!(self, Self::Held { .. })
@@ -52,6 +62,16 @@ impl Trouble {
             Self::Classed(class, _) => *class,
             Self::Panicked(_) => FailureClass::Bug,
             Self::NoHandler(_) => FailureClass::Refused,
+        }
+    }
+
+    /// What sort of failure it is of a flow that was `cancelled`, or was not: whatever its tasks say then, they say because of that.
+    pub(crate) fn class_in(&self, cancelled: bool) -> FailureClass {
+        match self.class() {
+            FailureClass::Retryable | FailureClass::Terminal if cancelled => {
+                FailureClass::Cancelled
+            }
+            class => class,
         }
     }
 

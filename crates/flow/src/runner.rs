@@ -15,7 +15,7 @@ use tutti_store::Tx;
 use uuid::Uuid;
 
 use crate::{
-    Error, FlowState,
+    Error,
     boundary::{Boundary, Written},
     change,
     graph::{Event, Graph, Hands, Start},
@@ -170,7 +170,7 @@ impl Runner {
     }
 
     fn tell_cancelled(&self) {
-        if self.graph.head.ending == Some(FlowState::Cancelled) && !self.graph.head.reverting {
+        if self.graph.head.is_cancelled() {
             self.cancelled.cancel();
         }
     }

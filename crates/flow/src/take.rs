@@ -9,7 +9,7 @@ use crate::{
     change, failure,
     graph::{Graph, Hands, Known, Settled, Start},
     offer,
-    policy::POISON_MAX,
+    policy::{self, POISON_MAX},
     sql::{self, Flow},
     submit::{self, New},
 };
@@ -203,8 +203,7 @@ fn begin(
             graph.tell(one.clone(), Hands::Free, now, 0);
         }
         if graph.head.losses >= i64::from(POISON_MAX) {
-            let message = format!("its worker died {POISON_MAX} times without progress");
-            graph.give_up(FailureClass::Lost, &message);
+            graph.give_up(FailureClass::Lost, &policy::deadly());
         }
         graph.begin(Hands::Worker, now);
         beginning.push((graph, heard));

@@ -299,8 +299,7 @@ impl Graph {
         if !self.is_waiting(number) {
             return;
         }
-        let cancelled = self.head.ending == Some(FlowState::Cancelled);
-        let class = if cancelled { FailureClass::Cancelled } else { FailureClass::Terminal };
+        let class = self.head.class_of(&Trouble::missed(message.to_owned()));
         if self.joins_unwanted(number).is_some() {
             // What follows has been decided without it.
             self.keep(number, class, message.to_owned());

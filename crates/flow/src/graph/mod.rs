@@ -74,6 +74,16 @@ impl Head {
         }
     }
 
+    /// Whether its tasks are to stop because somebody cancelled it: it is not being undone for that yet.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.ending == Some(FlowState::Cancelled) && !self.reverting
+    }
+
+    /// What sort of failure of a task it is.
+    pub(crate) fn class_of(&self, trouble: &Trouble) -> FailureClass {
+        trouble.class_in(self.is_cancelled())
+    }
+
     /// Whether nothing of it runs or is due: what comes to one of its tasks changes no other, unless all has come that meets
     /// there (`joins`). That is something else while it goes forwards, ends, and is undone.
     pub(crate) fn is_at_rest(&self, undone: bool, joins: Option<i64>, now: i64) -> bool {
@@ -219,7 +229,7 @@ impl Graph {
                 if let Err(trouble) = &outcome
                     && trouble.was_made()
                 {
-                    self.keep(number, self.class_of(trouble), trouble.message());
+                    self.keep(number, self.head.class_of(trouble), trouble.message());
                 }
                 self.attempted(number, outcome);
             }
@@ -311,17 +321,6 @@ impl Graph {
         self.finish(number, state);
         let (class, error) = (self.class, self.nodes[number].error.clone());
         self.effects.push(Effect::Failed { number, state, class, error });
-    }
-
-    /// What sort of failure an attempt's is.
-    fn class_of(&self, trouble: &Trouble) -> FailureClass {
-        let cancelled = self.head.ending == Some(FlowState::Cancelled) && !self.head.reverting;
-        match trouble.class() {
-            FailureClass::Retryable | FailureClass::Terminal if cancelled => {
-                FailureClass::Cancelled
-            }
-            class => class,
-        }
     }
 
     /// Keeps that a task failed, before its row says so.

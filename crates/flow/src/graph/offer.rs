@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{Effect, Graph, Left, Start};
 use crate::{
     FailureClass, FlowState, TaskState, Timeouts,
-    policy::{POISON_MAX, Trouble},
+    policy::{self, POISON_MAX, Trouble},
 };
 
 /// What a worker has: tasks that want no more than that can run there.
@@ -95,7 +95,7 @@ impl Graph {
         match what {
             Return::Ended(outcome) => {
                 // Whoever ended the claim has kept a failure.
-                self.class = outcome.as_ref().err().map(|trouble| self.class_of(trouble));
+                self.class = outcome.as_ref().err().map(|trouble| self.head.class_of(trouble));
                 return self.attempted(number, outcome);
             }
             Return::Withdrawn if undoing => node.revert_attempt -= 1,
@@ -104,8 +104,7 @@ impl Graph {
             Return::Lapsed => {
                 self.head.losses += 1;
                 if self.head.losses >= i64::from(POISON_MAX) {
-                    let message = format!("its worker died {POISON_MAX} times without progress");
-                    self.give_up(FailureClass::Lost, &message);
+                    self.give_up(FailureClass::Lost, &policy::deadly());
                 }
             }
         }

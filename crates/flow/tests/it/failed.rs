@@ -9,7 +9,7 @@ use tutti_flow::{
     claim::{self, Claimant},
     prune, query, retry,
 };
-use tutti_store::Store;
+use tutti_store::{Store, Tx};
 use uuid::Uuid;
 
 use crate::{
@@ -180,6 +180,39 @@ async fn a_claim_that_fails_lapses_or_is_cancelled_says_so() {
         let seen: Vec<_> = failed.iter().map(|failed| (failed.attempt, failed.class)).collect();
         assert_eq!(seen, [(1, FailureClass::Lost), (2, FailureClass::Cancelled)]);
         assert!(failed.iter().all(|failed| failed.worker.as_deref() == Some("remote")));
+        worker.stop().await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_claim_that_ends_with_a_failed_flow_was_not_cancelled() {
+    let minute = Duration::from_secs(60);
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        let worker = engine(&store, &log).start().await.unwrap();
+        let remote = Claimant {
+            name: "remote".into(),
+            handlers: ["step".to_owned()].into(),
+            labels: ["gpu".to_owned()].into(),
+        };
+        let claimed = NewTask { labels: vec!["gpu".into()], ..step(named("a"), &[]) };
+        let fails = Plan { until: "go on".into(), terminal: true, ..named("b") };
+        let id = submit(&store, flow(&[], vec![claimed, step(fails, &[])])).await.id;
+        log.has("+b").await;
+        let claiming = move |tx: &mut Tx<'_>| claim::claim(tx, &remote, 1, minute);
+        let claim = store.write(claiming).await.unwrap().remove(0).id;
+        log.add("go on");
+        sees("the word to stop", || async {
+            let standing = store.read(move |tx| claim::standing(tx, claim)).await.unwrap();
+            standing.cancelled.then_some(())
+        })
+        .await;
+        let gone = Err(tutti_flow::Failure::Retryable("busy".into()));
+        store.write(move |tx| claim::finish(tx, claim, gone.clone())).await.unwrap();
+        assert_eq!(ended(&store, id).await.state, FlowState::Failed);
+        // As its watchers are told.
+        assert_eq!(tasks(&store, id).await[0].class, Some(FailureClass::Retryable));
         worker.stop().await;
         store.close().await;
     }
