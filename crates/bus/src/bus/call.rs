@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::apis::Api;
+use super::bounds::DURATION_MAX;
 use super::{Bus, Moment};
 use crate::api::{Context, Origin};
 use crate::codec::{CallOut, Extension, lenient};
@@ -91,7 +92,7 @@ impl Bus {
         let id = self.0.ids.message();
         let parent = Context::current();
         let now = Instant::now();
-        let mut timeout = options.timeout.unwrap_or(api.settings.call_timeout);
+        let mut timeout = options.timeout.unwrap_or(api.settings.call_timeout).min(DURATION_MAX);
         if let Some(limit) = parent.as_ref().and_then(Context::deadline) {
             timeout = timeout.min(limit - now);
         }

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use redis::RedisError;
-
-use super::Bus;
+use super::{Bus, cannot, entry_id};
 use crate::transport::Transport;
 use crate::transport::dead_letters::{self, DeadLetter};
-use crate::transport::streams::EntryId;
 use crate::{Error, codec::keys};
 
 impl Bus {
@@ -51,6 +48,7 @@ impl Bus {
 
     /// One dead letter.
     pub async fn dead_letter(&self, group: &str, id: &str) -> Result<Option<DeadLetter>, Error> {
+        let id = entry_id(id)?;
         let transport = self.dead_letters_of(group).await?;
         dead_letters::show(&transport.link, group, id)
             .await
@@ -59,6 +57,7 @@ impl Bus {
 
     /// Gives an event to the group that gave it up, and to no other. False if there is no such dead letter.
     pub async fn replay_dead_letter(&self, group: &str, id: &str) -> Result<bool, Error> {
+        let id = entry_id(id)?;
         let transport = self.dead_letters_of(group).await?;
         dead_letters::replay(&transport.link, group, id)
             .await
@@ -67,6 +66,7 @@ impl Bus {
 
     /// Forgets a dead letter. False if there is none.
     pub async fn drop_dead_letter(&self, group: &str, id: &str) -> Result<bool, Error> {
+        let id = entry_id(id)?;
         let transport = self.dead_letters_of(group).await?;
         dead_letters::discard(&transport.link, group, id)
             .await
@@ -93,12 +93,4 @@ async fn groups_in(transport: &Transport) -> Result<Vec<String>, Error> {
     dead_letters::groups_with_dead(&transport.link)
         .await
         .map_err(|source| cannot("list dead letters", source))
-}
-
-fn cannot(attempt: &str, source: RedisError) -> Error {
-    Error::Transport { attempt: attempt.to_owned(), source }
-}
-
-fn entry_id(id: &str) -> Result<EntryId, Error> {
-    id.parse().map_err(|_| Error::Invalid(format!("{id} is not the id of an event in a stream")))
 }

@@ -16,6 +16,9 @@ use crate::schema::{ApiSchema, DRAFT_7};
 const STATE: &str = "internal.state";
 const METRICS: &str = "internal.metrics";
 
+/// Metrics events that are under way at a time.
+pub(super) const ANNOUNCING_MAX: usize = 1_000;
+
 /// Which events a process announces about itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Announcements {
@@ -125,7 +128,8 @@ impl Bus {
         self.0.hooks.after(moment).await;
     }
 
-    /// Fires the metrics event of a moment, if there is one, without waiting for it.
+    /// Fires the metrics event of a moment, if there is one, without waiting for it. It is left out if as many as may
+    /// are under way.
     fn announce(&self, moment: &Moment<'_>) {
         if !self.0.settings.announcements.metrics {
             return;
@@ -165,8 +169,17 @@ impl Bus {
             parameters["api_name"] = api.into();
         }
         parameters["service_name"] = self.0.settings.service_name.as_str().into();
+        let Ok(permit) = self.0.announcing.clone().try_acquire_owned() else {
+            return tracing::debug!(
+                event,
+                "an event about this process is left out: too many wait"
+            );
+        };
         let bus = self.clone();
-        self.spawn(async move { bus.fire_internal(metrics_schema(), event, parameters).await });
+        self.spawn(async move {
+            bus.fire_internal(metrics_schema(), event, parameters).await;
+            drop(permit);
+        });
     }
 
     /// Announces that this process is there, until it stops.

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::counters::ListenerCounters;
 use super::delivery::{Delivery, Listener, Policy};
-use super::{ApiSettings, Bus};
+use super::{ApiSettings, Bus, bounds};
 use crate::api::{Context, Event};
 use crate::codec::{keys, lenient};
 use crate::transport::Start;
@@ -129,7 +129,7 @@ impl Listen {
 
     /// Skips an event whose id this group has handled already, for as long as that is remembered.
     pub fn deduplicate(mut self, remembered: Duration) -> Listen {
-        self.policy.deduplicate = Some(remembered);
+        self.policy.deduplicate = Some(remembered.min(bounds::DURATION_MAX));
         self
     }
 
@@ -141,6 +141,13 @@ impl Listen {
 
     async fn start(self) -> Result<(), Error> {
         let Some((first, _)) = self.wanted.first() else { return Ok(()) };
+        let batch_size = self.batch_size.unwrap_or(1);
+        let counts = [("concurrency", self.policy.concurrency), ("batch_size", batch_size)];
+        if let Some((name, problem)) =
+            counts.iter().find_map(|(name, value)| bounds::count(name, *value))
+        {
+            return Err(Error::Invalid(format!("{name} of the listener {} {problem}", self.name)));
+        }
         if self.bus.0.closing.is_cancelled() {
             return Err(Error::Closed);
         }

@@ -5,12 +5,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use redis::RedisError;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::Bus;
+use super::{Bus, cannot, entry_id};
 use crate::Error;
 use crate::codec::{EventIn, keys, lenient};
 use crate::schema::{ApiSchema, Direction, Subject};
@@ -370,14 +369,6 @@ fn before(id: EntryId) -> Option<EntryId> {
             Some(EntryId { milliseconds, sequence: u64::MAX })
         }
     }
-}
-
-fn entry_id(id: &str) -> Result<EntryId, Error> {
-    id.parse().map_err(|_| Error::Invalid(format!("{id} is not the id of an event in a stream")))
-}
-
-fn cannot(attempt: &str, source: RedisError) -> Error {
-    Error::Transport { attempt: attempt.to_owned(), source }
 }
 
 #[cfg(test)]

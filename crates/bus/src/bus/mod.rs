@@ -4,6 +4,7 @@
 //! [`listener`] receive; [`look`] shows what others do. Every message is checked on its way out and on its way in.
 
 mod apis;
+mod bounds;
 mod call;
 mod counters;
 mod dead;
@@ -22,6 +23,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use redis::RedisError;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +36,9 @@ pub use listener::Listen;
 pub use look::{ConsumerInfo, EventStream, Following, GroupInfo, Page, Record, StreamInfo};
 pub use settings::{ApiSettings, Settings};
 
+pub(crate) use bounds::OutOfBounds;
+
+use crate::transport::streams::EntryId;
 use crate::transport::{Transport, queue};
 use crate::{Address, Error, Service};
 use apis::{Api, Apis};
@@ -58,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) hooks: Hooks,
     /// One for each call that runs.
     pub(crate) permits: Arc<Semaphore>,
+    /// One for each metrics event under way.
+    pub(crate) announcing: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
     /// Nothing new is taken.
     pub(crate) closing: CancellationToken,
@@ -82,11 +89,12 @@ impl Bus {
         Bus::connect_with_hooks(settings, Vec::new()).await
     }
 
-    /// Connects a bus that tells hooks of all it does.
+    /// Connects a bus that tells hooks of all it does. Settings out of their bounds are refused by name.
     pub async fn connect_with_hooks(
         settings: Settings,
         hooks: Vec<Arc<dyn Hook>>,
     ) -> Result<Bus, Error> {
+        settings.check()?;
         let bus = Bus::new(settings, hooks);
         bus.0.apis.load_schemas().await?;
         bus.spawn(keep_schemas(Arc::downgrade(&bus.0), bus.0.closing.clone()));
@@ -116,6 +124,7 @@ impl Bus {
             apis: Apis::new(settings.clone(), &process),
             hooks: Hooks::new(hooks),
             permits: Arc::new(Semaphore::new(settings.calls_max.max(1))),
+            announcing: Arc::new(Semaphore::new(internal::ANNOUNCING_MAX)),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
@@ -261,6 +270,15 @@ impl Bus {
         exposition.listeners(&reports);
         exposition.text
     }
+}
+
+/// Reads an id that a user gave.
+fn entry_id(id: &str) -> Result<EntryId, Error> {
+    id.parse().map_err(|_| Error::Invalid(format!("{id} is not the id of an event in a stream")))
+}
+
+fn cannot(attempt: &str, source: RedisError) -> Error {
+    Error::Transport { attempt: attempt.to_owned(), source }
 }
 
 /// Stores this process's schemas again before they expire, and reads what others stored. It does not keep the bus.

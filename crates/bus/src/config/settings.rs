@@ -9,6 +9,7 @@ use super::{
     RedisResultTransportConfig, RedisRpcTransportConfig, RedisSchemaTransportConfig, StreamUse,
     Validate,
 };
+use crate::bus::OutOfBounds;
 use crate::schema::{Strictness, ValidationRules};
 use crate::{Address, Announcements, ApiSettings, Settings, StateEvents};
 
@@ -32,16 +33,21 @@ impl Configuration {
         let apis =
             names.map(|name| (name.clone(), self.api_settings(name, &mut problems))).collect();
         let drain_timeout = problems.seconds("drain_timeout", self.own.drain_timeout);
-        problems.into_result()?;
-        let Some(address) = address else { return Err(wrong(Vec::new())) };
+        let Some(address) = address else { return Err(wrong(problems.0)) };
         let mut settings = Settings::new(&config.service_name, &config.process_name, address);
         settings.schema_address = schema_address;
-        settings.schema_ttl = Duration::from_secs(config.bus.schema.ttl.max(1));
+        settings.schema_ttl = Duration::from_secs(config.bus.schema.ttl);
         settings.calls_max = usize::try_from(self.own.calls_max).unwrap_or(usize::MAX);
         settings.drain_timeout = drain_timeout;
         settings.announcements = announcements(&config.plugins);
         settings.default_api = default;
         settings.apis = apis;
+        problems.add_out_of_bounds(settings.out_of_bounds(), |name| match name {
+            "schema_ttl" => "bus.schema.ttl".to_owned(),
+            "ping_interval" => "plugins.internal_state.ping_interval".to_owned(),
+            _ => name.to_owned(),
+        });
+        problems.into_result()?;
         Ok(settings)
     }
 
@@ -69,14 +75,14 @@ impl Configuration {
         }
         let event_place = format!("{place}.event_transport.redis");
         let acknowledgement = events.acknowledgement_timeout;
-        ApiSettings {
+        let settings = ApiSettings {
             call_address: problems.address(&format!("{place}.rpc_transport.redis"), &rpc.url),
             event_address: problems.address(&event_place, &events.url),
             call_timeout: Duration::from_secs(api.rpc_timeout),
-            result_ttl: Duration::from_secs(results.result_ttl.max(1)),
+            result_ttl: Duration::from_secs(results.result_ttl),
             fire_timeout: Duration::from_secs(api.event_fire_timeout),
             validation: validation(&api, &self.own.api(name)),
-            batch_size: usize::try_from(events.batch_size.max(1)).unwrap_or(usize::MAX),
+            batch_size: usize::try_from(events.batch_size).unwrap_or(usize::MAX),
             acknowledgement_timeout: problems
                 .seconds(&format!("{event_place}.acknowledgement_timeout"), acknowledgement),
             reclaim_interval: problems.seconds(
@@ -85,7 +91,19 @@ impl Configuration {
             ),
             stream_length_max: events.max_stream_length.filter(|length| *length > 0),
             stream_per_event: events.stream_use == StreamUse::PerEvent,
-        }
+        };
+        let mut out_of_bounds = settings.out_of_bounds();
+        // It is that of the acknowledgement then.
+        out_of_bounds
+            .retain(|(name, _)| *name != "reclaim_interval" || events.reclaim_interval.is_some());
+        problems.add_out_of_bounds(out_of_bounds, |name| match name {
+            "call_timeout" => format!("{place}.rpc_timeout"),
+            "fire_timeout" => format!("{place}.event_fire_timeout"),
+            "result_ttl" => format!("{place}.result_transport.redis.result_ttl"),
+            "stream_length_max" => format!("{event_place}.max_stream_length"),
+            _ => format!("{event_place}.{name}"),
+        });
+        settings
     }
 
     fn check_names(
@@ -168,7 +186,7 @@ fn check_classes(place: &str, api: &ApiConfig, problems: &mut Problems) {
 fn announcements(plugins: &PluginSelector) -> Announcements {
     let state = plugins.internal_state.as_ref().filter(|state| state.enabled);
     let state = state.map(|state| StateEvents {
-        ping_interval: state.ping_enabled.then(|| Duration::from_secs(state.ping_interval.max(1))),
+        ping_interval: state.ping_enabled.then(|| Duration::from_secs(state.ping_interval)),
     });
     let metrics = plugins.internal_metrics.as_ref().is_some_and(|metrics| metrics.enabled);
     Announcements { state, metrics }
@@ -208,8 +226,15 @@ impl Problems {
     fn seconds(&mut self, place: &str, seconds: f64) -> Duration {
         Duration::try_from_secs_f64(seconds).unwrap_or_else(|error| {
             self.add(format!("{place} is no number of seconds: {error}"));
-            Duration::ZERO
+            // Something that is not wrong as well.
+            Duration::from_secs(1)
         })
+    }
+
+    fn add_out_of_bounds(&mut self, all: Vec<OutOfBounds>, key: impl Fn(&str) -> String) {
+        for (name, problem) in all {
+            self.add(format!("{} {problem}", key(name)));
+        }
     }
 
     fn check_connection(&mut self, place: &str, parameters: &Map<String, Value>) {

@@ -331,6 +331,56 @@ fn what_cannot_be_done_here_is_said() {
 }
 
 #[test]
+fn values_that_no_process_could_keep_are_told_by_their_keys() {
+    let events = |setting: &str| {
+        format!("apis: {{ a: {{ event_transport: {{ redis: {{ {setting} }} }} }} }}")
+    };
+    let huge = u64::MAX;
+    for (lightbus, expected) in [
+        ("bus: { schema: { ttl: 0 } }".to_owned(), "bus.schema.ttl must be at least 1 s, not 0 s"),
+        (
+            format!("bus: {{ schema: {{ ttl: {huge} }} }}"),
+            "bus.schema.ttl must be at most ten years",
+        ),
+        ("apis: { default: { rpc_timeout: 0 } }".to_owned(), "apis.default.rpc_timeout must be at"),
+        (format!("apis: {{ a: {{ rpc_timeout: {huge} }} }}"), "apis.a.rpc_timeout must be at most"),
+        (
+            format!("apis: {{ a: {{ event_fire_timeout: {huge} }} }}"),
+            "apis.a.event_fire_timeout must",
+        ),
+        (
+            "apis: { a: { result_transport: { redis: { result_ttl: 0 } } } }".to_owned(),
+            "apis.a.result_transport.redis.result_ttl must be at least 1 s",
+        ),
+        (events("batch_size: 0"), "redis.batch_size must be between 1 and 1000000, not 0"),
+        (events(&format!("batch_size: {huge}")), "redis.batch_size must be between 1 and 1000000"),
+        (
+            events("acknowledgement_timeout: 0"),
+            "redis.acknowledgement_timeout must be at least 0.01 s",
+        ),
+        (events("reclaim_interval: 0.001"), "redis.reclaim_interval must be at least 0.01 s"),
+        (events("reclaim_interval: 1e18"), "redis.reclaim_interval must be at most ten years"),
+        (events(&format!("max_stream_length: {huge}")), "redis.max_stream_length must be at most"),
+        (
+            "plugins: { internal_state: { enabled: true, ping_interval: 0 } }".to_owned(),
+            "plugins.internal_state.ping_interval must be at least 0.01 s, not 0 s",
+        ),
+    ] {
+        let error = configuration(&lightbus, "{}").settings().unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(error.matches(" must be ").count(), 1, "{error}");
+    }
+    for (own, expected) in [
+        ("calls_max: 0".to_owned(), "calls_max must be between 1 and 1000000, not 0"),
+        (format!("calls_max: {huge}"), "calls_max must be between 1 and 1000000"),
+        ("drain_timeout: 1e18".to_owned(), "drain_timeout must be at most ten years"),
+    ] {
+        let error = configuration("{}", &own).settings().unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn what_has_no_effect_is_listed() {
     let config = read("apis: { a: { cast_values: false }, b: {} }").unwrap();
     assert_eq!(config.without_effect(), ["apis.a.cast_values has no effect here: types decide"]);

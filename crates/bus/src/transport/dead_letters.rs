@@ -6,7 +6,8 @@
 use redis::{FromRedisValue, Pipeline, RedisResult, Value};
 
 use super::Link;
-use super::streams::{Entry, EntryId, GroupInfo, NewEntry, entries_of, groups};
+use super::look::describe_groups;
+use super::streams::{Entry, EntryId, NewEntry, entries_of};
 use crate::codec::keys;
 
 /// The set of the groups that ever gave up an event.
@@ -72,13 +73,15 @@ pub(crate) async fn list(
 }
 
 /// One dead letter.
-pub(crate) async fn show(link: &Link, group: &str, id: &str) -> RedisResult<Option<DeadLetter>> {
-    Ok(range(link, group, id, id, 1).await?.first().map(read))
+pub(crate) async fn show(link: &Link, group: &str, id: EntryId) -> RedisResult<Option<DeadLetter>> {
+    let id = id.to_string();
+    Ok(range(link, group, &id, &id, 1).await?.first().map(read))
 }
 
 /// Gives an event to its group again. False if there is no such dead letter.
-pub(crate) async fn replay(link: &Link, group: &str, id: &str) -> RedisResult<bool> {
-    let Some(entry) = range(link, group, id, id, 1).await?.pop() else { return Ok(false) };
+pub(crate) async fn replay(link: &Link, group: &str, id: EntryId) -> RedisResult<bool> {
+    let id = id.to_string();
+    let Some(entry) = range(link, group, &id, &id, 1).await?.pop() else { return Ok(false) };
     let mut again = NewEntry::new(&keys::replay(group), None);
     for (name, value) in entry.pairs().filter(|(name, _)| !is_ours(name)) {
         again.field(name, value);
@@ -90,9 +93,9 @@ pub(crate) async fn replay(link: &Link, group: &str, id: &str) -> RedisResult<bo
 }
 
 /// Forgets a dead letter. False if there is none.
-pub(crate) async fn discard(link: &Link, group: &str, id: &str) -> RedisResult<bool> {
+pub(crate) async fn discard(link: &Link, group: &str, id: EntryId) -> RedisResult<bool> {
     let mut command = redis::cmd("XDEL");
-    command.arg(keys::dead(group)).arg(id);
+    command.arg(keys::dead(group)).arg(id.to_string());
     Ok(link.run(&command).await? == Value::Int(1))
 }
 
@@ -104,9 +107,9 @@ pub(crate) async fn acknowledge_everywhere(
     id: EntryId,
 ) -> RedisResult<u64> {
     let mut held = 0;
-    for GroupInfo { name, .. } in groups(link, stream).await? {
+    for group in describe_groups(link, stream).await? {
         let mut command = redis::cmd("XACK");
-        command.arg(stream).arg(name).arg(id.to_string());
+        command.arg(stream).arg(group.name).arg(id.to_string());
         held += u64::from(link.run(&command).await? == Value::Int(1));
     }
     Ok(held)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 
+use super::look::describe_groups;
 use super::{Link, Waiting};
 use crate::codec::keys;
 
@@ -183,11 +184,11 @@ impl Group {
 
     /// Looks how far the group is; the number of entries it has not read, if the server knows.
     pub(crate) async fn observe(&self, number: usize) -> RedisResult<Option<u64>> {
-        let groups = groups(&self.link, &self.streams[number]).await?;
+        let groups = describe_groups(&self.link, &self.streams[number]).await?;
         let Some(group) = groups.into_iter().find(|group| group.name == self.name) else {
             return Ok(None);
         };
-        if let Some(id) = group.last_delivered {
+        if let Ok(id) = group.last_delivered.parse() {
             self.note_delivered(number, id);
         }
         Ok(group.lag)
@@ -436,48 +437,6 @@ pub(crate) fn text(value: &Value) -> Option<&str> {
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// How far a group is in a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct GroupInfo {
-    pub(crate) name: String,
-    pub(crate) consumers: u64,
-    pub(crate) pending: u64,
-    pub(crate) last_delivered: Option<EntryId>,
-    /// Entries not read yet; nothing if the server does not know (before Redis 7, or after deletions).
-    pub(crate) lag: Option<u64>,
-}
-
-/// All groups of a stream; none if there is no such stream.
-pub(crate) async fn groups(link: &Link, stream: &str) -> RedisResult<Vec<GroupInfo>> {
-    let mut command = redis::cmd("XINFO");
-    command.arg("GROUPS").arg(stream);
-    match link.run(&command).await {
-        Ok(Value::Array(groups)) => Ok(groups.iter().filter_map(group_info).collect()),
-        Ok(_) => Ok(Vec::new()),
-        Err(error) if error.to_string().contains("no such key") => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Reads names and values in turn.
-fn group_info(reply: &Value) -> Option<GroupInfo> {
-    let Value::Array(members) = reply else { return None };
-    let member = |name: &str| {
-        members.chunks_exact(2).find(|pair| text(&pair[0]) == Some(name)).map(|pair| &pair[1])
-    };
-    let number = |name: &str| match member(name) {
-        Some(Value::Int(number)) => u64::try_from(*number).ok(),
-        _ => None,
-    };
-    Some(GroupInfo {
-        name: text(member("name")?)?.to_owned(),
-        consumers: number("consumers").unwrap_or_default(),
-        pending: number("pending").unwrap_or_default(),
-        last_delivered: member("last-delivered-id").and_then(text).and_then(|id| id.parse().ok()),
-        lag: number("lag"),
-    })
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ on_every_server! {
     each_event_may_have_a_stream_of_its_own,
     a_shutdown_acknowledges_what_was_handled,
     a_process_announces_itself,
+    announcements_of_a_busy_process_have_a_bound,
+    a_setting_that_cannot_be_kept_is_refused_by_name,
 }
 
 /// Fast enough for a test.
@@ -453,6 +455,45 @@ async fn a_shutdown_acknowledges_what_was_handled(server: Server) {
     }
     is_all_acknowledged(&server, "s-l").await;
     assert!(received.try_recv().is_err());
+}
+
+/// With a server that is gone announcements would pile up.
+async fn announcements_of_a_busy_process_have_a_bound(mut server: Server) {
+    let mut settings = server.settings("s", "1");
+    settings.announcements.metrics = true;
+    let bus = Bus::connect(settings).await.unwrap();
+    bus.serve_here(crate::auth::Auth::default());
+    server.stop().await;
+    for _ in 0..2_000 {
+        bus.call(API, "add", json!({"a": 1, "b": 2})).await.unwrap();
+    }
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    assert!(tasks < 2_000, "{tasks} tasks");
+}
+
+async fn a_setting_that_cannot_be_kept_is_refused_by_name(server: Server) {
+    let mut settings = server.settings("s", "1");
+    settings.calls_max = usize::MAX;
+    settings.default_api.acknowledgement_timeout = Duration::ZERO;
+    let error = Bus::connect(settings).await.err().unwrap().to_string();
+    assert!(error.contains("calls_max must be between"), "{error}");
+    assert!(error.contains("default_api.acknowledgement_timeout must be at least"), "{error}");
+    let bus = server.bus("s", "1").await;
+    let (sender, mut received) = mpsc::channel(10);
+    let outcome = bus.listen("l", tell(&sender)).concurrency(usize::MAX).await;
+    assert!(
+        matches!(&outcome, Err(Error::Invalid(message)) if message.contains("concurrency of the listener l")),
+        "{outcome:?}"
+    );
+    // As long as ever possible is no mistake here.
+    bus.listen("l", tell(&sender)).deduplicate(Duration::MAX).await.unwrap();
+    fire(&bus, 1..2).await;
+    assert_eq!(next(&mut received).await, 1);
+    is_all_acknowledged(&server, "s-l").await;
+    bus.serve(crate::auth::Auth::default()).await.unwrap();
+    let options = tutti_bus::CallOptions { timeout: Some(Duration::MAX), remote_only: true };
+    let sum: i64 = bus.request(API, "add", &json!({"a": 1, "b": 2}), &options).await.unwrap();
+    assert_eq!(sum, 3);
 }
 
 async fn a_process_announces_itself(server: Server) {
