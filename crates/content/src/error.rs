@@ -39,6 +39,64 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// Something of an id that does not exist.
+    #[error("there is no {what} {id}")]
+    Missing {
+        /// `remote`, `unit`, …
+        what: &'static str,
+        /// The id.
+        id: i64,
+    },
+    /// A base path that lies below another one, or above it.
+    #[error("the base path {base_path:?} overlaps with {other:?}")]
+    Nested {
+        /// The path.
+        base_path: String,
+        /// The one that is there.
+        other: String,
+    },
+    /// A version that is served.
+    #[error("version {number} of repository {repository:?} is served by a distribution")]
+    Protected {
+        /// The repository.
+        repository: String,
+        /// The number.
+        number: i64,
+    },
+    /// The only version of a repository.
+    #[error("repository {repository:?} has no other version")]
+    OnlyVersion {
+        /// The repository.
+        repository: String,
+    },
+    /// A path at which another unit is, or two are to be.
+    #[error("there is another unit at {path:?}")]
+    Occupied {
+        /// The path.
+        path: String,
+    },
+    /// An upload of which bytes are missing.
+    #[error("upload {id} is not complete: there is nothing at {offset} yet")]
+    Incomplete {
+        /// The upload.
+        id: i64,
+        /// Where the first missing byte is.
+        offset: u64,
+    },
+    /// More bytes than there may be.
+    #[error("there are more than {max} bytes")]
+    TooLong {
+        /// How many there may be.
+        max: u64,
+    },
+    /// Bytes with another digest than expected.
+    #[error("the SHA-256 is {found}, not {expected}")]
+    Mismatch {
+        /// What it was to be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// A version that does not exist.
     #[error("repository {repository:?} has no version {number}")]
     NoVersion {

@@ -6,19 +6,34 @@
 //! - [`unit`]: what repositories hold, each unit once;
 //! - [`repository`]: named sets of units, their [versions](repository::version), and the
 //!   [draft](repository::draft) of the next one;
+//! - [`modify`]: changing what a repository holds by hand;
+//! - [`remote`]: where repositories are synced from; [`upload`]: files that come in parts;
+//! - [`publication`] and [`distribution`]: what is served; [`serve`]: what a path leads to;
+//! - [`listing`]: lists of content and artifacts;
 //! - [`charm`]: the content type `charm`: revisions that only grow;
-//! - [`orphan`]: what nothing holds any more.
+//! - [`orphan`]: what nothing holds any more; [`repair`]: what is not as it should be on disk.
 
 mod artifact;
 pub mod charm;
+pub mod distribution;
 mod error;
+pub mod listing;
+pub mod modify;
 mod number;
 pub mod orphan;
+mod page;
+pub mod path;
+pub mod publication;
+pub mod remote;
+pub mod repair;
 pub mod repository;
+pub mod serve;
 pub mod unit;
+pub mod upload;
 
 pub use artifact::{Artifact, Artifacts, record as record_artifact};
 pub use error::Error;
+pub use page::{Named, Order, Page, Window};
 pub use unit::Unit;
 
 use tutti_store::Migration;
@@ -43,10 +58,20 @@ pub const MIGRATIONS: &[Migration] = &[
 pub const STATEMENTS: &[&[(&str, &str)]] = &[
     artifact::STATEMENTS,
     charm::STATEMENTS,
+    distribution::STATEMENTS,
+    listing::STATEMENTS,
+    modify::STATEMENTS,
     number::STATEMENTS,
     orphan::STATEMENTS,
+    publication::STATEMENTS,
+    remote::STATEMENTS,
+    repair::STATEMENTS,
     repository::STATEMENTS,
+    repository::difference::STATEMENTS,
     repository::draft::STATEMENTS,
+    repository::removal::STATEMENTS,
     repository::version::STATEMENTS,
+    serve::STATEMENTS,
     unit::STATEMENTS,
+    upload::STATEMENTS,
 ];

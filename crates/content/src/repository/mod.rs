@@ -2,19 +2,37 @@
 //!
 //! - this file: the repositories themselves;
 //! - [`version`]: what their versions hold;
-//! - [`draft`]: the next version while it is made.
+//! - [`draft`]: the next version while it is made;
+//! - [`difference`]: what tells two versions apart;
+//! - [`removal`]: versions that go.
 
+pub mod difference;
 pub mod draft;
+pub mod removal;
 pub mod version;
 
 use std::collections::BTreeMap;
 
-use tutti_store::{Json, Tx, row, sql};
+use serde::{Deserialize, Serialize};
+use tutti_store::{Json, ToValue, Tx, row, sql};
 
-use crate::{Error, number};
+use crate::page::{self, named, windowed};
+use crate::{Error, Named, Page, Window, number};
 
 pub use draft::{Draft, Member};
 pub use version::{Count, Counts, Version};
+
+macro_rules! listed {
+    ($first:literal) => {
+        concat!("SELECT id, count(*) OVER () FROM repository WHERE ", $first, named!(),
+            " AND (CAST($15 AS BIGINT) IS NULL OR remote = $15) AND (CAST($16 AS BIGINT) IS NULL OR retain = $16) \
+            AND (CAST($17 AS BIGINT) IS NULL OR EXISTS (SELECT 1 FROM repository_content c WHERE c.repository = repository.id \
+                AND c.unit = $17)) \
+            AND (CAST($18 AS BIGINT) IS NULL OR EXISTS (SELECT 1 FROM repository_content c WHERE c.repository = repository.id \
+                AND c.unit = $18 AND c.added <= repository.version AND (c.removed IS NULL OR c.removed > repository.version)))",
+            windowed!(19))
+    };
+}
 
 sql! {
     CREATE = "INSERT INTO repository \
@@ -24,9 +42,15 @@ sql! {
             last_sync, created, updated FROM repository WHERE name = $1";
     BY_ID = "SELECT id, name, content_type, description, version, next_version, retain, remote, settings, labels, \
              last_sync, created, updated FROM repository WHERE id = $1";
+    BY_IDS = "SELECT id, name, content_type, description, version, next_version, retain, remote, settings, labels, \
+              last_sync, created, updated FROM repository WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))";
+    LIST = listed!("");
+    LIST_NAMED = listed!("name = $3 AND ");
     CHANGE = "UPDATE repository SET name = $2, description = $3, retain = $4, remote = $5, settings = $6, labels = $7, \
               updated = $8 WHERE id = $1";
     SYNCED = "UPDATE repository SET last_sync = $2 WHERE id = $1";
+    PUBLICATIONS = "SELECT id FROM publication WHERE repository = $1";
+    UNSERVED = "UPDATE distribution SET repository = NULL, version = NULL WHERE repository = $1";
     DROP_CONTENT = "DELETE FROM repository_content WHERE repository = $1";
     DROP_VERSIONS = "DELETE FROM repository_version WHERE repository = $1";
     DROP_DRAFT = "DELETE FROM repository_draft WHERE repository = $1";
@@ -71,7 +95,7 @@ row! {
 }
 
 /// What a repository is made with, and what can be changed of it later.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Wish {
     /// Its name, which no other has.
     pub name: String,
@@ -85,6 +109,21 @@ pub struct Wish {
     pub settings: serde_json::Value,
     /// Labels.
     pub labels: Labels,
+}
+
+impl Wish {
+    /// What a repository is now.
+    #[must_use]
+    pub fn of(found: &Repository) -> Self {
+        Self {
+            name: found.name.clone(),
+            description: found.description.clone(),
+            retain: found.retain,
+            remote: found.remote,
+            settings: found.settings.0.clone(),
+            labels: found.labels.0.clone(),
+        }
+    }
 }
 
 /// Makes a repository, with its empty version 0.
@@ -165,6 +204,39 @@ pub fn required(tx: &mut Tx<'_>, name: &str) -> Result<Repository, Error> {
     find(tx, name)?.ok_or_else(|| Error::NoRepository(name.to_owned()))
 }
 
+/// Which repositories.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// By name and labels.
+    pub named: Named,
+    /// Synced from this remote.
+    pub remote: Option<i64>,
+    /// That keep so many versions.
+    pub retain: Option<u32>,
+    /// Of which any version holds this unit.
+    pub with_content: Option<i64>,
+    /// Of which the newest version holds this unit.
+    pub latest_with_content: Option<i64>,
+}
+
+/// A page of the repositories that a filter lets through.
+///
+/// # Errors
+/// [`Error::Store`].
+pub fn list(tx: &mut Tx<'_>, filter: &Filter, window: Window) -> Result<Page<Repository>, Error> {
+    let own = || {
+        vec![
+            filter.remote.to_value(),
+            filter.retain.to_value(),
+            filter.with_content.to_value(),
+            filter.latest_with_content.to_value(),
+        ]
+    };
+    let values = |window| filter.named.values(window, own());
+    let find = if filter.named.name.is_some() { LIST_NAMED } else { LIST };
+    page::page(tx, window, find, BY_IDS, values, |one: &Repository| one.id)
+}
+
 /// Changes what a wish says of a repository.
 ///
 /// # Errors
@@ -191,12 +263,17 @@ pub fn synced(tx: &mut Tx<'_>, id: i64, seen: &serde_json::Value) -> Result<(), 
     Ok(())
 }
 
-/// Drops a repository with all its versions. Units that nothing else holds are orphans then.
+/// Drops a repository with all its versions and publications; distributions that served it serve nothing. Units that
+/// nothing else holds are orphans then. What a large one holds is dropped in parts before, by
+/// [`removal::drop_content`].
 ///
 /// # Errors
 /// [`Error::Store`].
 pub fn drop(tx: &mut Tx<'_>, id: i64) -> Result<(), Error> {
-    for statement in [DROP_CONTENT, DROP_VERSIONS, DROP_DRAFT, DROP_REVISIONS, DROP] {
+    for publication in tx.all::<i64>(PUBLICATIONS, (id,))? {
+        crate::publication::drop(tx, publication)?;
+    }
+    for statement in [DROP_CONTENT, DROP_VERSIONS, DROP_DRAFT, DROP_REVISIONS, UNSERVED, DROP] {
         tx.exec(statement, (id,))?;
     }
     Ok(())

@@ -174,6 +174,14 @@ CREATE TABLE upload (
   updated BIGINT NOT NULL
 );
 
+-- Paths are compared letter by letter, whatever the language of the database: what lies below a path is a range.
+-- PostgreSQL: ALTER TABLE content_unit ALTER COLUMN path TYPE TEXT COLLATE "C";
+-- PostgreSQL: ALTER TABLE unit_artifact ALTER COLUMN path TYPE TEXT COLLATE "C";
+-- PostgreSQL: ALTER TABLE remote_artifact ALTER COLUMN path TYPE TEXT COLLATE "C";
+-- PostgreSQL: ALTER TABLE repository_content ALTER COLUMN path TYPE TEXT COLLATE "C";
+-- PostgreSQL: ALTER TABLE published_file ALTER COLUMN path TYPE TEXT COLLATE "C";
+-- PostgreSQL: ALTER TABLE distribution ALTER COLUMN base_path TYPE TEXT COLLATE "C";
+
 -- The highest revision of a charm's name that a repository ever gave.
 CREATE TABLE charm_revision (
   repository BIGINT NOT NULL,
