@@ -331,7 +331,10 @@ def test_the_controller_has_a_bus(controller: pathlib.Path, tutti):
     tutti("models")
     wait_until((controller / "bus.sock").is_socket)
     environment = {name: value for name, value in os.environ.items() if name != "TUTTI_BUS_URL"}
-    stats = tutti("bus", "stats", "--format", "json", env=environment)
-    assert json.loads(stats.stdout)["streams"] == []
-    listed = tutti("bus", "apis", env=environment)
-    assert str(controller) in listed.stderr
+    wait_until(lambda: "tutti.unit" in tutti("bus", "apis", env=environment).stdout)
+    tutti("add-model", "announced")
+    inspect = ["bus", "inspect", "--api", "tutti.model", "--validate", "--format", "json"]
+    wait_until(lambda: tutti(*inspect, env=environment).stdout)
+    event = json.loads(tutti(*inspect, env=environment).stdout)
+    assert (event["event"], event["parameters"]["model"]) == ("created", "announced")
+    assert event["id"].endswith(f":{event['parameters']['seq']}") and not event.get("problem")

@@ -18,8 +18,8 @@ pub mod value;
 pub use api::{Call, Context, Event, Service};
 pub use backoff::Backoff;
 pub use bus::{
-    Announcements, ApiSettings, Bus, CallOptions, ConsumerInfo, EventId, EventStream, Following,
-    GroupInfo, Hook, Listen, Moment, Page, Record, Settings, StateEvents, StreamInfo,
+    Announcement, Announcements, ApiSettings, Bus, CallOptions, ConsumerInfo, EventId, EventStream,
+    Following, GroupInfo, Hook, Listen, Moment, Page, Record, Settings, StateEvents, StreamInfo,
 };
 pub use client::{PendingCall, Procedure};
 pub use failure::{Error, Failure, FailureKind, Result};

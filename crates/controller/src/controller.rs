@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tutti_bus::Address;
 use tutti_content::Artifacts;
 use tutti_flow::Engine;
 use tutti_model::address::first_unit_address;
@@ -23,7 +24,7 @@ use crate::metrics::Counts;
 use crate::poll::Waiting;
 use crate::state::State;
 use crate::status::Surroundings;
-use crate::{Error, clock, http, keeper, metrics, tasks};
+use crate::{Error, bus, clock, http, keeper, metrics, tasks};
 
 tutti_store::sql! {
     IDENTITY = "SELECT uuid FROM controller LIMIT 1";
@@ -57,6 +58,8 @@ pub struct Options {
     pub flows_max: u32,
     /// How long an agent may be silent before what depends on it is unknown.
     pub agent_lease: Duration,
+    /// The bus that is told of what happens. It need not be there; what it has missed it is told later.
+    pub bus: Option<Address>,
 }
 
 impl Options {
@@ -75,6 +78,7 @@ impl Options {
             queue_max: 256,
             flows_max: 10_000,
             agent_lease: Duration::from_mins(2),
+            bus: None,
         }
     }
 
@@ -97,6 +101,7 @@ pub struct Controller {
     engine: Engine,
     keeper: JoinHandle<()>,
     counter: JoinHandle<()>,
+    publisher: Option<JoinHandle<()>>,
     store: Store,
     stopping: CancellationToken,
 }
@@ -149,8 +154,10 @@ impl Controller {
         });
         let keeper = tokio::spawn(keeper::keep(Arc::clone(&state)));
         let counter = tokio::spawn(metrics::follow(Arc::clone(&state)));
+        let bus = state.options.bus.clone();
+        let publisher = bus.map(|bus| tokio::spawn(bus::run(Arc::clone(&state), bus)));
         let listeners = bound.serve(http::router(state), &stopping);
-        Ok(Self { listeners, engine, keeper, counter, store: store.clone(), stopping })
+        Ok(Self { listeners, engine, keeper, counter, publisher, store: store.clone(), stopping })
     }
 
     /// Where the API listens besides the unix socket.
@@ -179,6 +186,11 @@ impl Controller {
         }
         if let Err(error) = self.counter.await {
             tracing::error!(%error, "the counter of flows panicked");
+        }
+        if let Some(publisher) = self.publisher
+            && let Err(error) = publisher.await
+        {
+            tracing::error!(%error, "what tells the bus panicked");
         }
         self.engine.stop().await;
         self.store.close().await;

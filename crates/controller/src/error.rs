@@ -107,6 +107,9 @@ pub enum Error {
     /// 500: an archive that was accepted cannot be read any more.
     #[error("a charm's archive cannot be read")]
     Charm(#[from] tutti_charm::Error),
+    /// 500: the bus cannot be reached, or refuses.
+    #[error(transparent)]
+    Bus(#[from] tutti_bus::Error),
     /// The controller could not start.
     #[error("cannot {what}")]
     Start {

@@ -14,6 +14,7 @@
 //! - `convergence`: how far resources are;
 //! - `tasks`: what flows have the controller do; `keeper`: what is due at a time; `events`: what is
 //!   announced; `metrics`: what is counted;
+//! - `bus`: Tutti on the bus;
 //! - the nouns.
 
 mod clock;
@@ -38,6 +39,7 @@ mod time;
 mod agents;
 mod applications;
 mod artifacts;
+mod bus;
 mod charms;
 mod deferred;
 mod flows;

@@ -28,12 +28,19 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "convergence",
         sql: include_str!("schema/0004-convergence.sql"),
     },
+    Migration {
+        owner: "controller",
+        number: 5,
+        name: "bus",
+        sql: include_str!("schema/0005-bus.sql"),
+    },
 ];
 
 /// Every statement of this crate by name, for a test that prepares them on both engines.
 pub const STATEMENTS: &[&[(&str, &str)]] = &[
     crate::agents::STATEMENTS,
     crate::applications::sql::STATEMENTS,
+    crate::bus::STATEMENTS,
     crate::controller::STATEMENTS,
     crate::deferred::STATEMENTS,
     crate::idempotency::STATEMENTS,

@@ -98,7 +98,7 @@ impl Bus {
         self.add(api, &origin, &parameters).await.map(|_| ())
     }
 
-    fn event_origin(&self, api: &Api, event: &str, version: u32) -> Origin {
+    pub(super) fn event_origin(&self, api: &Api, event: &str, version: u32) -> Origin {
         let id = self.0.ids.message();
         let parent = Context::current();
         Origin {
@@ -112,13 +112,12 @@ impl Bus {
         }
     }
 
-    /// Adds the event to its stream, and tries again while connections fail and there is time.
-    async fn add(
-        &self,
+    /// An event as an entry of its stream.
+    pub(super) fn entry(
         api: &Api,
         origin: &Origin,
         parameters: &RawValue,
-    ) -> Result<String, Error> {
+    ) -> Result<NewEntry, Error> {
         let stream = keys::stream(&api.name, &origin.name, api.settings.stream_per_event);
         let mut entry = NewEntry::new(&stream, api.settings.stream_length_max);
         let extension = Extension {
@@ -134,10 +133,22 @@ impl Bus {
             parameters,
             extension: &extension,
         };
+        event.encode(|name, value| entry.field(name, value)).map_err(|source| Error::Json {
+            what: format!("the event {}.{}", api.name, origin.name),
+            source,
+        })?;
+        Ok(entry)
+    }
+
+    /// Adds the event to its stream, and tries again while connections fail and there is time.
+    async fn add(
+        &self,
+        api: &Api,
+        origin: &Origin,
+        parameters: &RawValue,
+    ) -> Result<String, Error> {
+        let entry = Self::entry(api, origin, parameters)?;
         let what = || format!("{}.{}", api.name, origin.name);
-        event
-            .encode(|name, value| entry.field(name, value))
-            .map_err(|source| Error::Json { what: format!("the event {}", what()), source })?;
         let link = &api.events.link;
         let mut last = None;
         let added = tokio::time::timeout(api.settings.fire_timeout, async {

@@ -1,8 +1,9 @@
 //! The bus as a program sees it: calls, services, events, listeners.
 //!
-//! [`Bus`] is the handle; [`apis`] is what it knows of each API; [`call`] and [`fire`] send, [`worker`] and
+//! [`Bus`] is the handle; [`apis`] is what it knows of each API; [`call`], [`fire`] and [`announce`] send, [`worker`] and
 //! [`listener`] receive; [`look`] shows what others do. Every message is checked on its way out and on its way in.
 
+mod announce;
 mod apis;
 mod bounds;
 mod call;
@@ -28,6 +29,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use announce::Announcement;
 pub use call::CallOptions;
 pub use fire::EventId;
 pub use hooks::{Hook, Moment};

@@ -78,6 +78,16 @@ impl Address {
         Ok(Address { place, login: info.redis_settings().clone().set_skip_set_lib_name() })
     }
 
+    /// The unix socket at a path, with the password that is wanted there.
+    pub fn unix(path: impl Into<PathBuf>, password: Option<&str>) -> Address {
+        let login = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let login = match password {
+            Some(password) => login.set_password(password),
+            None => login,
+        };
+        Address { place: Place::Unix(path.into()), login }
+    }
+
     /// A broker in this process, without a socket.
     pub fn broker(broker: &Broker) -> Address {
         let broker = broker.clone();

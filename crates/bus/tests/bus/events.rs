@@ -7,9 +7,9 @@ use std::time::Duration;
 use redis::Value as Reply;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tutti_bus::{Backoff, Bus, Context, Error, Failure, Start, StateEvents};
+use tutti_bus::{Announcement, Backoff, Bus, Context, Error, Failure, Start, StateEvents};
 
-use crate::auth::{API, UserRegistered};
+use crate::auth::{API, UserRegistered, schema};
 use crate::server::{SOON, Server, eventually, on_every_server};
 
 on_every_server! {
@@ -21,6 +21,7 @@ on_every_server! {
     an_event_that_always_fails_is_put_aside_shown_and_replayed,
     what_cannot_be_read_is_put_aside,
     events_are_in_order,
+    announced_events_are_all_fired_or_none,
     events_of_one_key_are_in_order_while_others_overtake,
     an_event_abandoned_by_its_consumer_is_taken_over,
     a_slow_handler_keeps_its_event,
@@ -263,6 +264,40 @@ async fn events_are_in_order(server: Server) {
     for number in 0..300 {
         assert_eq!(next(&mut received).await, number);
     }
+}
+
+async fn announced_events_are_all_fired_or_none(server: Server) {
+    let bus = server.bus("s", "1").await;
+    bus.own_events(std::slice::from_ref(schema())).await.unwrap();
+    let seen: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+    let seeing = seen.clone();
+    bus.listen_dynamic("l", API, "*", move |_, context: Context| {
+        seeing.lock().unwrap().push((context.id().to_owned(), context.name().to_owned()));
+        std::future::ready(Ok(()))
+    })
+    .await
+    .unwrap();
+    let announcement = |id: &str, event: &str, parameters: Value| Announcement {
+        id: id.to_owned(),
+        api: API.to_owned(),
+        event: event.to_owned(),
+        parameters,
+    };
+    let good = [
+        announcement("c:1", "user_registered", json!({"username": "ann", "number": 1})),
+        announcement("c:2", "other", json!({})),
+    ];
+    let bad = announcement("c:3", "user_registered", json!({"username": "ann"}));
+    let with_bad = [&good[..], &[bad]].concat();
+    assert!(matches!(bus.fire_in_order(&with_bad).await, Err(Error::Invalid(_))));
+    bus.fire_in_order(&good).await.unwrap();
+    bus.fire_in_order(&good).await.unwrap();
+    bus.fire_in_order(&[]).await.unwrap();
+    eventually("all are heard", || async { seen.lock().unwrap().len() >= 4 }).await;
+    let seen = seen.lock().unwrap();
+    let seen: Vec<_> = seen.iter().map(|(id, event)| (id.as_str(), event.as_str())).collect();
+    let once = [("c:1", "user_registered"), ("c:2", "other")];
+    assert_eq!(seen, [once, once].concat());
 }
 
 async fn events_of_one_key_are_in_order_while_others_overtake(server: Server) {

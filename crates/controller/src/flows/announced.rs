@@ -9,31 +9,28 @@ use super::unscoped;
 
 /// Names of models by UUID, as far as a reader has heard of them; also of those that are gone meanwhile.
 #[derive(Debug, Default)]
-pub(super) struct Names(BTreeMap<String, String>);
+pub(crate) struct Names(BTreeMap<String, String>);
 
 impl Names {
     /// Adds what is known of models.
-    pub(super) fn learn(&mut self, known: BTreeMap<String, String>) {
+    pub(crate) fn learn(&mut self, known: BTreeMap<String, String>) {
         self.0.extend(known);
     }
 
     /// Whether an event is about a model whose name was never heard.
-    pub(super) fn lacks(&self, one: &OutboxEvent) -> bool {
-        let model = is_of_engine(&one.topic).then(|| members(&one.body)).flatten();
-        let model = model.and_then(|members| Some(members.get("model")?.as_str()?.to_owned()));
+    pub(crate) fn lacks(&self, one: &OutboxEvent) -> bool {
+        let model = key(&one.topic).zip(members(&one.body));
+        let model = model.and_then(|(key, members)| Some(members.get(key)?.as_str()?.to_owned()));
         model.is_some_and(|model| !self.0.contains_key(&model))
     }
 
     /// The event by public names: `model` is a name and `uuid` that model, a resource is `unit/db/0`.
-    pub(super) fn publish(&mut self, mut one: OutboxEvent) -> OutboxEvent {
+    pub(crate) fn publish(&mut self, mut one: OutboxEvent) -> OutboxEvent {
         if one.topic == "tutti.model" {
             self.hear(&one.body);
         }
-        if !is_of_engine(&one.topic) {
-            return one;
-        }
-        let Some(mut members) = members(&one.body) else { return one };
-        if let Some(Value::String(model)) = members.get("model").cloned() {
+        let Some((key, mut members)) = key(&one.topic).zip(members(&one.body)) else { return one };
+        if let Some(Value::String(model)) = members.get(key).cloned() {
             let name = self.0.get(&model).cloned().unwrap_or_default();
             members.insert("model".to_owned(), Value::String(name));
             members.insert("uuid".to_owned(), Value::String(model));
@@ -61,8 +58,13 @@ impl Names {
     }
 }
 
-fn is_of_engine(topic: &str) -> bool {
-    topic.starts_with("flow.") || topic.starts_with("task.")
+/// The member that has a model's UUID, where nothing has its name.
+fn key(topic: &str) -> Option<&'static str> {
+    match topic {
+        "operation-task" => Some("uuid"),
+        _ if topic.starts_with("flow.") || topic.starts_with("task.") => Some("model"),
+        _ => None,
+    }
 }
 
 fn members(body: &str) -> Option<Map<String, Value>> {
@@ -99,6 +101,7 @@ mod tests {
             ),
             ("flow.ended", json!({"model": "gone"}), json!({"model": "", "uuid": "gone"})),
             ("flow.ended", json!({"model": null}), json!({"model": null})),
+            ("operation-task", json!({"uuid": "id"}), json!({"model": "m", "uuid": "id"})),
             ("tutti.unit", json!({"model": "m"}), json!({"model": "m"})),
             ("flow.ended", json!("odd"), json!("odd")),
         ] {

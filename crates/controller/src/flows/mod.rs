@@ -32,6 +32,7 @@ use uuid::Uuid;
 use crate::models::Model;
 use crate::{Error, convergence, models};
 
+pub(crate) use announced::Names;
 pub(crate) use api::routes;
 pub(crate) use outcome::{Outcome, ended, outcome};
 pub(crate) use tasks::Tasks;

@@ -13,7 +13,7 @@ use tutti_store::Backend;
 
 use super::text::Text;
 use crate::state::{Shared, State};
-use crate::{Error, clock};
+use crate::{Error, bus, clock};
 
 /// What Prometheus calls the text.
 const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -30,6 +30,12 @@ async fn metrics(Extract(state): Shared) -> Result<Response, Error> {
     by_state(&mut text, &flows, &tasks);
     state.counts.write(&mut text);
     worked(&mut text, &state.worked.read());
+    if state.options.bus.is_some() {
+        let last = state.store.outbox_last().await?;
+        let waiting = state.read(move |tx| bus::waiting(tx, last)).await?;
+        let help = "Events that the bus has not been told of yet.";
+        text.single("tutti_bus_events_waiting", "gauge", help, waiting);
+    }
     strained(&mut text, &tutti_flow::strain(&state.store).await?);
     let waiting = state.waiting.count();
     text.single("tutti_requests_waiting", "gauge", "Requests that wait for news.", waiting);

@@ -28,6 +28,8 @@ struct Inner {
     flows: BTreeMap<(String, String), u64>,
     /// How long tasks took, by name.
     tasks: BTreeMap<String, Durations>,
+    /// Events fired on the bus, and times that this failed.
+    bus: (u64, u64),
 }
 
 impl Counts {
@@ -53,6 +55,16 @@ impl Counts {
         self.inner().tasks.entry(name.to_owned()).or_default().add(took);
     }
 
+    /// Events were fired on the bus.
+    pub(crate) fn bus_fired(&self, events: usize) {
+        self.inner().bus.0 += events as u64;
+    }
+
+    /// The bus could not be told.
+    pub(crate) fn bus_failed(&self) {
+        self.inner().bus.1 += 1;
+    }
+
     /// Writes it all.
     pub(super) fn write(&self, text: &mut Text) {
         let inner = self.inner();
@@ -66,6 +78,11 @@ impl Counts {
         for (task, durations) in &inner.tasks {
             text.durations(name, &[("name", task)], durations);
         }
+        let (fired, failed) = inner.bus;
+        let name = "tutti_bus_events_total";
+        text.single(name, "counter", "Events fired on the bus, repetitions included.", fired);
+        let name = "tutti_bus_failures_total";
+        text.single(name, "counter", "Times that the bus could not be told of events.", failed);
         let name = "tutti_http_requests_total";
         text.metric(name, "counter", "Requests answered.");
         for ((method, route, status), count) in &inner.requests {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tutti_bus::Address;
 use tutti_client::Client;
 use tutti_controller::{Controller, Options};
 use tutti_model::api::{Accepted, ApplicationInfo, CharmInfo, FlowPage, ModelCreate, ModelInfo};
@@ -33,19 +34,30 @@ async fn a_controller_to_be_killed() {
     let Ok(data) = std::env::var(DATA) else { return };
     let mut options = Options::new(data);
     options.database = std::env::var(DATABASE).ok();
+    options.bus = Some(bus_of(&options));
     let _controller = Controller::start(options).await.unwrap();
     std::future::pending::<()>().await;
 }
 
+/// The bus of a controller to be killed; it need not be there.
+fn bus_of(options: &Options) -> Address {
+    Address::url(&format!("redis+unix://{}", bus_socket(options).display())).unwrap()
+}
+
+/// Where it would be.
+pub(crate) fn bus_socket(options: &Options) -> PathBuf {
+    options.data.join("bus.sock")
+}
+
 /// A controller in a process of its own.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     socket: PathBuf,
 }
 
 impl Process {
     /// Starts one on the data of a world whose own controller has stopped.
-    async fn start(options: &Options) -> Self {
+    pub(crate) async fn start(options: &Options) -> Self {
         let socket = options.socket();
         let mut process = Self { child: spawn(options), socket };
         for _ in 0..2000 {
@@ -61,7 +73,7 @@ impl Process {
         panic!("no controller");
     }
 
-    async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         let address = format!("unix:{}", self.socket.display());
         Client::connect(&address.parse().unwrap()).await.unwrap()
     }
@@ -80,7 +92,7 @@ impl Process {
     }
 
     /// As `kill -9` does.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

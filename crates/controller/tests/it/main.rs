@@ -11,6 +11,7 @@ mod world;
 
 mod agents;
 mod artifacts;
+mod bus;
 mod config;
 mod controller;
 mod convergence;

@@ -83,7 +83,7 @@ impl Connection {
         self.name(&mut configuration, &placeholders);
         let settings = configuration.settings()?;
         Ok(match (&self.url, &self.config) {
-            (Some(url), _) => settings.all_at(address(url)?),
+            (Some(url), _) => settings.all_at(address("--url", url)?),
             (None, None) => settings.all_at(nearest()?),
             (None, Some(_)) => settings,
         })
@@ -110,17 +110,17 @@ impl Connection {
 fn nearest() -> Outcome<Address> {
     let socket = directories::bus_socket(&directories::data());
     match UnixStream::connect(&socket) {
-        Ok(_) => address(&socket.display().to_string()),
-        Err(_) => address(DEFAULT_URL),
+        Ok(_) => Ok(Address::unix(socket, None)),
+        Err(_) => address("--url", DEFAULT_URL),
     }
 }
 
-/// A URL, or the path of a socket.
-fn address(url: &str) -> Outcome<Address> {
+/// A URL, or the path of a socket, as a flag has it.
+pub(in crate::command) fn address(flag: &str, url: &str) -> Outcome<Address> {
     let text = url_of(url);
     Address::url(&text).map_err(|error| {
         Failure::usage(format!(
-            "invalid value {url:?} for flag --url: {error}; use redis://HOST:PORT/DATABASE or the path of a socket"
+            "invalid value {url:?} for flag {flag}: {error}; use redis://HOST:PORT/DATABASE or the path of a socket"
         ))
     })
 }
@@ -174,9 +174,9 @@ mod tests {
             ("127.0.0.1:6400", "redis://127.0.0.1:6400"),
         ] {
             assert_eq!(url_of(text), url, "{text}");
-            assert!(address(text).is_ok(), "{text}");
+            assert!(address("--url", text).is_ok(), "{text}");
         }
-        assert_eq!(address("http://x").unwrap_err().code(), 2);
+        assert_eq!(address("--url", "http://x").unwrap_err().code(), 2);
     }
 
     #[test]

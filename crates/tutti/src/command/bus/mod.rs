@@ -21,8 +21,9 @@ use clap::{Args, Subcommand};
 
 use crate::context::Context;
 use crate::failure::Outcome;
+pub(super) use connection::address;
 use connection::{Connection, Session};
-pub(super) use serve::start;
+pub(super) use serve::{place, start};
 
 /// Commands about the bus.
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tutti_bus::Address;
 use tutti_bus::broker::{Broker, Durability, Error, Settings};
 
 use crate::command::serve::{LogArguments, Signals};
@@ -138,6 +139,11 @@ fn bytes(text: &str) -> Result<usize, String> {
     };
     let number: usize = number.parse().map_err(|_| "write a size such as 512M or 2G".to_owned())?;
     number.checked_mul(unit).ok_or_else(|| "that is more than there can be".to_owned())
+}
+
+/// Where the broker of a controller is.
+pub(in crate::command) fn place(data: &Path) -> Address {
+    Address::unix(directories::bus_socket(data), password().as_deref())
 }
 
 /// The broker of a controller, in its data directory; also on an address, if one is given.

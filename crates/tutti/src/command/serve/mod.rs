@@ -103,6 +103,9 @@ pub(crate) struct Serve {
     /// Loopback address of the bus, besides bus.sock in the data directory: 127.0.0.1:6379
     #[arg(long, value_name = "ADDRESS", env = "TUTTI_BUS_LISTEN")]
     bus_listen: Option<SocketAddr>,
+    /// Redis to tell of what happens, in place of the built-in bus: redis://HOST:PORT/DATABASE
+    #[arg(long, value_name = "URL", env = "TUTTI_BUS_URL", hide_env_values = true)]
+    bus_url: Option<String>,
     /// Without the bus
     #[arg(long)]
     no_bus: bool,
@@ -170,7 +173,7 @@ impl Serve {
 
     /// Starts the bus. That it cannot be had is no reason to leave applications alone.
     async fn start_bus(&self) -> Option<Broker> {
-        if self.no_bus {
+        if self.no_bus || self.bus_url.is_some() {
             return None;
         }
         match bus::start(&self.data(), self.bus_listen).await {
@@ -181,6 +184,15 @@ impl Serve {
                 None
             }
         }
+    }
+
+    /// The bus that is told of what happens.
+    fn bus(&self) -> Outcome<Option<tutti_bus::Address>> {
+        Ok(match &self.bus_url {
+            _ if self.no_bus => None,
+            Some(url) => Some(bus::address("--bus-url", url)?),
+            None => Some(bus::place(&self.data())),
+        })
     }
 
     fn data(&self) -> PathBuf {
@@ -227,6 +239,7 @@ impl Serve {
             )));
         }
         options.agent_lease = self.agent_lease.0;
+        options.bus = self.bus()?;
         Ok(options)
     }
 
