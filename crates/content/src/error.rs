@@ -124,6 +124,9 @@ pub enum Error {
         /// What was to be put in.
         wanted: String,
     },
+    /// A content type that has no source to be synced from.
+    #[error("content of type {0:?} is not synced")]
+    NoSync(String),
     /// The database failed.
     #[error("the content tables could not be read or written")]
     Store(#[from] tutti_store::Error),

@@ -149,7 +149,7 @@ fn digest_of(path: &std::path::Path) -> std::io::Result<String> {
     let mut chunk = vec![0; 256 * 1024];
     loop {
         match file.read(&mut chunk)? {
-            0 => return Ok(crate::artifact::hexadecimal(hash.finish().as_ref())),
+            0 => return Ok(crate::digest::hexadecimal(hash.finish().as_ref())),
             read => hash.update(chunk.get(..read).unwrap_or_default()),
         }
     }

@@ -91,7 +91,21 @@ pub struct Saved {
     pub is_new: bool,
 }
 
-type Key<'a> = (&'a str, &'a str, &'a str);
+/// Content type, path, identity.
+pub(crate) type Key<'a> = (&'a str, &'a str, &'a str);
+
+/// A unit that is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    pub(crate) id: i64,
+    touched: i64,
+}
+
+impl Known {
+    pub(crate) fn is_old(&self, now: i64) -> bool {
+        now - self.touched >= TOUCH_AFTER
+    }
+}
 
 /// Saves units that are not there; answers one for each, in the same order. What is there is touched, so that no cleanup
 /// takes it away while it is on its way into a version.
@@ -167,18 +181,39 @@ fn known<'a>(
     units: &'a [NewUnit],
     now: i64,
 ) -> Result<HashMap<Key<'a>, i64>, Error> {
-    let wanted: HashMap<Key<'a>, usize> = units.iter().map(key).zip(0..).collect();
-    let keys = wanted
+    let keys: Vec<Option<Key<'a>>> = units.iter().map(|unit| Some(key(unit))).collect();
+    let found = look_up(tx, &keys)?;
+    let known: Vec<Known> = found.iter().copied().flatten().collect();
+    touch(tx, &known, now)?;
+    let id = |(unit, found): (&'a NewUnit, &Option<Known>)| Some((key(unit), found.as_ref()?.id));
+    Ok(units.iter().zip(&found).filter_map(id).collect())
+}
+
+/// The units of natural keys, as far as they are known and there.
+pub(crate) fn look_up(
+    tx: &mut Tx<'_>,
+    keys: &[Option<Key<'_>>],
+) -> Result<Vec<Option<Known>>, Error> {
+    let wanted: HashMap<Key<'_>, usize> =
+        keys.iter().zip(0..).filter_map(|(key, n)| Some(((*key)?, n))).collect();
+    let rows = wanted
         .iter()
         .map(|((content_type, path, identity), n)| (*content_type, *path, *identity, *n));
-    let found: Vec<(usize, i64, i64)> = tx.all_many(KNOWN, keys)?;
-    let is_old = |touched: i64| now - touched >= TOUCH_AFTER;
+    let rows: Vec<(usize, i64, i64)> = tx.all_many(KNOWN, rows)?;
+    let found: HashMap<usize, Known> =
+        rows.into_iter().map(|(n, id, touched)| (n, Known { id, touched })).collect();
+    let of = |key: &Option<Key<'_>>| found.get(wanted.get(key.as_ref()?)?).copied();
+    Ok(keys.iter().map(of).collect())
+}
+
+/// Writes down that units were looked for, unless that was done not long ago.
+pub(crate) fn touch(tx: &mut Tx<'_>, units: &[Known], now: i64) -> Result<(), Error> {
     let mut old: Vec<_> =
-        found.iter().filter(|row| is_old(row.2)).map(|row| (row.1, now)).collect();
+        units.iter().filter(|unit| unit.is_old(now)).map(|unit| (unit.id, now)).collect();
     old.sort_unstable();
+    old.dedup();
     tx.exec_many(TOUCH, old)?;
-    let known = |(n, id, _): (usize, i64, i64)| units.get(n).map(|unit| (key(unit), id));
-    Ok(found.into_iter().filter_map(known).collect())
+    Ok(())
 }
 
 fn insert(tx: &mut Tx<'_>, new: &[&NewUnit], first: i64, now: i64) -> Result<(), Error> {

@@ -128,7 +128,7 @@ impl Uploads {
         file.flush().await.map_err(Error::file("write", &path))?;
         // The row that says the part is there must not outlive it.
         file.sync_data().await.map_err(Error::file("sync", &path))?;
-        Ok(Artifact { digest: crate::artifact::hexadecimal(hash.finish().as_ref()), size })
+        Ok(Artifact { digest: crate::digest::hexadecimal(hash.finish().as_ref()), size })
     }
 
     /// Makes an artifact of a complete upload; it has no row yet.

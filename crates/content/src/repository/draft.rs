@@ -51,6 +51,8 @@ pub struct Member {
 pub struct Added {
     /// Paths that a different unit of this draft has taken before: they keep that one.
     pub taken: Vec<String>,
+    /// How many were not there before.
+    pub count: u64,
 }
 
 /// A version that is being made.
@@ -88,6 +90,15 @@ struct Changes {
     insert: Vec<Vec<tutti_store::Value>>,
 }
 
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.close.is_empty()
+            && self.reopen.is_empty()
+            && self.delete.is_empty()
+            && self.insert.is_empty()
+    }
+}
+
 impl Draft {
     /// Begins the next version of a repository, which starts with what its newest holds. A draft that is there is given up.
     ///
@@ -121,6 +132,19 @@ impl Draft {
     /// # Errors
     /// [`Error::DraftLost`], [`Error::Store`].
     pub fn add(&self, tx: &mut Tx<'_>, members: &[Member]) -> Result<Added, Error> {
+        self.add_unless(tx, members, |_| false)
+    }
+
+    /// As [`add`](Self::add), but a unit of the version before that is settled to stay is not replaced: its path is taken.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_unless(
+        &self,
+        tx: &mut Tx<'_>,
+        members: &[Member],
+        is_settled: impl Fn(i64) -> bool,
+    ) -> Result<Added, Error> {
         let mut counts = self.counts(tx)?;
         let mut places = self.places(tx, members.iter().map(|member| member.path.as_str()))?;
         let (mut changes, mut added) = (Changes::default(), Added::default());
@@ -128,8 +152,12 @@ impl Draft {
             let place = places.entry(member.path.clone()).or_default();
             match &place.open {
                 Some(open) if open.unit == member.unit => {}
-                Some(open) if open.added == self.number => added.taken.push(member.path.clone()),
-                _ => self.put(member, place, &mut changes, &mut counts),
+                Some(open) if open.added == self.number || is_settled(open.unit) => {
+                    added.taken.push(member.path.clone());
+                }
+                _ => {
+                    added.count += u64::from(self.put(member, place, &mut changes, &mut counts));
+                }
             }
         }
         self.write(tx, changes, &counts)?;
@@ -262,8 +290,14 @@ impl Draft {
         Ok(places)
     }
 
-    /// Puts a member where another unit, or none, is.
-    fn put(&self, member: &Member, place: &mut Place, changes: &mut Changes, counts: &mut Counts) {
+    /// Puts a member where another unit, or none, is; whether the version before does not have it.
+    fn put(
+        &self,
+        member: &Member,
+        place: &mut Place,
+        changes: &mut Changes,
+        counts: &mut Counts,
+    ) -> bool {
         use tutti_store::ToValue;
         if let Some(open) = place.open.take() {
             self.take_out(open, &member.content_type, changes, counts);
@@ -290,6 +324,7 @@ impl Draft {
         };
         place.open =
             Some(Around { path: member.path.clone(), unit: member.unit, added, removed: None });
+        added == self.number
     }
 
     /// Ends an open membership.
@@ -306,12 +341,21 @@ impl Draft {
             changes.delete.push((self.repository, open.path, open.added));
         } else {
             count.removed += 1;
-            changes.close.push((self.repository, open.path, open.added, self.number));
+            let is_same =
+                |(_, path, added): &(i64, String, i64)| *path == open.path && *added == open.added;
+            // What the same call was about to bring back stays closed.
+            match changes.reopen.iter().position(is_same) {
+                Some(at) => drop(changes.reopen.swap_remove(at)),
+                None => changes.close.push((self.repository, open.path, open.added, self.number)),
+            }
         }
     }
 
     /// Memberships end before others begin at the same path.
     fn write(&self, tx: &mut Tx<'_>, changes: Changes, counts: &Counts) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
         tx.exec_many(CLOSE, changes.close)?;
         tx.exec_many(DELETE, changes.delete)?;
         tx.exec_many(REOPEN, changes.reopen)?;

@@ -215,3 +215,18 @@ async fn a_draft_says_which_paths_it_has_already() {
         assert_eq!(added.taken, ["path 0"]);
     }
 }
+
+#[tokio::test]
+async fn a_unit_that_comes_back_can_be_replaced_at_once() {
+    for (url, _directory) in addresses() {
+        let bench = Bench::new(open(&url, tutti_content::MIGRATIONS).await).await;
+        let steps = [
+            Step::Add(vec![(0, 0)]),
+            Step::Complete,
+            Step::Remove(vec![(0, 0)]),
+            Step::Add(vec![(0, 0), (0, 1)]),
+            Step::Complete,
+        ];
+        run(&bench, &steps).await;
+    }
+}

@@ -4,11 +4,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod charms;
+mod downloads;
 mod drafts;
 mod earlier;
+mod fetches;
 mod kept;
 mod orphans;
 mod served;
+mod server;
+mod syncs;
 mod versions;
 
 use tutti_content::modify::{self, Modification, Removal};
