@@ -332,8 +332,9 @@ fn unless_too_late(tx: &mut Tx<'_>, child: Uuid, done: Result<()>, now: i64) -> 
 }
 
 /// A task whose flow was submitted before runs again: a flow that has succeeded stays, another is run again.
-pub(crate) fn child_again(tx: &mut Tx<'_>, child: Flow, now: i64) -> Result<()> {
-    let (id, state, joined) = (child.id, child.state, child.fate == Some(Fate::Joined));
+pub(crate) fn child_again(tx: &mut Tx<'_>, id: Uuid, now: i64) -> Result<()> {
+    let child: Flow = tx.maybe(sql::FLOW, (id,))?.ok_or(Error::NoFlow { id })?;
+    let (state, joined) = (child.state, child.fate == Some(Fate::Joined));
     let Some((parent, task)) = child.parent.zip(child.parent_task) else { return Ok(()) };
     if child.finished.is_none() {
         return Ok(());

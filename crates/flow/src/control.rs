@@ -118,8 +118,8 @@ pub(crate) fn end_unstarted(
     queue::grant(tx, released, now)
 }
 
-/// Runs a flow again from where it failed: what succeeded stays, the rest starts over, at the end of the queues. A stuck flow
-/// goes on undoing.
+/// Runs a flow again from where it failed: what succeeded stays, the rest starts over, at the end of the queues. What an attempt
+/// before may have left is undone with the flow, also if there is no other attempt. A stuck flow goes on undoing.
 ///
 /// # Errors
 /// [`Error::NoFlow`]; [`Error::NotRetryable`]; storage errors.

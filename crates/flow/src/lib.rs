@@ -152,6 +152,18 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "reported",
         sql: include_str!("../migrations/10_reported.sql"),
     },
+    Migration {
+        owner: "tutti-flow",
+        number: 11,
+        name: "forgotten",
+        sql: include_str!("../migrations/11_forgotten.sql"),
+    },
+    Migration {
+        owner: "tutti-flow",
+        number: 12,
+        name: "ran",
+        sql: include_str!("../migrations/12_ran.sql"),
+    },
 ];
 
 /// The topic that rings when there is work for a worker.

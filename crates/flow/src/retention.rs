@@ -1,16 +1,20 @@
 //! Forgetting flows that ended long ago, and signals that nobody can wait for any more.
 //!
-//! Both look at flows in the order in which they ended, a few at a time, each few in a transaction of its own: whoever writes
-//! meanwhile waits for one of those at most. A flow of very many tasks goes in parts.
+//! Flows are looked at in the order in which they ended, a few at a time, without writing; what may go is deleted by its ids, in
+//! transactions of its own: whoever writes meanwhile waits for one of those at most. A flow of very many tasks goes in parts.
+//! From the first of them on it is `forgotten`: nobody can make anything of what is left.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use tutti_store::{Json, Store, Tx, row, sql};
 use uuid::Uuid;
 
 use crate::{FlowState, Result, policy::micros, sync::missing};
 
-/// Flows looked at in one transaction, and tasks forgotten in it, so that others are not held up.
+/// Flows looked at and forgotten in one transaction, and tasks forgotten in it, so that others are not held up.
 const FLOWS_MAX: u32 = 200;
 const TASKS_MAX: i64 = 2_000;
 
@@ -34,16 +38,21 @@ macro_rules! explains_nothing {
 
 sql! {
     pub(crate) OLD = concat!("SELECT id, tasks, finished, TRUE FROM flow WHERE finished < $1 AND state <> 'stuck'
-        AND ticket <= (SELECT last FROM flow_ticket WHERE id = 1) - $2 AND ", explains_nothing!(),
-        " ORDER BY finished, id LIMIT $3");
+        AND ticket <= (SELECT last FROM flow_ticket WHERE id = 1) - $2 AND (forgotten OR ", explains_nothing!(),
+        ") ORDER BY finished, id LIMIT $3");
 
     /// Flows from a time and id on in the order in which they ended, and whether they may be forgotten: those that ended before the
     /// time that `$4` has for their state, and of those for which it has one all up to `$5`.
-    pub(crate) ENDED = concat!("SELECT id, tasks, finished,
-        coalesce(before IS NOT NULL AND (finished < before OR finished <= CAST($5 AS BIGINT)), FALSE) AND ", explains_nothing!(),
-        " FROM (SELECT flow.*, (SELECT CAST(value AS BIGINT) FROM json_each($4) WHERE key = flow.state) AS before FROM flow
+    pub(crate) ENDED = concat!("SELECT id, tasks, finished, forgotten
+        OR coalesce(before IS NOT NULL AND (finished < before OR finished <= CAST($5 AS BIGINT)), FALSE) AND ",
+        explains_nothing!(), "
+        FROM (SELECT flow.*, (SELECT CAST(value AS BIGINT) FROM json_each($4) WHERE key = flow.state) AS before FROM flow
             WHERE finished >= $1 AND (finished > $1 OR id > $2) ORDER BY finished, id LIMIT $3) AS flow
         ORDER BY finished, id");
+
+    /// Those of these that may still be forgotten.
+    pub(crate) STILL_OLD = concat!("SELECT id, tasks, finished, TRUE FROM flow WHERE id IN (SELECT value FROM json_each($1))
+        AND finished IS NOT NULL AND (forgotten OR ", explains_nothing!(), ")");
 
     pub(crate) ENDED_COUNT = "SELECT count(*) FROM flow WHERE finished IS NOT NULL";
     pub(crate) ENDED_NTH = "SELECT finished FROM flow WHERE finished IS NOT NULL ORDER BY finished LIMIT 1 OFFSET $1";
@@ -58,14 +67,18 @@ sql! {
     pub(crate) LAST_TASKS = "DELETE FROM flow_task WHERE flow = $1 AND number >= $2";
     pub(crate) LAST_LINES = "DELETE FROM flow_log WHERE flow = $1 AND number >= $2";
     pub(crate) LAST_FAILURES = "DELETE FROM flow_failure WHERE flow = $1 AND number >= $2";
-    pub(crate) SHORTER = "UPDATE flow SET tasks = $2 WHERE id = $1";
+    pub(crate) SHORTER = "UPDATE flow SET tasks = $2, forgotten = TRUE WHERE id = $1";
 
     // A task that has not succeeded may wait for it again when its flow is retried.
     pub(crate) SIGNALS = "DELETE FROM flow_signal WHERE value = 9223372036854775807 AND key NOT IN (
         SELECT wait_key FROM flow_task WHERE wait_key IS NOT NULL AND state <> 'succeeded')";
 }
 
+/// A place among the flows in the order in which they ended.
+type At = (i64, Uuid);
+
 row! {
+    #[derive(Clone)]
     struct Old { id: Uuid, tasks: i64, finished: i64, forget: bool }
 }
 
@@ -130,8 +143,17 @@ pub async fn forget(store: &Store, retention: &Retention) -> Result<u64> {
     let mut after = Some((i64::MIN, Uuid::nil()));
     while let Some(from) = after {
         let kept = retention.clone();
-        let (some, next) = store.write(move |tx| forget_some(tx, &kept, excess, from)).await?;
-        forgotten += some;
+        let (mut old, next) = store.read(move |tx| look(tx, &kept, excess, from)).await?;
+        while !old.is_empty() {
+            let these = old.clone();
+            let forget = move |tx: &mut Tx<'_>| {
+                let still = still_old(tx, &these)?;
+                forget_these(tx, still)
+            };
+            let (gone, left) = store.write(forget).await?;
+            forgotten += gone;
+            old = left;
+        }
         after = next;
     }
     Ok(forgotten)
@@ -145,33 +167,38 @@ fn excess(tx: &mut Tx<'_>, max: Option<u64>) -> Result<Option<i64>> {
     if more <= 0 { Ok(None) } else { Ok(tx.maybe(ENDED_NTH, (more - 1,))?) }
 }
 
-/// Looks at some flows; answers how many were forgotten and from where on to look for more.
-fn forget_some(
+/// Looks at some flows; answers those that may be forgotten, and from where on to look for more.
+fn look(
     tx: &mut Tx<'_>,
     retention: &Retention,
     excess: Option<i64>,
-    (finished, id): (i64, Uuid),
-) -> Result<(u64, Option<(i64, Uuid)>)> {
+    (finished, id): At,
+) -> Result<(Vec<Old>, Option<At>)> {
     let now = tx.now()?;
     let parameters = (finished, id, FLOWS_MAX, Json(retention.before(now)), excess);
     let looked_at: Vec<Old> = tx.all(ENDED, parameters)?;
     let full = looked_at.len() == FLOWS_MAX as usize;
     let last = looked_at.last().map(|old| (old.finished, old.id));
-    let old: Vec<Old> = looked_at.into_iter().filter(|old| old.forget).collect();
-    let (gone, all) = forget_these(tx, &old)?;
-    let next = if !all {
-        // What is left of them is to be seen again.
-        Some((finished, id))
-    } else {
-        // Those behind are all too young.
-        let youngest = retention.before(now).into_values().max().max(excess);
-        last.filter(|(finished, _)| full && youngest.is_some_and(|young| *finished <= young))
-    };
-    Ok((gone, next))
+    // Those behind are all too young.
+    let youngest = retention.before(now).into_values().max().max(excess);
+    let next =
+        last.filter(|(finished, _)| full && youngest.is_some_and(|young| *finished <= young));
+    Ok((looked_at.into_iter().filter(|old| old.forget).collect(), next))
 }
 
-/// Forgets as many of these as fit into a transaction; answers how many, and whether that is all.
-fn forget_these(tx: &mut Tx<'_>, old: &[Old]) -> Result<(u64, bool)> {
+/// Those of these that nobody has made anything of since they were looked at, in their order.
+fn still_old(tx: &mut Tx<'_>, old: &[Old]) -> Result<Vec<Old>> {
+    let ids: Vec<Uuid> = old.iter().map(|one| one.id).collect();
+    let found: Vec<Old> = tx.all(STILL_OLD, (Json(ids),))?;
+    let mut found: HashMap<Uuid, Old> = found.into_iter().map(|one| (one.id, one)).collect();
+    let still = old
+        .iter()
+        .filter_map(|one| found.remove(&one.id).filter(|found| found.finished == one.finished));
+    Ok(still.collect())
+}
+
+/// Forgets as many of these as fit into a transaction; answers how many, and what is left.
+fn forget_these(tx: &mut Tx<'_>, mut old: Vec<Old>) -> Result<(u64, Vec<Old>)> {
     let mut room = TASKS_MAX;
     let fits = |one: &&Old| {
         room = room.saturating_sub(one.tasks);
@@ -183,26 +210,36 @@ fn forget_these(tx: &mut Tx<'_>, old: &[Old]) -> Result<(u64, bool)> {
         for sql in [LAST_TASKS, LAST_LINES, LAST_FAILURES, SHORTER] {
             tx.exec(sql, (id, left))?;
         }
-        return Ok((0, false));
+        return Ok((0, old));
     }
-    if !whole.is_empty() {
+    forget_whole(tx, &whole)?;
+    Ok((whole.len() as u64, old.split_off(whole.len())))
+}
+
+fn forget_whole(tx: &mut Tx<'_>, flows: &[Uuid]) -> Result<()> {
+    if !flows.is_empty() {
         for sql in [TASKS, RESOURCES, INBOX, LOG, FAILURES, FLOWS] {
-            tx.exec(sql, (Json(&whole),))?;
+            tx.exec(sql, (Json(flows),))?;
         }
     }
-    Ok((whole.len() as u64, whole.len() == old.len()))
+    Ok(())
+}
+
+/// Forgets at once what is left of a flow: its parent was retried, and submits it anew.
+pub(crate) fn forget_rest(tx: &mut Tx<'_>, flow: Uuid) -> Result<()> {
+    forget_whole(tx, &[flow])
 }
 
 /// Forgets one batch of flows that ended before `older_than` (microseconds since 1970), sparing the newest `keep` and what
 /// still explains a failed resource; answers how many, one of very many tasks for each part of it. Call it until it answers 0,
-/// each in a transaction of its own.
+/// each in a transaction of its own. It looks for them while it may hold up others: [`forget`] does not.
 ///
 /// # Errors
 /// Storage errors.
 pub fn prune(tx: &mut Tx<'_>, older_than: i64, keep: u32) -> Result<usize> {
     let old: Vec<Old> = tx.all(OLD, (older_than, keep, FLOWS_MAX))?;
-    let (gone, all) = forget_these(tx, &old)?;
-    Ok(usize::try_from(gone).unwrap_or(usize::MAX).max(usize::from(!all)))
+    let (gone, left) = forget_these(tx, old)?;
+    Ok(usize::try_from(gone).unwrap_or(usize::MAX).max(usize::from(!left.is_empty())))
 }
 
 /// Forgets the signals of the greatest value (`i64::MAX`: the last there can be) that no task waits for, not even if its flow

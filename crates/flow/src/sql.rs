@@ -114,7 +114,10 @@ sql! {
         ON CONFLICT (model) DO UPDATE
         SET pass = CASE WHEN flow_share.pass + 1 > $2 THEN flow_share.pass + 1 ELSE $2 END + $3 RETURNING pass";
 
-    pub(crate) FLOW = concat!("SELECT ", flow_columns!(), " FROM flow WHERE id = $1");
+    /// Of one that is being forgotten, not all is there any more.
+    pub(crate) FLOW = concat!("SELECT ", flow_columns!(), " FROM flow WHERE id = $1 AND NOT forgotten");
+
+    pub(crate) FLOW_FORGOTTEN = "SELECT forgotten FROM flow WHERE id = $1";
 
     pub(crate) FLOW_OWNER = "SELECT epoch, worker FROM flow WHERE id = $1";
 
@@ -143,21 +146,21 @@ sql! {
 
     /// What a change makes of a task.
     pub(crate) TASK_WRITE = "UPDATE flow_task SET state = $3, attempt = $4, revert_attempt = $5, before_revert = $6,
-        output = $7, error = $8, next_at = $9, started = $10, finished = $11, offered = $12, failure = $13
-        {rows} WHERE flow = $1 AND number = $2";
+        output = $7, error = $8, next_at = $9, started = $10, finished = $11, offered = $12, failure = $13,
+        ran = $14 {rows} WHERE flow = $1 AND number = $2";
 
-    /// The same, if the flow is its owner's; otherwise the column that may not be empty refuses it. `$14` is the owner's epoch, absent
+    /// The same, if the flow is its owner's; otherwise the column that may not be empty refuses it. `$15` is the owner's epoch, absent
     /// where another row of the flow asks.
-    pub(crate) TASK_WRITE_OWN = "UPDATE flow_task SET state = CASE WHEN CAST($14 AS BIGINT) IS NULL THEN $3
-            ELSE (SELECT $3 FROM flow WHERE flow.id = $1 AND flow.epoch = $14) END,
+    pub(crate) TASK_WRITE_OWN = "UPDATE flow_task SET state = CASE WHEN CAST($15 AS BIGINT) IS NULL THEN $3
+            ELSE (SELECT $3 FROM flow WHERE flow.id = $1 AND flow.epoch = $15) END,
         attempt = $4, revert_attempt = $5, before_revert = $6, output = $7, error = $8, next_at = $9, started = $10,
-        finished = $11, offered = $12, failure = $13 {rows} WHERE flow = $1 AND number = $2";
+        finished = $11, offered = $12, failure = $13, ran = $14 {rows} WHERE flow = $1 AND number = $2";
 
     /// As [`TASK_WRITE_OWN`], where nothing went wrong and nothing is undone; `$8` is the owner's epoch.
     pub(crate) TASK_GOES_ON = "UPDATE flow_task SET state = CASE WHEN CAST($8 AS BIGINT) IS NULL THEN $3
             ELSE (SELECT $3 FROM flow WHERE flow.id = $1 AND flow.epoch = $8) END,
         attempt = $4, revert_attempt = 0, before_revert = NULL, output = $5, error = NULL, next_at = NULL, started = $6,
-        finished = $7, offered = FALSE, failure = NULL {rows} WHERE flow = $1 AND number = $2";
+        finished = $7, offered = FALSE, failure = NULL, ran = FALSE {rows} WHERE flow = $1 AND number = $2";
 
     pub(crate) FLOW_GRANTED = "UPDATE flow SET ungranted = ungranted - $2,
         state = CASE WHEN ungranted = $2 AND state = 'blocked' AND NOT passive THEN 'ready' ELSE state END {rows}
@@ -171,7 +174,7 @@ sql! {
     pub(crate) FLOW_CANCELLED = "UPDATE flow SET ending = 'cancelled' WHERE id = $1";
 
     /// Whether a flow that was retried has kept anything of what it did before.
-    pub(crate) SOMETHING_DONE = "SELECT EXISTS (SELECT 1 FROM flow_task WHERE flow = $1 AND state = 'succeeded')";
+    pub(crate) SOMETHING_DONE = "SELECT EXISTS (SELECT 1 FROM flow_task WHERE flow = $1 AND (state = 'succeeded' OR ran))";
 
     /// A flow that has not started ends.
     pub(crate) FLOW_END_UNSTARTED = "UPDATE flow SET state = $2, ending = $2, superseded_by = $3, finished = $4,
@@ -255,8 +258,8 @@ sql! {
     pub(crate) RESOURCES_TICKET = "UPDATE flow_resource SET ticket = $2 WHERE flow = $1";
 
     pub(crate) TASKS = "SELECT flow, number, name, resource, input, needs, spec, wait_key, wait_at_least, attempts_max, or_revert,
-        state, attempt, revert_attempt, before_revert, output, error, next_at, started, finished, offered, failure
-        FROM flow_task {rows} WHERE flow = $1";
+        state, attempt, revert_attempt, before_revert, output, error, next_at, started, finished, offered, failure,
+        ran FROM flow_task {rows} WHERE flow = $1";
 
     pub(crate) TASK_OF_ID = "SELECT flow, number, state, wait_key FROM flow_task WHERE id = $1";
 
@@ -268,20 +271,20 @@ sql! {
         error = CASE state WHEN 'reverting' THEN coalesce(error, 'it was not undone: the flow ended') ELSE error END,
         next_at = NULL, offered = FALSE, finished = $3 WHERE flow = $1 AND (finished IS NULL OR state = 'reverting')";
 
-    /// Puts what has not succeeded back to the start. What stands in this database has succeeded, also if its flow ended before
-    /// it knew, or was about to undo it.
+    /// Puts what has not succeeded back to the start; of what may have had an effect that is kept. What stands in this database has
+    /// succeeded, also if its flow ended before it knew, or was about to undo it.
     pub(crate) TASKS_AGAIN = "UPDATE flow_task SET state = CASE WHEN done IS NULL THEN 'pending' ELSE 'succeeded' END,
         attempt = CASE WHEN done IS NULL THEN 0 ELSE attempt END, revert_attempt = 0, before_revert = NULL, output = done,
         error = NULL, next_at = NULL, progress = NULL, reported = NULL, started = CASE WHEN done IS NULL THEN NULL ELSE started END,
-        finished = CASE WHEN done IS NULL THEN NULL ELSE finished END, failure = NULL
-        WHERE flow = $1 AND state <> 'succeeded'";
+        finished = CASE WHEN done IS NULL THEN NULL ELSE finished END, failure = NULL, ran = done IS NULL AND state <> 'reverted'
+        AND (ran OR attempt > 0 OR state IN ('failed', 'revert_failed', 'maybe_ran')) WHERE flow = $1 AND state <> 'succeeded'";
 
     /// Lets a flow try again to undo what it could not.
     pub(crate) TASKS_REVERT_AGAIN = "UPDATE flow_task SET state = 'reverting', revert_attempt = 0, next_at = NULL
         WHERE flow = $1 AND state = 'revert_failed'";
 
     /// Says by hand how a task ended, and that nothing is left of it.
-    pub(crate) TASK_OVERRIDE = "UPDATE flow_task SET state = $3, done = NULL, next_at = NULL, finished = $4
+    pub(crate) TASK_OVERRIDE = "UPDATE flow_task SET state = $3, done = NULL, ran = FALSE, next_at = NULL, finished = $4
         WHERE flow = $1 AND number = $2";
 
     pub(crate) SIGNAL = "INSERT INTO flow_signal (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE

@@ -107,6 +107,7 @@ struct Changed {
     finished: Option<i64>,
     offered: bool,
     failure: Option<String>,
+    ran: bool,
 }
 
 #[derive(Debug)]
@@ -156,6 +157,7 @@ impl Changed {
             self.finished.to_value(),
             self.offered.to_value(),
             self.failure.to_value(),
+            self.ran.to_value(),
         ]
     }
 
@@ -167,6 +169,7 @@ impl Changed {
             && self.next_at.is_none()
             && !self.offered
             && self.failure.is_none()
+            && !self.ran
     }
 
     /// The parameters of [`sql::TASK_GOES_ON`](crate::sql::TASK_GOES_ON), but for the epoch.
@@ -389,5 +392,6 @@ fn changed(graph: &Graph, number: usize) -> Changed {
         finished: node.finished,
         offered: node.offered,
         failure: node.failure.clone(),
+        ran: node.ran,
     }
 }

@@ -10,7 +10,8 @@ use super::{
     end::{announce_change, announce_failures, end},
 };
 use crate::{
-    Fate, NewFlow, Result, TaskState, change, child_id, failure, offer, sql, submit, task_id,
+    Fate, NewFlow, Result, TaskState, change, child_id, failure, offer, retention, sql, submit,
+    task_id,
 };
 
 /// Writes plain boundaries of different flows. It is refused if one of the flows is another's.
@@ -239,8 +240,10 @@ fn submit_child(
     now: i64,
 ) -> Result<()> {
     let id = child_id(task_id(parent.flow, *number));
-    if let Some(before) = tx.maybe::<sql::Flow>(sql::FLOW, (id,))? {
-        return change::child_again(tx, before, now);
+    match tx.maybe(sql::FLOW_FORGOTTEN, (id,))? {
+        Some(false) => return change::child_again(tx, id, now),
+        Some(true) => retention::forget_rest(tx, id)?,
+        None => {}
     }
     let model = child.flow.model.clone().or_else(|| parent.label.model.clone());
     let inherited = || parent.label.trace.as_deref().map(str::to_owned);

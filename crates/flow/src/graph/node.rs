@@ -32,6 +32,7 @@ row! {
         pub(crate) finished: Option<i64>,
         pub(crate) offered: bool,
         pub(crate) failure: Option<String>,
+        pub(crate) ran: bool,
     }
 }
 
@@ -67,6 +68,7 @@ impl Row {
             finished: None,
             offered: false,
             failure: None,
+            ran: false,
         }
     }
 }
@@ -94,6 +96,8 @@ pub(crate) struct Node {
     pub(crate) finished: Option<i64>,
     /// Its present attempt is made by whoever claims it.
     pub(crate) offered: bool,
+    /// An attempt before the flow was retried may have had an effect that has not been undone.
+    pub(crate) ran: bool,
     pub(super) needs: Vec<usize>,
     pub(super) successors: Vec<usize>,
     /// Needs that have not [passed](Node::is_passed).
@@ -131,6 +135,7 @@ impl Node {
             started: row.started,
             finished: row.finished,
             offered: row.offered,
+            ran: row.ran,
             needs: Vec::new(),
             successors: Vec::new(),
             blockers: 0,
@@ -174,10 +179,18 @@ impl Node {
             | TaskState::Running
             | TaskState::Offered
             | TaskState::Reverting => true,
-            // The flow may have ended before the next attempt.
-            TaskState::RetryWait | TaskState::Cancelled | TaskState::Skipped => self.attempt > 0,
+            // The flow may have ended, or been retried, before the next attempt.
+            TaskState::RetryWait
+            | TaskState::Cancelled
+            | TaskState::Skipped
+            | TaskState::Pending => self.has_begun(),
             _ => false,
         }
+    }
+
+    /// Whether an attempt at it has been made.
+    pub(super) fn has_begun(&self) -> bool {
+        self.attempt > 0 || self.ran
     }
 
     /// Whether it may have had an effect that has not been undone, or could not be.
@@ -210,6 +223,7 @@ impl Node {
 
     /// Back to the start, as if it had never begun.
     pub(super) fn reset(&mut self) {
+        self.ran &= self.state != TaskState::Reverted;
         self.state = TaskState::Pending;
         self.attempt = 0;
         self.revert_attempt = 0;

@@ -120,8 +120,7 @@ impl Graph {
         } else if undoing {
             self.revert_due(number);
         } else if node.finished.is_none() {
-            let begun = node.attempt > 0;
-            node.state = if begun { TaskState::MaybeRan } else { TaskState::Pending };
+            node.state = if node.has_begun() { TaskState::MaybeRan } else { TaskState::Pending };
             self.ready.push_back(number);
         }
         self.go_on_unwinding();

@@ -41,7 +41,7 @@ impl Graph {
 
     /// The handlers that would be asked to undo something.
     pub(crate) fn undoers(&self) -> BTreeSet<String> {
-        let asked = |node: &&Node| *node.work() == Work::Run && node.attempt > 0 && node.is_left();
+        let asked = |node: &&Node| *node.work() == Work::Run && node.has_begun() && node.is_left();
         self.nodes.iter().filter(asked).map(|node| node.name.clone()).collect()
     }
 
@@ -163,7 +163,7 @@ impl Graph {
             self.undo_child(number);
             return false;
         }
-        if *node.work() != Work::Run || node.attempt == 0 {
+        if *node.work() != Work::Run || !node.has_begun() {
             self.finish(number, TaskState::Reverted);
             return true;
         }

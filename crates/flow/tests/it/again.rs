@@ -2,9 +2,9 @@
 
 use tutti_flow::{
     FlowFilter, FlowState, NewFlow, NewTask, Retry, SyncState, TaskState, Then, cancel, query,
-    retry, revert, sync_state,
+    retry, revert, sync_state, undoers,
 };
-use tutti_store::Store;
+use tutti_store::{Store, Tx};
 use uuid::Uuid;
 
 use crate::world::{
@@ -131,4 +131,47 @@ async fn one_that_waits_again_gives_way_to_a_newer_one() {
         engine.stop().await;
         store.close().await;
     }
+}
+
+#[tokio::test]
+async fn what_may_have_had_an_effect_before_is_undone_although_it_did_not_begin_again() {
+    for place in Place::all() {
+        for then in [Then::Fail, Then::Revert] {
+            let (store, log) = (place.open().await, Log::default());
+            let engine = engine(&store, &log).start().await.unwrap();
+            let plan = Plan { terminal: true, ..named("a") };
+            let first = NewTask { retry: Retry::never(), ..step(plan, &[]) };
+            let retry = Retry { then, ..Retry::never() };
+            let second = NewTask { retry, ..step(named("b"), &[0]) };
+            let id = submit(&store, flow(&["x"], vec![first, second])).await.id;
+            assert_eq!(ended(&store, id).await.state, FlowState::Failed);
+            let holds = wait_again(&store, id).await;
+            store.write(move |tx| cancel(tx, id)).await.unwrap();
+            if then == Then::Fail {
+                assert_eq!(row(&store, id).await.state, FlowState::Cancelled);
+                let asked = store.read(move |tx| undoers(tx, id)).await.unwrap();
+                assert_eq!(asked.into_iter().collect::<Vec<_>>(), ["step"]);
+                store.write(move |tx| revert(tx, id)).await.unwrap();
+            }
+            log.add("go");
+            assert_eq!(ended(&store, holds).await.state, FlowState::Succeeded);
+            ended(&store, id).await;
+            assert_eq!(tasks(&store, id).await[0].state, TaskState::Reverted);
+            let undone = |line: &&String| line.starts_with("~a");
+            let lines = log.take();
+            assert_eq!(lines.iter().filter(undone).collect::<Vec<_>>(), ["~a (unknown)"]);
+            assert_eq!(lines.iter().filter(|line| *line == "+a").count(), 1, "{lines:?}");
+            // It was undone: there is nothing left to be undone when it is tried once more.
+            store.write(move |tx| retry_and_cancel(tx, id)).await.unwrap();
+            let asked = store.read(move |tx| undoers(tx, id)).await.unwrap();
+            assert!(asked.is_empty(), "{asked:?}");
+            engine.stop().await;
+            store.close().await;
+        }
+    }
+}
+
+fn retry_and_cancel(tx: &mut Tx<'_>, id: Uuid) -> tutti_flow::Result<()> {
+    retry(tx, id)?;
+    cancel(tx, id)
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tutti_flow::{FlowFilter, FlowState, NewFlow, Retention, Retry, forget, query, signal};
+use tutti_flow::{
+    Child, Error, Fate, FlowFilter, FlowState, NewFlow, NewTask, Retention, Retry, Wait, Work,
+    child_id, forget, prune, query, retry, revert, signal, skip, task_id,
+};
 use tutti_store::{Store, Tx};
 use uuid::Uuid;
 
@@ -25,7 +28,7 @@ async fn write(store: &Store, sql: &'static str) {
 fn ends(terminal: bool) -> NewFlow {
     let plan = Plan { terminal, ..named("a") };
     // About nothing, so that it explains nothing either.
-    flow(&[], vec![tutti_flow::NewTask { retry: Retry::never(), ..step(plan, &[]) }])
+    flow(&[], vec![NewTask { retry: Retry::never(), ..step(plan, &[]) }])
 }
 
 /// Rows of tables that should be empty.
@@ -87,6 +90,73 @@ async fn the_oldest_go_when_there_are_too_many() {
     }
 }
 
+/// A flow of so many tasks that it is not forgotten at once.
+fn of_many(resources: &[&str]) -> NewFlow {
+    let wait = |number: usize| NewTask {
+        name: "wait".into(),
+        work: Work::Wait(Wait { key: format!("k{}", number % 2), at_least: 1 }),
+        ..NewTask::default()
+    };
+    flow(resources, (0..2_100).map(wait).collect())
+}
+
+/// Such a flow, when it has succeeded.
+async fn long(store: &Store, resource: &str) -> Uuid {
+    let id = submit(store, of_many(&[resource])).await.id;
+    for key in ["k0", "k1"] {
+        store.write(move |tx| signal(tx, key, 1, 1)).await.unwrap();
+    }
+    assert_eq!(ended(store, id).await.state, FlowState::Succeeded);
+    id
+}
+
+#[tokio::test]
+async fn nothing_is_made_of_a_flow_of_which_a_part_is_forgotten() {
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        let engine = engine(&store, &log).start().await.unwrap();
+        let id = long(&store, "y").await;
+        write(&store, "UPDATE flow SET state = 'failed'").await;
+        submit(&store, flow(&["y"], vec![step(named("newer"), &[])])).await;
+        assert_eq!(store.write(|tx| prune(tx, i64::MAX, 0)).await.unwrap(), 1, "a part");
+        assert_eq!(row(&store, id).await.tasks, 100);
+        let gone = |done: tutti_flow::Result<()>| matches!(done, Err(Error::NoFlow { .. }));
+        assert!(gone(store.write(move |tx| retry(tx, id)).await));
+        assert!(gone(store.write(move |tx| revert(tx, id)).await));
+        assert!(gone(store.write(move |tx| skip(tx, task_id(id, 0))).await));
+        // What has begun ends, whatever would keep it now.
+        write(&store, "DELETE FROM flow_resource WHERE flow <> (SELECT min(id) FROM flow)").await;
+        forget(&store, &Retention::default()).await.unwrap();
+        assert!(store.read(move |tx| query::flow(tx, id)).await.unwrap().is_none());
+        assert_eq!(left_over(&store).await, 0);
+        engine.stop().await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_parent_that_is_retried_submits_anew_what_is_being_forgotten() {
+    for place in Place::all() {
+        let (store, log) = (place.open().await, Log::default());
+        let engine = engine(&store, &log).start().await.unwrap();
+        let work = Work::Flow(Box::new(Child { flow: of_many(&[]), fate: Fate::Joined }));
+        let child = NewTask { name: "many".into(), work, ..NewTask::default() };
+        let id = submit(&store, flow(&[], vec![child, step(named("after"), &[0])])).await.id;
+        for key in ["k0", "k1"] {
+            store.write(move |tx| signal(tx, key, 1, 1)).await.unwrap();
+        }
+        assert_eq!(ended(&store, id).await.state, FlowState::Succeeded);
+        write(&store, "UPDATE flow SET state = 'failed'").await;
+        write(&store, "UPDATE flow_task SET state = 'failed' WHERE number < 2").await;
+        assert_eq!(store.write(|tx| prune(tx, i64::MAX, 0)).await.unwrap(), 1, "a part");
+        store.write(move |tx| retry(tx, id)).await.unwrap();
+        assert_eq!(ended(&store, id).await.state, FlowState::Succeeded);
+        assert_eq!(row(&store, child_id(task_id(id, 0))).await.tasks, 2_100);
+        engine.stop().await;
+        store.close().await;
+    }
+}
+
 #[tokio::test]
 async fn a_flow_of_many_tasks_goes_in_parts_and_what_explains_a_failure_stays() {
     for place in Place::all() {
@@ -95,19 +165,7 @@ async fn a_flow_of_many_tasks_goes_in_parts_and_what_explains_a_failure_stays() 
         let failed = flow(&["x"], vec![step(Plan { terminal: true, ..named("a") }, &[])]);
         let failed = submit(&store, failed).await.id;
         ended(&store, failed).await;
-        let wait = |number: usize| tutti_flow::NewTask {
-            name: "wait".into(),
-            work: tutti_flow::Work::Wait(tutti_flow::Wait {
-                key: format!("k{}", number % 2),
-                at_least: 1,
-            }),
-            ..tutti_flow::NewTask::default()
-        };
-        let many = submit(&store, flow(&["y"], (0..2_100).map(wait).collect())).await.id;
-        for key in ["k0", "k1"] {
-            store.write(move |tx| signal(tx, key, 1, 1)).await.unwrap();
-        }
-        assert_eq!(ended(&store, many).await.state, FlowState::Succeeded);
+        long(&store, "y").await;
         let few = submit(&store, ends(false)).await.id;
         ended(&store, few).await;
         let none = Retention::default().flows_max(0);

@@ -14,7 +14,7 @@ use crate::graph::{
 };
 use crate::{
     Backoff, Child, Condition, Controller, Depth, Each, Failure, FlowState, NewFlow, Retry,
-    TaskState, Then, Timeouts, Wait, When, Work, plan::Spec, policy::Trouble,
+    TaskState, Timeouts, Wait, When, Work, plan::Spec, policy::Trouble,
 };
 
 /// Why something could not be undone.
@@ -175,29 +175,14 @@ impl World {
             timeouts: Timeouts { attempt: timeout, ..Timeouts::default() },
             ..Spec::default()
         };
+        let name = if shape.away { "away" } else { "task" };
+        let retry = if shape.reverts { Retry::times(3).or_revert() } else { Retry::times(3) };
         self.rows.push(Row {
-            flow: Uuid::nil(),
-            number: number as i64,
-            name: if shape.away { "away" } else { "task" }.into(),
-            resource: None,
-            input: input.to_string(),
             needs: Some(json!(needs).to_string()),
             spec: spec.stored(),
             wait_key: wait.as_ref().map(|wait| wait.key.clone()),
             wait_at_least: wait.map(|wait| wait.at_least),
-            attempts_max: 3,
-            or_revert: shape.reverts,
-            state: TaskState::Pending,
-            attempt: 0,
-            revert_attempt: 0,
-            before_revert: None,
-            output: None,
-            error: None,
-            next_at: None,
-            started: None,
-            finished: None,
-            offered: false,
-            failure: None,
+            ..Row::pending(Uuid::nil(), number as i64, name.into(), input.to_string(), &retry)
         });
         self.fates.push(shape.fate);
         if shape.knot {
@@ -475,18 +460,11 @@ pub(super) fn row(number: usize, node: &Node, spec: Option<String>) -> Row {
         Work::Wait(wait) => Some(wait.clone()),
         _ => None,
     };
+    let (name, input) = (node.name.clone(), node.input.clone());
     Row {
-        flow: Uuid::nil(),
-        number: number as i64,
-        name: node.name.clone(),
-        resource: None,
-        input: node.input.clone(),
-        needs: None,
         spec,
         wait_key: wait.as_ref().map(|wait| wait.key.clone()),
         wait_at_least: wait.map(|wait| wait.at_least),
-        attempts_max: node.retry.attempts_max,
-        or_revert: node.retry.then == Then::Revert,
         state: node.state,
         attempt: node.attempt,
         revert_attempt: node.revert_attempt,
@@ -498,5 +476,7 @@ pub(super) fn row(number: usize, node: &Node, spec: Option<String>) -> Row {
         finished: node.finished,
         offered: node.offered,
         failure: node.failure.clone(),
+        ran: node.ran,
+        ..Row::pending(Uuid::nil(), number as i64, name, input, &node.retry)
     }
 }
