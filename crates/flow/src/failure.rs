@@ -56,7 +56,7 @@ impl Failed {
     }
 }
 
-/// Keeps what failed at a worker, and forgets what is more than is kept.
+/// Keeps what failed of a flow at a worker, and forgets what is more than is kept.
 pub(crate) fn keep(
     tx: &mut Tx<'_>,
     flow: Uuid,
@@ -64,22 +64,32 @@ pub(crate) fn keep(
     worker: Option<&str>,
     now: i64,
 ) -> Result<()> {
-    if failed.is_empty() {
+    keep_all(tx, failed.iter().map(|one| (flow, one)), worker, now)
+}
+
+fn keep_all<'f>(
+    tx: &mut Tx<'_>,
+    failed: impl ExactSizeIterator<Item = (Uuid, &'f Failed)> + Clone,
+    worker: Option<&str>,
+    now: i64,
+) -> Result<()> {
+    if failed.len() == 0 {
         return Ok(());
     }
-    tx.send_rows("flow_failure", COLUMNS, failed.iter().map(|one| one.row(flow, worker, now)))?;
-    let tasks = failed.iter().map(|one| (flow, one.number, one.undoing, KEPT_MAX));
+    let rows = failed.clone().map(|(flow, one)| one.row(flow, worker, now));
+    tx.send_rows("flow_failure", COLUMNS, rows)?;
+    let tasks = failed.map(|(flow, one)| (flow, one.number, one.undoing, KEPT_MAX));
     Ok(tx.send_many(TRIM, tasks)?)
 }
 
 /// Keeps that a worker which has gone was making attempts.
 pub(crate) fn keep_lost(tx: &mut Tx<'_>, worker: Uuid) -> Result<()> {
     let under_way: Vec<(Uuid, usize, bool, u32)> = tx.all(UNDER_WAY, (worker,))?;
-    let (now, worker) = (tx.now()?, worker.to_string());
-    for (flow, number, undoing, attempt) in under_way {
+    let lost = under_way.into_iter().map(|(flow, number, undoing, attempt)| {
         let class = FailureClass::Lost;
-        let failed = Failed { number, undoing, attempt, class, message: LOST.into() };
-        keep(tx, flow, &[failed], Some(&worker), now)?;
-    }
-    Ok(())
+        (flow, Failed { number, undoing, attempt, class, message: LOST.into() })
+    });
+    let lost: Vec<(Uuid, Failed)> = lost.collect();
+    let (now, worker) = (tx.now()?, worker.to_string());
+    keep_all(tx, lost.iter().map(|(flow, one)| (*flow, one)), Some(&worker), now)
 }

@@ -261,19 +261,25 @@ async fn what_was_not_undone_is_not_done_again() {
     }
 }
 
+/// A flow whose claimed task was done by a worker, while the flow's owner is gone and its lease lasts: nobody has heard of it.
+async fn unheard(store: &Store, log: &Log) -> (Uuid, Engine) {
+    let lease = Duration::from_secs(600);
+    let owner = worker(store, log).lease(lease).start().await.unwrap();
+    let paid = NewTask { labels: vec!["ledger".into()], ..count("a", &[]) };
+    let held = step(Plan { until: "never".into(), ..named("b") }, &[]);
+    let id = submit(store, flow(&["x"], vec![paid, held])).await.id;
+    log.has("+b").await;
+    drop(owner);
+    let other = worker(store, log).label("ledger").lease(lease).start().await.unwrap();
+    sees("its end", || async { (!effects(store).await.is_empty()).then_some(()) }).await;
+    (id, other)
+}
+
 #[tokio::test]
 async fn a_claim_of_which_nobody_heard_is_not_made_again() {
     for place in Place::all() {
         let (store, log) = (open(&place).await, Log::default());
-        let lease = Duration::from_secs(600);
-        let owner = worker(&store, &log).lease(lease).start().await.unwrap();
-        let paid = NewTask { labels: vec!["ledger".into()], ..count("a", &[]) };
-        let held = step(Plan { until: "never".into(), ..named("b") }, &[]);
-        let id = submit(&store, flow(&["x"], vec![paid, held])).await.id;
-        log.has("+b").await;
-        drop(owner);
-        let other = worker(&store, &log).label("ledger").lease(lease).start().await.unwrap();
-        sees("its end", || async { (!effects(&store).await.is_empty()).then_some(()) }).await;
+        let (id, other) = unheard(&store, &log).await;
         // Nobody can read the flow when what came of the claim is to be heard.
         write(&store, "UPDATE flow_task SET spec = '{' WHERE number = 1").await;
         other.stop().await;
@@ -295,15 +301,7 @@ async fn a_claim_of_which_nobody_heard_is_not_made_again() {
 async fn a_flow_that_is_given_up_shows_what_was_done_also_if_it_has_not_heard_of_it() {
     for place in Place::all() {
         let (store, log) = (open(&place).await, Log::default());
-        let lease = Duration::from_secs(600);
-        let owner = worker(&store, &log).lease(lease).start().await.unwrap();
-        let paid = NewTask { labels: vec!["ledger".into()], ..count("a", &[]) };
-        let held = step(Plan { until: "never".into(), ..named("b") }, &[]);
-        let id = submit(&store, flow(&["x"], vec![paid, held])).await.id;
-        log.has("+b").await;
-        drop(owner);
-        let other = worker(&store, &log).label("ledger").lease(lease).start().await.unwrap();
-        sees("its end", || async { (!effects(&store).await.is_empty()).then_some(()) }).await;
+        let (id, other) = unheard(&store, &log).await;
         store.write(move |tx| abandon(tx, id)).await.unwrap();
         let rows = tasks(&store, id).await;
         assert_eq!(

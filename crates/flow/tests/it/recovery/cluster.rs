@@ -31,12 +31,18 @@ fn is_root() -> bool {
     id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
 }
 
+/// Where a server is named, as `cargo xtask test` does, tests on PostgreSQL must not be skipped in silence.
+fn skipped(why: &str) -> Option<Cluster> {
+    assert!(std::env::var_os("TUTTI_TEST_POSTGRES").is_none(), "{why}");
+    eprintln!("skipped: {why}");
+    None
+}
+
 impl Cluster {
-    /// Makes and starts one; says why there is none where that is not possible.
+    /// Makes and starts one; says why there is none where that is not possible, unless tests on PostgreSQL are wanted.
     pub(super) fn start() -> Option<Self> {
         let Some(programs) = programs() else {
-            eprintln!("skipped: the programs of a PostgreSQL server are not installed");
-            return None;
+            return skipped("the programs of a PostgreSQL server are not installed");
         };
         let directory = tempfile::tempdir().unwrap();
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
@@ -45,10 +51,9 @@ impl Cluster {
             let mut chown = Command::new("chown");
             let owned = chown.arg("postgres").arg(cluster.directory.path()).status();
             if !owned.is_ok_and(|status| status.success()) {
-                eprintln!(
-                    "skipped: a PostgreSQL server does not run as root, and there is no user `postgres`"
+                return skipped(
+                    "a PostgreSQL server does not run as root, nor is there a `postgres`",
                 );
-                return None;
             }
         }
         cluster.run("initdb", &["--auth=trust", "--username=tutti", "--no-sync"]);

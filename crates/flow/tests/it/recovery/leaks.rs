@@ -236,7 +236,7 @@ async fn a_flow_is_undone_although_a_task_of_it_ignores_its_cancellation() {
 #[tokio::test]
 async fn a_claim_of_a_cancelled_flow_ends_in_time() {
     let minute = Duration::from_secs(60);
-    let cancel = Timeouts { cancel: Some(LIMIT), ..Timeouts::default() };
+    let cancel = Timeouts { cancel: Some(LIMIT * 10), ..Timeouts::default() };
     for place in Place::all() {
         let (store, log) = (place.open().await, Log::default());
         // It looks for lapsed claims now and then.
