@@ -35,6 +35,7 @@ pub use progress::{Counts, Progress};
 pub use schedule::{batches, concurrent, gather, one_by_one};
 pub use stage::{Stage, together};
 pub use stages::{ADD, DOWNLOAD, QUERY, SAVE_ARTIFACTS, SAVE_UNITS, Stages};
+pub use stock::{Ask, documents};
 
 /// Runs a chain to its end.
 ///

@@ -10,6 +10,7 @@ mod earlier;
 mod fetches;
 mod kept;
 mod orphans;
+mod pipelines;
 mod served;
 mod server;
 mod syncs;

@@ -1,11 +1,13 @@
 //! The stages of the standard list.
 
 mod add;
+mod documents;
 mod download;
 mod query;
 mod save;
 
 pub(super) use add::add;
+pub use documents::{Ask, documents};
 pub(super) use download::download;
 pub(super) use query::query;
 pub(super) use save::{save_artifacts, save_units};
