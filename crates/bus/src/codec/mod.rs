@@ -10,6 +10,11 @@ mod event;
 mod extension;
 pub(crate) mod keys;
 pub(crate) mod lenient;
+#[cfg(test)]
+#[path = "../../tests/mutate/mod.rs"]
+mod mutate;
+#[cfg(test)]
+mod mutations;
 mod rpc;
 #[cfg(test)]
 mod vectors;

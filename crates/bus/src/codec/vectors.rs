@@ -12,7 +12,7 @@ fn vector(name: &str) -> Value {
 }
 
 /// All commands of this name in all captured sessions.
-fn commands(command: &str) -> Vec<Vec<String>> {
+pub(super) fn commands(command: &str) -> Vec<Vec<String>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

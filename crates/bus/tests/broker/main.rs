@@ -8,5 +8,8 @@ mod compare_waiting;
 mod crash;
 mod garbage;
 mod limits;
+#[path = "../mutate/mod.rs"]
+mod mutate;
+mod mutations;
 mod recovery;
 mod vectors;
