@@ -257,7 +257,17 @@ def test_dead_letters(service, broker: Broker, bus):
     # It comes back, because it still cannot be handled.
     bus("dead-letters", "replay", "auth-log", letter["id"])
     wait_until(lambda: [one["id"] for one in letters()] > [letter["id"]])
-    assert "has no dead letter" in bus("dead-letters", "drop", "auth-log", "1-0", code=1).stderr
+    (again,) = letters()
+    stats = json.loads(bus("stats", "--format", "json").stdout)
+    assert stats["dead_letters"] == {"auth-log": 1}
+    done = bus("dead-letters", "drop", "auth-log", "1-0", again["id"], "x", code=1).stderr
+    for words in ("1 event of auth-log dropped", "2 events of auth-log not dropped", "no dead letter 1-0", "x: x is not"):
+        assert words in done, done
+    assert letters() == []
+    broker.raw("XADD", f"{API}.*:stream", "*", *event, ":username", 7)
+    wait_until(letters)
+    done = bus("dead-letters", "replay", "auth-log", "1-0", code=1).stderr
+    assert "0 events of auth-log given back" in done and "no dead letter 1-0" in done
     assert 'did you mean "auth-log"' in bus("dead-letters", "list", "auth-lgo", code=1).stderr
     bus("dead-letters", "drop", "auth-log", "--all", "--no-prompt")
     assert letters() == []
@@ -338,3 +348,30 @@ def test_the_controller_has_a_bus(controller: pathlib.Path, tutti):
     event = json.loads(tutti(*inspect, env=environment).stdout)
     assert (event["event"], event["parameters"]["model"]) == ("created", "announced")
     assert event["id"].endswith(f":{event['parameters']['seq']}") and not event.get("problem")
+
+
+def test_a_password_is_used_by_who_looks_on_this_machine(tmp_path: pathlib.Path):
+    environment = os.environ | {"TUTTI_DATA": str(tmp_path), "TUTTI_BUS_PASSWORD": "a secret/@"}
+    environment.pop("TUTTI_BUS_URL", None)
+    socket = tmp_path / "bus.sock"
+    with subprocess.Popen(
+        ["tutti", "bus", "serve", "--unix", str(socket)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        text=True,
+    ) as process:
+        assert str(socket) in process.stdout.readline()
+        for password, code in (("a secret/@", 0), ("another", 1), ("", 1)):
+            looking = environment | {"TUTTI_BUS_PASSWORD": password}
+            done = subprocess.run(["tutti", "bus", "apis"], env=looking, capture_output=True, text=True, timeout=60)
+            assert done.returncode == code, f"{password}: {done.stderr}"
+        process.terminate()
+
+
+def test_a_place_for_the_data_that_is_a_file(tmp_path: pathlib.Path):
+    (tmp_path / "file").write_text("")
+    command = ["tutti", "bus", "serve", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "file")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"cannot make the directory {tmp_path}/file for the bus" in done.stderr

@@ -10,6 +10,7 @@
 //! - [`command`]: the commands, a file per noun;
 //! - [`context`], [`client_store`], [`controller_process`], [`directories`]: which controller and
 //!   which model;
+//! - [`wildcard`]: patterns of names;
 //! - [`output`], [`failure`]: stdout for the answer, stderr for everything else.
 
 mod arguments;
@@ -24,6 +25,7 @@ mod model_name;
 mod output;
 mod personality;
 mod status;
+mod wildcard;
 
 use std::env;
 use std::ffi::OsString;

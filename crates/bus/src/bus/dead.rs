@@ -46,6 +46,14 @@ impl Bus {
             .map_err(|source| cannot("list dead letters", source))
     }
 
+    /// How many dead letters a group has.
+    pub async fn dead_letter_count(&self, group: &str) -> Result<u64, Error> {
+        let transport = self.dead_letters_of(group).await?;
+        dead_letters::count(&transport.link, group)
+            .await
+            .map_err(|source| cannot("count dead letters", source))
+    }
+
     /// One dead letter.
     pub async fn dead_letter(&self, group: &str, id: &str) -> Result<Option<DeadLetter>, Error> {
         let id = entry_id(id)?;

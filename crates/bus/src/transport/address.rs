@@ -81,11 +81,17 @@ impl Address {
     /// The unix socket at a path, with the password that is wanted there.
     pub fn unix(path: impl Into<PathBuf>, password: Option<&str>) -> Address {
         let login = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let login = match password {
-            Some(password) => login.set_password(password),
-            None => login,
-        };
-        Address { place: Place::Unix(path.into()), login }
+        let address = Address { place: Place::Unix(path.into()), login };
+        match password {
+            Some(password) => address.with_password(password),
+            None => address,
+        }
+    }
+
+    /// The same with another password.
+    pub fn with_password(mut self, password: &str) -> Address {
+        self.login = self.login.set_password(password);
+        self
     }
 
     /// A broker in this process, without a socket.

@@ -72,6 +72,13 @@ pub(crate) async fn list(
     Ok(entries.iter().map(read).collect())
 }
 
+/// How many dead letters a group has.
+pub(crate) async fn count(link: &Link, group: &str) -> RedisResult<u64> {
+    let mut command = redis::cmd("XLEN");
+    command.arg(keys::dead(group));
+    FromRedisValue::from_redis_value(link.run(&command).await?).map_err(Into::into)
+}
+
 /// One dead letter.
 pub(crate) async fn show(link: &Link, group: &str, id: EntryId) -> RedisResult<Option<DeadLetter>> {
     let id = id.to_string();

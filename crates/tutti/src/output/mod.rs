@@ -2,10 +2,12 @@
 //!
 //! - [`Answer`]: one value in the form the caller asked for, to stdout or a file;
 //! - [`json`]: JSON as Go's encoder writes it;
+//! - [`measure`]: durations and counts;
 //! - [`table`]: aligned columns for people, with [`style`] giving colours their meaning;
 //! - [`progress`]: bars and lines while something takes long.
 
 pub(crate) mod json;
+pub(crate) mod measure;
 pub(crate) mod progress;
 pub(crate) mod style;
 pub(crate) mod table;

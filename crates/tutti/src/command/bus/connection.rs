@@ -7,6 +7,7 @@ use tutti_bus::config::{Config, Configuration, DEFAULT_URL, Environment, Placeho
 use tutti_bus::schema::ApiSchema;
 use tutti_bus::{Address, Bus, Error, Settings};
 
+use super::serve::password;
 use crate::context::Context;
 use crate::directories;
 use crate::failure::{Failure, Outcome};
@@ -106,13 +107,19 @@ impl Connection {
     }
 }
 
-/// The bus of this machine's controller if there is one, else the Redis everybody has.
+/// The bus of this machine's controller if there is one, else the Redis everybody has; with the password that a broker started here
+/// asks for.
 fn nearest() -> Outcome<Address> {
     let socket = directories::bus_socket(&directories::data());
-    match UnixStream::connect(&socket) {
-        Ok(_) => Ok(Address::unix(socket, None)),
-        Err(_) => address("--url", DEFAULT_URL),
+    let password = password();
+    if UnixStream::connect(&socket).is_ok() {
+        return Ok(Address::unix(socket, password.as_deref()));
     }
+    let address = address("--url", DEFAULT_URL)?;
+    Ok(match password {
+        Some(password) => address.with_password(&password),
+        None => address,
+    })
 }
 
 /// A URL, or the path of a socket, as a flag has it.

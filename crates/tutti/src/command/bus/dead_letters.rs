@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tutti_bus::DeadLetter;
+use tutti_bus::{DeadLetter, Error};
 
 use super::Action;
 use super::connection::Session;
@@ -12,10 +12,14 @@ use crate::arguments::{OutputArguments, PromptArgument};
 use crate::command::answer::confirm;
 use crate::failure::{Failure, Outcome};
 use crate::output::Format;
+use crate::output::measure::counted;
 use crate::output::table::Table;
 
 /// Dead letters read at a time.
 const PAGE: usize = 500;
+
+/// Lines about what was not done.
+const SHOWN_MAX: usize = 20;
 
 #[derive(Args, Debug)]
 pub(super) struct DeadLetters {
@@ -187,15 +191,76 @@ impl Chosen {
     }
 
     async fn replay(self, session: &Session) -> Outcome {
-        let ids = self.ids(session).await?;
-        for id in &ids {
-            let replayed = session.bus.replay_dead_letter(&self.group, id).await;
-            if !replayed.map_err(|error| session.refusal(error))? && !self.all {
-                return Err(unknown(&self.group, id, session));
+        let mut tally = Tally::new(&self, self.ids(session).await?);
+        while let Some(id) = tally.next() {
+            tally.note(&id, session.bus.replay_dead_letter(&self.group, &id).await, session);
+        }
+        tally.end("given back", session)
+    }
+}
+
+/// What became of chosen dead letters, one by one.
+struct Tally<'a> {
+    chosen: &'a Chosen,
+    /// Still to be tried, the next last.
+    ids: Vec<String>,
+    done: usize,
+    /// Somebody else took them since they were listed.
+    taken: usize,
+    /// What was not done, a line each.
+    undone: Vec<String>,
+}
+
+impl<'a> Tally<'a> {
+    fn new(chosen: &'a Chosen, mut ids: Vec<String>) -> Tally<'a> {
+        ids.reverse();
+        Tally { chosen, ids, done: 0, taken: 0, undone: Vec::new() }
+    }
+
+    fn next(&mut self) -> Option<String> {
+        self.ids.pop()
+    }
+
+    /// Notes what became of one. Without a bus the others need not be tried.
+    fn note(&mut self, id: &str, outcome: Result<bool, Error>, session: &Session) {
+        match outcome {
+            Ok(true) => self.done += 1,
+            Ok(false) if self.chosen.all => self.taken += 1,
+            Ok(false) => self.undone.push(format!(
+                "{id}: there is no dead letter {id}, '{} bus dead-letters list {}' lists them",
+                session.program, self.chosen.group
+            )),
+            Err(error) => {
+                let is_over = matches!(error, Error::Transport { .. });
+                let reason = session.refusal(error).message().unwrap_or_default();
+                self.undone.push(format!("{id}: {reason}"));
+                if is_over {
+                    let left = std::mem::take(&mut self.ids);
+                    self.undone.extend(left.iter().rev().map(|id| format!("{id}: not tried")));
+                }
             }
         }
-        session.tell(format!("{} given back to {}", events(ids.len()), self.group));
-        Ok(())
+    }
+
+    /// Says what was done, and fails with what was not.
+    fn end(self, participle: &str, session: &Session) -> Outcome {
+        let group = &self.chosen.group;
+        let taken = match self.taken {
+            0 => String::new(),
+            taken => format!("; somebody else took {taken} meanwhile"),
+        };
+        session.tell(format!("{} of {group} {participle}{taken}", counted(self.done, "event")));
+        if self.undone.is_empty() {
+            return Ok(());
+        }
+        let more = self.undone.len().saturating_sub(SHOWN_MAX);
+        let mut lines = self.undone.iter().take(SHOWN_MAX).cloned().collect::<Vec<_>>();
+        lines.extend((more > 0).then(|| format!("and {more} more")));
+        let undone = counted(self.undone.len(), "event");
+        Err(Failure::new(format!(
+            "{undone} of {group} not {participle}:\n  {}",
+            lines.join("\n  ")
+        )))
     }
 }
 
@@ -212,22 +277,16 @@ impl DropThem {
         let Chosen { group, all, .. } = &self.chosen;
         let ids = self.chosen.ids(session).await?;
         if *all {
-            let what = format!("This forgets {} that {group} gave up.", events(ids.len()));
+            let what =
+                format!("This forgets {} that {group} gave up.", counted(ids.len(), "event"));
             confirm(self.prompt.no_prompt, &what)?;
         }
-        for id in &ids {
-            let dropped = session.bus.drop_dead_letter(group, id).await;
-            if !dropped.map_err(|error| session.refusal(error))? && !all {
-                return Err(unknown(group, id, session));
-            }
+        let mut tally = Tally::new(&self.chosen, ids);
+        while let Some(id) = tally.next() {
+            tally.note(&id, session.bus.drop_dead_letter(group, &id).await, session);
         }
-        session.tell(format!("{} of {group} dropped", events(ids.len())));
-        Ok(())
+        tally.end("dropped", session)
     }
-}
-
-fn events(count: usize) -> String {
-    if count == 1 { "1 event".to_owned() } else { format!("{count} events") }
 }
 
 async fn groups(session: &Session) -> Outcome<Vec<String>> {
@@ -277,8 +336,7 @@ impl Action for Ack {
                 self.id, session.program, session.program
             ))),
             groups => {
-                let groups =
-                    if groups == 1 { "1 group".into() } else { format!("{groups} groups") };
+                let groups = counted(usize::try_from(groups).unwrap_or(usize::MAX), "group");
                 session.tell(format!("{} acknowledged for {groups}", self.id));
                 Ok(())
             }

@@ -201,7 +201,6 @@ impl Inspect {
             Past { stream, read: VecDeque::new(), newest, is_over: false }
         };
         let oldest = self.filter.native_id.clone().or_else(|| self.since.oldest());
-        // Following needs a few events, finding one needs them all.
         History { pasts: streams.iter().enumerate().map(one).collect(), oldest }
     }
 

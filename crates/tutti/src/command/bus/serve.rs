@@ -11,7 +11,7 @@ use tutti_bus::broker::{Broker, Durability, Error, Settings};
 use crate::command::serve::{LogArguments, Signals};
 use crate::context::Context;
 use crate::directories;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Attempt as _, Failure, Outcome};
 use crate::output;
 
 /// Where Redis is looked for by default, and so by every service that is not configured otherwise.
@@ -77,7 +77,7 @@ impl Serve {
 
     async fn open(&self, data: &Path) -> Outcome<Broker> {
         if !self.memory_only {
-            tutti_controller::create_data_directory(data)?;
+            make(data)?;
         }
         let settings = Settings {
             data: (!self.memory_only).then(|| data.join(FILE)),
@@ -93,7 +93,7 @@ impl Serve {
     async fn listen(&self, broker: &Broker, data: &Path) -> Outcome<Vec<String>> {
         let (mut unix, mut tcp) = (self.unix.clone(), self.listen.clone());
         if unix.is_empty() && tcp.is_empty() {
-            tutti_controller::create_data_directory(data)?;
+            make(data)?;
             unix.push(directories::bus_socket(data));
             tcp.push(LISTEN);
         }
@@ -111,7 +111,14 @@ impl Serve {
     }
 }
 
-fn password() -> Option<String> {
+/// Makes the directory, if it is missing.
+fn make(data: &Path) -> Outcome {
+    tutti_controller::create_data_directory(data)
+        .attempt(|| format!("cannot make the directory {} for the bus", data.display()))
+}
+
+/// What clients have to give.
+pub(super) fn password() -> Option<String> {
     directories::variable(PASSWORD)
 }
 

@@ -9,12 +9,13 @@ use tutti_bus::StreamInfo;
 
 use super::Action;
 use super::connection::Session;
-use super::name::is_like;
 use crate::arguments::{GoDuration, OutputArguments};
 use crate::command::serve::Signals;
 use crate::failure::{Failure, Outcome};
+use crate::output::measure::duration;
 use crate::output::table::{Cell, Table};
 use crate::output::{self, Format, style};
+use crate::wildcard::is_like;
 
 #[derive(Args, Debug)]
 pub(super) struct Stats {
@@ -25,7 +26,7 @@ pub(super) struct Stats {
     #[arg(short, long)]
     consumers: bool,
     /// Look again every so often, and show rates
-    #[arg(short, long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "2s")]
+    #[arg(short, long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "2s")]
     watch: Option<GoDuration>,
     #[command(flatten)]
     output: OutputArguments,
@@ -149,7 +150,7 @@ impl Stats {
                     waited(group.pending),
                     handled.unwrap_or_default().into(),
                     format!("{} of them", group.consumers.len()).into(),
-                    idle.map_or_else(String::new, shown).into(),
+                    idle.map_or_else(String::new, |idle| duration(idle.into())).into(),
                 ]);
                 for one in group.consumers.iter().filter(|_| self.consumers) {
                     let name = format!("  {}", one.consumer);
@@ -163,7 +164,7 @@ impl Stats {
                         waited(one.pending),
                         empty(),
                         name.into(),
-                        shown(one.idle_ms).into(),
+                        duration(one.idle_ms.into()).into(),
                     ]);
                 }
             }
@@ -173,20 +174,10 @@ impl Stats {
 }
 
 async fn dead_letters(session: &Session) -> Outcome<BTreeMap<String, u64>> {
-    const MANY: usize = 1000;
     let refused = |error| session.refusal(error);
     let mut counts = BTreeMap::new();
     for group in session.bus.dead_letter_groups().await.map_err(refused)? {
-        let (mut count, mut after) = (0, None::<String>);
-        loop {
-            let letters = session.bus.dead_letters(&group, after.as_deref(), MANY).await;
-            let letters = letters.map_err(refused)?;
-            count += letters.len() as u64;
-            match letters.last() {
-                Some(last) if letters.len() == MANY => after = Some(last.id.clone()),
-                _ => break,
-            }
-        }
+        let count = session.bus.dead_letter_count(&group).await.map_err(refused)?;
         if count > 0 {
             counts.insert(group, count);
         }
@@ -209,28 +200,12 @@ fn rate(before: Option<u64>, now: Option<u64>, took: Duration) -> String {
     }
 }
 
-/// `350ms`, `12s`, `5m`, `3h`, `2d`
-fn shown(milliseconds: u64) -> String {
-    match milliseconds {
-        0..1_000 => format!("{milliseconds}ms"),
-        1_000..120_000 => format!("{}s", milliseconds / 1_000),
-        120_000..7_200_000 => format!("{}m", milliseconds / 60_000),
-        7_200_000..172_800_000 => format!("{}h", milliseconds / 3_600_000),
-        _ => format!("{}d", milliseconds / 86_400_000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_short() {
-        for (milliseconds, text) in
-            [(0, "0ms"), (999, "999ms"), (61_000, "61s"), (300_000, "5m"), (200_000_000, "2d")]
-        {
-            assert_eq!(shown(milliseconds), text);
-        }
+    fn rates_are_by_the_second() {
         assert_eq!(rate(Some(10), Some(25), Duration::from_secs(2)), "7.5");
         assert_eq!(rate(None, Some(1), Duration::from_secs(1)), "?");
     }

@@ -32,6 +32,9 @@ fn command_lines_are_read() {
         ("inspect --json-path $.x --version 2 -F pretty", "Pretty"),
         ("stats --watch", "2s"),
         ("stats a.* --watch=5s -c", "5s"),
+        ("stats --watch 5s a.*", "api: \"a.*\""),
+        ("stats a.* -w 5s", "5s"),
+        ("stats --watch -c", "consumers: true"),
         ("dead-letters list", "List"),
         ("dead-letters replay g --all", "all: true"),
         ("dead-letters drop g 1-0 2-0", "2-0"),
@@ -61,6 +64,7 @@ fn slips_are_refused() {
         "dead-letters replay g 1-0 --all",
         "inspect -w =x",
         "ack a.b",
+        "stats --watch a.b",
         "serve --listen here",
         "serve --max-memory much",
     ] {

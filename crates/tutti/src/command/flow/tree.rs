@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tutti_model::api::{ChildFlow, FlowInfo, TaskInfo};
 
 use super::id::short;
+use crate::output::measure::{counted, duration};
 use crate::output::style;
 
 /// Deeper than this the tree does not go: what is below stands beside.
@@ -59,9 +60,9 @@ fn state(flow: &FlowInfo) -> String {
     }
     if flow.finished.is_empty() && flow.task_count > 0 {
         let (all, ended) = (flow.task_count, flow.task_count - flow.tasks_open);
-        let noun = if all == 1 { "task" } else { "tasks" };
+        let all = counted(usize::try_from(all).unwrap_or_default(), "task");
         // Writing to a String cannot fail.
-        let _ = write!(text, ", {ended} of {all} {noun} ended");
+        let _ = write!(text, ", {ended} of {all} ended");
     }
     text
 }
@@ -119,17 +120,6 @@ pub(super) fn took(started: &str, finished: &str, now: Timestamp) -> String {
     let Ok(started) = started.parse::<Timestamp>() else { return String::new() };
     let finished = finished.parse::<Timestamp>().unwrap_or(now);
     duration(finished.duration_since(started).as_millis().max(0))
-}
-
-fn duration(milliseconds: i128) -> String {
-    let seconds = milliseconds / 1000;
-    match seconds {
-        0..10 if milliseconds % 1000 >= 50 => format!("{:.1}s", milliseconds as f64 / 1000.0),
-        ..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{}d{:02}h", seconds / 86400, seconds / 3600 % 24),
-    }
 }
 
 pub(super) fn percent(progress: f64) -> String {
