@@ -1,13 +1,16 @@
 //! The built-in broker beside a real Redis: the same loads, one after another.
 //!
 //! `cargo bench -p tutti-bus --bench broker [-- WORD …]` measures the loads whose names contain one of the words. Where there is no
-//! redis-server only the broker is measured. Servers take turns, and each figure is the best of five runs: what
-//! else the machine does makes runs slower, never faster.
+//! redis-server only the broker is measured. Servers stand side by side that promise the same: nothing, what the system has (and the
+//! disk a second later), what the disk has. They take turns, and each figure is the best of five runs with the median beside it: what
+//! else the machine does makes runs slower, never faster, and how far the two are apart says how much it did. What is not logged
+//! is measured where nothing is.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a measurement that cannot go on fails")]
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -51,15 +54,19 @@ const CALL: &str = r#"{"kwargs": {"a": 1, "b": 2}, "metadata": {"api_name": "my_
 
 type Load = fn(SocketAddr) -> f64;
 
-const LOADS: &[(&str, Load)] = &[
-    ("PING, one after another", |address| one_after_another(address, words("PING"))),
-    ("XADD, one after another", |address| one_after_another(address, event())),
-    ("XADD, 50 in flight on one connection", |address| in_flight(address, event(), 50)),
-    ("XADD, 50 connections", |address| connections(address, event(), 50)),
-    ("LPUSH, 50 connections", |address| connections(address, words("LPUSH list value"), 50)),
-    ("RPC, one after another", |address| calls(address, 1)),
-    ("RPC, 50 callers, one result list", |address| calls(address, 50)),
-    ("events consumed, 100 at a time", |address| consumed(address, 100)),
+/// Whether what a load does is logged.
+const LOGGED: bool = true;
+const PLAIN: bool = false;
+
+const LOADS: &[(&str, bool, Load)] = &[
+    ("PING, one after another", PLAIN, |address| one_after_another(address, words("PING"))),
+    ("XADD, one after another", LOGGED, |address| one_after_another(address, event())),
+    ("XADD, 50 in flight on one connection", LOGGED, |address| in_flight(address, event(), 50)),
+    ("XADD, 50 connections", LOGGED, |address| connections(address, event(), 50)),
+    ("LPUSH, 50 connections", PLAIN, |address| connections(address, words("LPUSH list value"), 50)),
+    ("RPC, one after another", PLAIN, |address| calls(address, 1)),
+    ("RPC, 50 callers, one result list", PLAIN, |address| calls(address, 50)),
+    ("events consumed, 100 at a time", LOGGED, |address| consumed(address, 100)),
 ];
 
 fn event() -> Vec<String> {
@@ -170,16 +177,49 @@ fn consumed(address: SocketAddr, batch: usize) -> f64 {
     done.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64()
 }
 
-/// The best rate of each server.
-fn best(servers: &[(&str, SocketAddr)], load: Load) -> Vec<f64> {
-    let mut rates = vec![0.0_f64; servers.len()];
+/// The best rate of each server, and the median.
+fn rates(servers: &[&Server], load: Load) -> Vec<(f64, f64)> {
+    let mut rates = vec![Vec::new(); servers.len()];
     for _ in 0..RUNS {
-        for ((_, address), rate) in servers.iter().zip(&mut rates) {
-            Client::connect(*address).call(&["FLUSHALL"]);
-            *rate = rate.max(load(*address));
+        for (server, rates) in servers.iter().zip(&mut rates) {
+            Client::connect(server.address).call(&["FLUSHALL"]);
+            rates.push(load(server.address));
         }
     }
-    rates
+    rates.iter_mut().for_each(|rates| rates.sort_by(f64::total_cmp));
+    rates.iter().map(|rates| (rates[RUNS - 1], rates[RUNS / 2])).collect()
+}
+
+/// A server that is measured.
+struct Server {
+    name: &'static str,
+    keeps: bool,
+    address: SocketAddr,
+    _running: Running,
+}
+
+#[expect(dead_code, reason = "a server runs until it is dropped")]
+enum Running {
+    Broker(Served),
+    Redis(Redis),
+}
+
+fn broker(name: &'static str, settings: Settings) -> Server {
+    let keeps = settings.data.is_some();
+    let served = Served::open(settings);
+    Server { name, keeps, address: served.address, _running: Running::Broker(served) }
+}
+
+fn redis(name: &'static str, folder: &Path, keeps: Option<&str>) -> Option<Server> {
+    let folder = folder.join(name);
+    std::fs::create_dir(&folder).unwrap();
+    let folder = folder.to_str().unwrap();
+    let append = if keeps.is_some() { "yes" } else { "no" };
+    let sync = keeps.unwrap_or("no");
+    let settings = ["--save", "", "--dir", folder, "--appendonly", append, "--appendfsync", sync];
+    let server = Redis::start_with(&settings)?;
+    let address = server.address;
+    Some(Server { name, keeps: keeps.is_some(), address, _running: Running::Redis(server) })
 }
 
 fn main() {
@@ -187,32 +227,36 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let with_log = |name: &str, durability| {
         let data = Some(folder.path().join(name));
-        Served::open(Settings { data, durability, ..Settings::default() })
+        Settings { data, durability, ..Settings::default() }
     };
-    let redis = Redis::start();
-    let (memory, process, disk) = (
-        Served::open(Settings::default()),
-        with_log("process.db", Durability::Process),
-        with_log("disk.db", Durability::Disk),
-    );
-    let mut servers = vec![
-        ("broker, memory", memory.address),
-        ("broker, log", process.address),
-        ("broker, disk", disk.address),
-    ];
-    if let Some(redis) = &redis {
-        servers.insert(0, ("Redis, memory", redis.address));
-    }
-    println!(
-        "| per second | {} |",
-        servers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" | ")
-    );
+    let servers: Vec<Server> = [
+        redis("Redis, memory", folder.path(), None),
+        Some(broker("broker, memory", Settings::default())),
+        redis("Redis, everysec", folder.path(), Some("everysec")),
+        Some(broker("broker, log", with_log("process.db", Durability::Process))),
+        redis("Redis, always", folder.path(), Some("always")),
+        Some(broker("broker, disk", with_log("disk.db", Durability::Disk))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let names: Vec<_> = servers.iter().map(|server| server.name).collect();
+    println!("| per second, best (median) | {} |", names.join(" | "));
     println!("|---|{}", "---|".repeat(servers.len()));
-    for (name, load) in LOADS {
-        if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {
-            let rates: Vec<_> =
-                best(&servers, *load).iter().map(|rate| format!("{rate:.0}")).collect();
-            println!("| {name} | {} |", rates.join(" | "));
+    for (name, is_logged, load) in LOADS {
+        if !wanted.is_empty() && !wanted.iter().any(|word| name.contains(word.as_str())) {
+            continue;
         }
+        let measured: Vec<&Server> =
+            servers.iter().filter(|server| *is_logged || !server.keeps).collect();
+        let mut rates = rates(&measured, *load).into_iter();
+        let figures: Vec<_> = servers
+            .iter()
+            .map(|server| match (*is_logged || !server.keeps).then(|| rates.next()).flatten() {
+                Some((best, median)) => format!("{best:.0} ({median:.0})"),
+                None => String::new(),
+            })
+            .collect();
+        println!("| {name} | {} |", figures.join(" | "));
     }
 }

@@ -138,22 +138,27 @@ impl Drop for Served {
     }
 }
 
-/// A Redis of this test alone, which keeps nothing.
+/// A Redis of this test alone.
 pub(crate) struct Redis {
     process: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Redis {
-    /// `None`, with a word about it, where there is no redis-server.
+    /// One that keeps nothing. `None`, with a word about it, where there is no redis-server.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(&["--save", "", "--appendonly", "no"])
+    }
+
+    /// One with these settings.
+    pub(crate) fn start_with(settings: &[&str]) -> Option<Self> {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
         let port = address.port().to_string();
         let started = Command::new("redis-server")
-            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--enable-debug-command", "yes"])
+            .args(["--port", &port, "--bind", "127.0.0.1", "--enable-debug-command", "yes"])
+            .args(settings)
             .stdout(Stdio::null())
             .spawn();
         let process = match started {
