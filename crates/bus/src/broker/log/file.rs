@@ -10,7 +10,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, params};
 
-use super::{Batch, Rows};
+use super::{Batch, Rows, flush::Flusher};
 use crate::broker::{Durability, Error, engine::Engine};
 
 /// Marks the file as ours: `TuBu`.
@@ -22,9 +22,12 @@ const VERSION: i32 = 1;
 /// How long to wait for another program that has the file open, such as the `sqlite3` shell or a predecessor that is about to end.
 const BUSY: Duration = Duration::from_millis(500);
 
-/// Frames of 4 KiB in the file beside the file, before they are moved into it. That needs two flushes of the disk, for which all
+/// Frames of 4 KiB in the file beside the file, about, before they are moved into it. That needs two flushes of the disk, for which all
 /// commits wait; one frame or two are a commit when events come one by one, so it should be rare.
 const CHECKPOINT_FRAMES: usize = 16_000;
+
+/// Bytes of a batch in one frame, about; what else a commit changes are two.
+const FRAME_BYTES: usize = 4000;
 
 /// Makes the file for its owner alone, if it is missing: SQLite gives the files it keeps beside it the same mode. A file that is there
 /// is not even opened: closing it would drop the locks another broker of this process has on it.
@@ -38,8 +41,12 @@ fn make_private(path: &Path) -> io::Result<()> {
 /// The file.
 #[derive(Debug)]
 pub(crate) struct LogFile {
+    /// Where commits are not flushed one by one. It ends before the file is closed.
+    flusher: Option<Flusher>,
     connection: Connection,
     path: PathBuf,
+    /// Frames written since they were last moved, about.
+    frames: usize,
 }
 
 impl LogFile {
@@ -54,11 +61,14 @@ impl LogFile {
         make_private(path).map_err(|source| Error::Create { path: path.to_owned(), source })?;
         let connection = Connection::open(path).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
-        let file = Self { connection, path: path.to_owned() };
-        file.prepare(durability)
-            .map_err(failed)?
-            .then_some(file)
-            .ok_or(Error::Foreign { path: path.to_owned() })
+        let mut file = Self { flusher: None, connection, path: path.to_owned(), frames: 0 };
+        if !file.prepare(durability).map_err(failed)? {
+            return Err(Error::Foreign { path: path.to_owned() });
+        }
+        if durability == Durability::Process {
+            file.flusher = Some(Flusher::start(path).map_err(Error::Thread)?);
+        }
+        Ok(file)
     }
 
     /// Takes the file for this process alone; answers whether it is one of ours.
@@ -80,7 +90,7 @@ impl LogFile {
             Durability::Disk => "FULL",
         };
         connection.pragma_update(None, "synchronous", synchronous)?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_FRAMES as i64)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         // The lock is taken by the first write, and kept.
         connection.execute_batch(&format!(
             "BEGIN IMMEDIATE;
@@ -90,10 +100,6 @@ impl LogFile {
              COMMIT;"
         ))?;
         Ok(true)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Repeats everything that is written.
@@ -114,19 +120,47 @@ impl LogFile {
         Ok(rows)
     }
 
+    /// Whether a small batch is written at once: nothing waits for the disk.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.flusher.as_ref().is_some_and(|flusher| !flusher.is_busy()) && !self.is_long()
+    }
+
+    /// Whether the file beside the file should be moved into it.
+    pub(crate) fn is_long(&self) -> bool {
+        self.frames >= CHECKPOINT_FRAMES
+    }
+
+    /// Moves what is in the file beside the file into it, which needs the disk.
+    pub(crate) fn checkpoint(&mut self) -> rusqlite::Result<()> {
+        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()))?;
+        self.frames = 0;
+        Ok(())
+    }
+
     /// Writes a batch, all of it or nothing.
     pub(crate) fn write(&mut self, batch: &Batch) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction()?;
-        if !batch.body.is_empty() {
-            // A batch that seemed to fail may be there.
-            let mut insert = transaction
-                .prepare_cached("INSERT OR REPLACE INTO effect (id, body) VALUES (?1, ?2)")?;
-            insert.execute(params![batch.id, batch.body])?;
+        // A batch that seemed to fail may be there.
+        const INSERT: &str = "INSERT OR REPLACE INTO effect (id, body) VALUES (?1, ?2)";
+        self.frames += 2 + batch.body.len() / FRAME_BYTES;
+        if batch.needless_to == 0 && batch.body.is_empty() {
+            return Ok(());
         }
-        if batch.needless_to > 0 {
+        if batch.needless_to == 0 {
+            // One statement is a transaction of its own.
+            self.connection.prepare_cached(INSERT)?.execute(params![batch.id, batch.body])?;
+        } else {
+            let transaction = self.connection.transaction()?;
+            if !batch.body.is_empty() {
+                transaction.prepare_cached(INSERT)?.execute(params![batch.id, batch.body])?;
+            }
             let mut delete = transaction.prepare_cached("DELETE FROM effect WHERE id <= ?1")?;
             delete.execute([batch.needless_to])?;
+            drop(delete);
+            transaction.commit()?;
         }
-        transaction.commit()
+        if let Some(flusher) = &self.flusher {
+            flusher.wrote();
+        }
+        Ok(())
     }
 }

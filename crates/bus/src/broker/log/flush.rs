@@ -19,6 +19,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Flusher {
     /// Whether something was written since the last flush, so that the thread knows.
     dirty: Arc<AtomicBool>,
+    /// Whether the disk is being waited for.
+    busy: Arc<AtomicBool>,
     thread: Option<(mpsc::SyncSender<()>, std::thread::JoinHandle<()>)>,
 }
 
@@ -28,15 +30,21 @@ impl Flusher {
         name.push("-wal");
         let path = PathBuf::from(name);
         let dirty = Arc::new(AtomicBool::new(false));
-        let is_dirty = dirty.clone();
+        let busy = Arc::new(AtomicBool::new(false));
+        let (is_dirty, is_busy) = (dirty.clone(), busy.clone());
         let (note, noted) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("bus-flush".to_owned())
-            .spawn(move || flush_all(&path, &noted, &is_dirty))?;
-        let flusher = Self { dirty, thread: Some((note, thread)) };
+            .spawn(move || flush_all(&path, &noted, &is_dirty, &is_busy))?;
+        let flusher = Self { dirty, busy, thread: Some((note, thread)) };
         // What a predecessor wrote may not have reached the disk.
         flusher.wrote();
         Ok(flusher)
+    }
+
+    /// Whether the disk is being waited for, so that who writes may have to wait as well.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
     }
 
     /// Says that something was written.
@@ -51,7 +59,7 @@ impl Flusher {
 }
 
 /// Flushes a while after something was written, until nobody is left who writes.
-fn flush_all(path: &Path, noted: &mpsc::Receiver<()>, dirty: &AtomicBool) {
+fn flush_all(path: &Path, noted: &mpsc::Receiver<()>, dirty: &AtomicBool, busy: &AtomicBool) {
     // Notes come only when this has said that it knows of nothing: what is written in between is flushed with it.
     while noted.recv().is_ok() {
         loop {
@@ -59,7 +67,10 @@ fn flush_all(path: &Path, noted: &mpsc::Receiver<()>, dirty: &AtomicBool) {
                 return;
             }
             dirty.store(false, Ordering::Release);
-            let Err(error) = File::open(path).and_then(|file| file.sync_data()) else { break };
+            busy.store(true, Ordering::Release);
+            let flushed = File::open(path).and_then(|file| file.sync_data());
+            busy.store(false, Ordering::Release);
+            let Err(error) = flushed else { break };
             tracing::warn!(path = %path.display(), %error, "cannot flush the bus's log");
             dirty.store(true, Ordering::Release);
         }

@@ -1,22 +1,28 @@
 //! The log: changes in a SQLite file, many in one commit.
 //!
-//! A row is everything that changed between two commits, as commands of the engine. A thread writes; whoever waits for a change
-//! waits for that thread. Rows that a later pass through all keys made needless are removed a few at a time.
+//! A row is everything that changed between two commits, as commands of the engine. A thread writes, so that the disk keeps nobody
+//! waiting who does not wait for it. A small row for which the disk is not needed is written on the spot: that takes less
+//! time than to wake a thread and to be woken by it. Rows that a later pass through all keys made needless are removed a few at a time.
 
 mod file;
 mod flush;
 
-use std::{path::PathBuf, sync::mpsc as threads};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, mpsc as threads},
+};
 
 use tokio::sync::mpsc;
 
 pub(super) use file::LogFile;
 
 use super::{Durability, Error, engine::Engine};
-use flush::Flusher;
 
 /// Rows that are needless are removed with later ones, so many bytes more than are written.
 const REMOVED_BYTES: usize = 1 << 20;
+
+/// Longest row that is written on the spot, in bytes.
+const QUICK_BYTES_MAX: usize = 32 << 10;
 
 /// What is written in one commit.
 #[derive(Debug)]
@@ -37,6 +43,7 @@ pub(super) struct Log {
     batches: Option<threads::SyncSender<Batch>>,
     written: mpsc::Receiver<Written>,
     thread: Option<std::thread::JoinHandle<()>>,
+    file: Arc<Mutex<LogFile>>,
     rows: Rows,
 }
 
@@ -109,28 +116,39 @@ impl Log {
     ) -> Result<Self, Error> {
         let file = LogFile::open(&path, durability)?;
         let rows = file.read(engine)?;
-        let flusher = match durability {
-            Durability::Process => Some(Flusher::start(file.path()).map_err(Error::Thread)?),
-            Durability::Disk => None,
-        };
+        let file = Arc::new(Mutex::new(file));
         // The next batch is made when the last one is written: there is one at a time.
         let (batches, received) = threads::sync_channel(1);
         let (sender, written) = mpsc::channel(1);
         let thread = std::thread::Builder::new()
             .name("bus-log".to_owned())
-            .spawn(move || write_all(file, &received, &sender, flusher))
+            .spawn({
+                let file = file.clone();
+                move || write_all(&file, &received, &sender)
+            })
             .map_err(Error::Thread)?;
-        Ok(Self { batches: Some(batches), written, thread: Some(thread), rows })
+        Ok(Self { batches: Some(batches), written, thread: Some(thread), file, rows })
     }
 
     pub(super) fn rows(&mut self) -> &mut Rows {
         &mut self.rows
     }
 
-    /// Gives changes to the thread, one batch at a time; [`written`](Self::written) says what became of them.
-    pub(super) fn write(&mut self, body: Vec<u8>) {
+    /// Writes changes; answers whether that is done. If not the thread has them, one batch at a time, and
+    /// [`written`](Self::written) says what became of them.
+    pub(super) fn write(&mut self, body: Vec<u8>) -> bool {
         let batch = self.rows.batch(body);
-        self.write_again(batch);
+        let is_small = batch.needless_to == 0 && batch.body.len() <= QUICK_BYTES_MAX;
+        let is_written = is_small
+            && self
+                .file
+                .try_lock()
+                .is_ok_and(|mut file| file.is_quick() && file.write(&batch).is_ok());
+        if !is_written {
+            // What went wrong on the spot will go wrong again, and is told then.
+            self.write_again(batch);
+        }
+        is_written
     }
 
     pub(super) fn write_again(&mut self, batch: Batch) {
@@ -156,18 +174,21 @@ impl Drop for Log {
 }
 
 fn write_all(
-    mut file: LogFile,
+    file: &Mutex<LogFile>,
     batches: &threads::Receiver<Batch>,
     written: &mpsc::Sender<Written>,
-    flusher: Option<Flusher>,
 ) {
     while let Ok(batch) = batches.recv() {
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = file.write(&batch);
-        if let Some(flusher) = &flusher {
-            flusher.wrote();
-        }
         if written.blocking_send((batch, outcome)).is_err() {
             break;
+        }
+        // Nobody waits for this.
+        if file.is_long()
+            && let Err(error) = file.checkpoint()
+        {
+            tracing::warn!(%error, "cannot tidy the bus's log");
         }
     }
 }

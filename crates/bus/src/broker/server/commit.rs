@@ -41,8 +41,7 @@ pub(super) async fn run(hub: Rc<Hub>, log: Option<Log>) {
             hub.engine.borrow_mut().continue_snapshot(&mut rewrite.snapshot, REWRITE_BYTES)
         });
         let (body, position) = hub.take_unwritten();
-        log.write(body);
-        if !written(&hub, &mut log).await {
+        if !log.write(body) && !written(&hub, &mut log).await {
             let failure = "its thread ended".to_owned();
             tracing::error!("cannot write the bus's log any more: {failure}");
             hub.engine.borrow_mut().set_log_failure(Some(failure));
