@@ -1,10 +1,12 @@
 //! Connections that come back.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Value};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Address;
 use super::address::Connection;
@@ -164,6 +166,9 @@ impl Connected<'_> {
 pub(crate) struct Waiting {
     address: Address,
     connection: Option<Connection>,
+    /// Goes off when a command has waited too long, or before that, and is set again only then: the runtime wakes itself up, by
+    /// a write and a read of the kernel's, each time a timer is set that comes before all others.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 /// How much longer than it was asked to wait the server may take to answer.
@@ -171,7 +176,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 impl Waiting {
     pub(crate) fn new(address: Address) -> Waiting {
-        Waiting { address, connection: None }
+        Waiting { address, connection: None, alarm: None }
     }
 
     /// True if the next command goes over a connection on which none failed.
@@ -188,11 +193,21 @@ impl Waiting {
             Some(connection) => connection,
             none => none.insert(self.address.connect().await?),
         };
-        let reply =
-            tokio::time::timeout(wait + GRACE, connection.commands.req_packed_command(command))
-                .await
-                .unwrap_or_else(|elapsed| Err(std::io::Error::from(elapsed).into()))
-                .and_then(Value::extract_error);
+        let deadline = Instant::now() + wait + GRACE;
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let mut running = connection.commands.req_packed_command(command);
+        let reply = loop {
+            tokio::select! {
+                biased;
+                reply = &mut running => break reply.and_then(Value::extract_error),
+                () = alarm.as_mut() => {}
+            }
+            if Instant::now() >= deadline {
+                break Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+            }
+            alarm.as_mut().reset(deadline);
+        };
+        drop(running);
         if reply.as_ref().is_err_and(is_passing) {
             connection.close();
             self.connection = None;
