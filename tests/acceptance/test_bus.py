@@ -260,8 +260,8 @@ def test_dead_letters(service, broker: Broker, bus):
     (again,) = letters()
     stats = json.loads(bus("stats", "--format", "json").stdout)
     assert stats["dead_letters"] == {"auth-log": 1}
-    done = bus("dead-letters", "drop", "auth-log", "1-0", again["id"], "x", code=1).stderr
-    for words in ("1 event of auth-log dropped", "2 events of auth-log not dropped", "no dead letter 1-0", "x: x is not"):
+    done = bus("dead-letters", "drop", "auth-log", "1-0", "x", again["id"], code=1).stderr
+    for words in ("1 event of auth-log dropped", "2 events of auth-log not dropped", "no dead letter 1-0", "  x: "):
         assert words in done, done
     assert letters() == []
     broker.raw("XADD", f"{API}.*:stream", "*", *event, ":username", 7)

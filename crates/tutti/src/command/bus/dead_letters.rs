@@ -231,7 +231,8 @@ impl<'a> Tally<'a> {
                 session.program, self.chosen.group
             )),
             Err(error) => {
-                let is_over = matches!(error, Error::Transport { .. });
+                let is_over =
+                    matches!(&error, Error::Transport { source, .. } if source.is_io_error());
                 let reason = session.refusal(error).message().unwrap_or_default();
                 self.undone.push(format!("{id}: {reason}"));
                 if is_over {
