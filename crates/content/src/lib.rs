@@ -15,6 +15,7 @@
 //! - [`sync`]: a run of it from beginning to end;
 //! - [`fetch`]: files that are fetched when somebody asks;
 //! - [`file`](mod@file): the content type `file`, a list of files with their digests;
+//! - [`python`]: the content type `python`, distributions of an index as PyPI's;
 //! - [`charm`]: the content type `charm`: revisions that only grow;
 //! - [`orphan`]: what nothing holds any more; [`repair`]: what is not as it should be on disk.
 
@@ -34,6 +35,7 @@ mod page;
 pub mod path;
 pub mod pipeline;
 pub mod publication;
+pub mod python;
 pub mod remote;
 pub mod repair;
 pub mod repository;

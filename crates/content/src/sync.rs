@@ -17,6 +17,7 @@ use crate::{
     download::{Policy, Source},
     file,
     pipeline::{self, Context, Counts, Declared, Failure, Origin, Progress, Stage, Stages},
+    python,
     repository::{self, Draft, Member, Repository, Version},
 };
 
@@ -152,6 +153,7 @@ pub async fn sync(
     let syncing = Syncing { store, artifacts, progress, cancellation, repository, request };
     match content_type.as_str() {
         file::CONTENT_TYPE => syncing.run(file::plan).await,
+        python::CONTENT_TYPE => syncing.run(python::plan).await,
         _ => Err(Error::NoSync(content_type).into()),
     }
 }

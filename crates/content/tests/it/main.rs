@@ -11,6 +11,7 @@ mod fetches;
 mod kept;
 mod orphans;
 mod pipelines;
+mod pythons;
 mod served;
 mod server;
 mod syncs;
