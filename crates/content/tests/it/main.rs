@@ -9,6 +9,7 @@ mod drafts;
 mod earlier;
 mod fetches;
 mod kept;
+mod kills;
 mod orphans;
 mod pipelines;
 mod pythons;

@@ -373,3 +373,47 @@ async fn a_publication_appears_with_its_version() {
         assert!(bench.artifacts.contains(&published.1));
     }
 }
+
+/// A file system of that size, gone with its guard. Only root may make one.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn new(size: &str) -> Option<Self> {
+        let small = Self(tempfile::tempdir().unwrap());
+        small.mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).then_some(small)
+    }
+
+    fn mount(&self, arguments: &[&str]) -> bool {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(arguments).arg(self.0.path()).status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_it_and_loses_nothing() {
+    for mut bench in Bench::all().await {
+        let Some(small) = Small::new("1m") else {
+            eprintln!("not tested: only root can make a small file system");
+            return;
+        };
+        bench.artifacts = Artifacts::open(small.0.path()).unwrap();
+        let large: Files =
+            (0..40).map(|n| (format!("n{n:02}"), format!("{n} ").repeat(25_000))).collect();
+        bench.source_has(&large);
+        let error = bench.sync().await.unwrap_err();
+        assert!(error.is_disk_full(), "{error:?}");
+        assert_eq!(bench.newest().await, 0);
+        assert_eq!(std::fs::read_dir(small.0.path().join("incoming")).unwrap().count(), 0);
+        // With room it goes on where it was.
+        assert!(small.mount(&["-o", "remount,size=64m"]));
+        let outcome = bench.sync().await.unwrap();
+        assert!(outcome.counts.downloaded < 40, "{:?}", outcome.counts);
+        assert_eq!(bench.version(1).await, held(&large));
+    }
+}
