@@ -12,7 +12,7 @@ use tutti_store::{Store, Tx};
 use crate::metrics::Counts;
 use crate::poll::Waiting;
 use crate::status::Surroundings;
-use crate::{Error, Options};
+use crate::{Error, Options, clock};
 
 /// What every handler shares.
 pub(crate) struct State {
@@ -52,6 +52,8 @@ pub(crate) struct Vantage {
     pub(crate) started: i64,
     /// After so long without a word from an agent, what depends on it is unknown; microseconds.
     pub(crate) lease: i64,
+    /// When it is looked at.
+    pub(crate) now: i64,
 }
 
 impl State {
@@ -61,6 +63,7 @@ impl State {
             cores: self.around.host.cores,
             started: self.around.started,
             lease: i64::try_from(self.options.agent_lease.as_micros()).unwrap_or(i64::MAX / 2),
+            now: clock::now(),
         }
     }
 

@@ -8,16 +8,15 @@ use tutti_model::convergence::{AgentFacts, Said};
 use tutti_store::Tx;
 
 use super::sql;
+use crate::Error;
 use crate::state::Vantage;
 use crate::time::rfc3339;
-use crate::{Error, clock};
 
-/// Every agent there is, as heard of now.
+/// Every agent there is, as heard of when it is looked at.
 #[derive(Debug)]
 pub(crate) struct Heard {
     agents: BTreeMap<String, sql::Known>,
     vantage: Vantage,
-    now: i64,
 }
 
 impl Heard {
@@ -25,7 +24,7 @@ impl Heard {
     pub(crate) fn read(tx: &mut Tx<'_>, vantage: Vantage) -> Result<Self, Error> {
         let known: Vec<sql::Known> = tx.all(sql::KNOWN, ())?;
         let agents = known.into_iter().map(|agent| (agent.machine.clone(), agent)).collect();
-        Ok(Self { agents, vantage, now: clock::now() })
+        Ok(Self { agents, vantage })
     }
 
     /// What is known of an agent.
@@ -39,7 +38,7 @@ impl Heard {
         let known = self.agents.get(agent)?;
         let since = known.seen.max(self.vantage.started) + self.vantage.lease;
         let message = || format!("agent {agent} was last heard of at {}", rfc3339(known.seen));
-        (self.now > since).then(|| Said { message: message(), since })
+        (self.vantage.now > since).then(|| Said { message: message(), since })
     }
 
     /// The name of an agent's host.

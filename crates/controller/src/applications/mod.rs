@@ -33,7 +33,7 @@ pub(crate) use api::routes;
 pub(crate) use remove::{finish_if_done, remove};
 pub(crate) use resync::repair;
 pub(crate) use scale::remove as remove_units;
-pub(crate) use show::{Part, config as config_shown, info, progress, progress_of};
+pub(crate) use show::{config as config_shown, info, progress, progress_of};
 pub(crate) use sql::{Application, Resource};
 
 /// The application of that name.

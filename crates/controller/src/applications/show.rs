@@ -10,7 +10,7 @@ use super::{Application, config, find};
 use crate::agents::Heard;
 use crate::models::Model;
 use crate::state::Vantage;
-use crate::units::{self, Unit};
+use crate::units::{self, Standing, Unit};
 use crate::{Error, charms, flows, status};
 
 /// Applications with their units and how far they are.
@@ -56,23 +56,7 @@ pub(crate) fn progress_of(
     let application = find(tx, model, name)?;
     let units = units::of_application(tx, &application.id)?;
     let heard = Heard::read(tx, vantage)?;
-    progress(tx, model, &application, units.iter().map(Part::from), &heard)
-}
-
-/// What of a unit counts for its application.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Part<'u> {
-    pub(crate) name: &'u str,
-    pub(crate) agent: &'u str,
-    pub(crate) drift: &'u str,
-    pub(crate) drift_since: i64,
-}
-
-impl<'u> From<&'u Unit> for Part<'u> {
-    fn from(unit: &'u Unit) -> Self {
-        let Unit { name, agent, drift, drift_since, .. } = unit;
-        Self { name, agent, drift, drift_since: *drift_since }
-    }
+    progress(tx, model, &application, units.iter().map(Standing::from), &heard)
 }
 
 /// How far an application is: its flows tell, unless agents of its units are silent or have reported
@@ -81,7 +65,7 @@ pub(crate) fn progress<'u>(
     tx: &mut Tx<'_>,
     model: &Model,
     application: &Application,
-    units: impl Iterator<Item = Part<'u>> + Clone,
+    units: impl Iterator<Item = Standing<'u>> + Clone,
     heard: &Heard,
 ) -> Result<Progress, Error> {
     let resource = format!("application/{}", application.name);
@@ -96,7 +80,7 @@ pub(crate) fn progress<'u>(
 }
 
 /// That the agent of one of these units is silent.
-fn silent<'u>(mut units: impl Iterator<Item = Part<'u>>, heard: &Heard) -> Option<Said> {
+fn silent<'u>(mut units: impl Iterator<Item = Standing<'u>>, heard: &Heard) -> Option<Said> {
     units.find_map(|unit| heard.silent(unit.agent))
 }
 
@@ -118,7 +102,7 @@ fn shown(
     units: &[Unit],
     heard: &Heard,
 ) -> Result<ApplicationInfo, Error> {
-    let progress = progress(tx, model, &application, units.iter().map(Part::from), heard)?;
+    let progress = progress(tx, model, &application, units.iter().map(Standing::from), heard)?;
     let leader = units.iter().find(|unit| Some(&unit.id) == application.leader.as_ref());
     let silent = leader.and_then(|unit| heard.silent(&unit.agent));
     let leader = leader.map(|unit| unit.name.as_str());

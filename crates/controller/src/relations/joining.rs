@@ -34,8 +34,11 @@ pub(super) fn progress(
 fn facts(relation: &Relation, units: &[Inside], retries: bool, heard: &Heard) -> Facts {
     let is_alive = relation.life.0 == Life::Alive;
     let count = Count::of(units);
-    let waited_for = units.iter().find(|unit| unit.is_expected() != is_alive || !unit.in_scope);
-    let stuck = units.iter().find(|unit| unit.in_scope != is_alive && !unit.trouble.is_empty());
+    // One that goes itself need not enter any more.
+    let is_waited_for =
+        |unit: &&Inside| unit.in_scope != is_alive && (unit.is_expected() || !is_alive);
+    let waited_for = units.iter().filter(is_waited_for);
+    let stuck = waited_for.clone().find(|unit| !unit.trouble.is_empty());
     let message = match is_alive {
         true => format!("{} of {} units are in it", count.inside, count.expected),
         false => {
@@ -43,11 +46,13 @@ fn facts(relation: &Relation, units: &[Inside], retries: bool, heard: &Heard) ->
         }
     };
     let is_behind = !is_alive || count.inside < count.expected;
-    let since = waited_for.map(|unit| unit.agent_since).unwrap_or_default();
+    let since = waited_for.map(|unit| unit.agent_since).next().unwrap_or_default();
+    // That it was made has arrived before it is wished away.
+    let arrived = i64::from(!is_behind || !is_alive);
     Facts {
         generation: generation(relation),
-        observed: i64::from(!is_behind || !is_alive),
-        applied: i64::from(!is_behind || !is_alive),
+        observed: arrived,
+        applied: arrived,
         silent: silent(units, heard),
         stuck: stuck.filter(|_| is_behind).map(|unit| Said {
             message: format!("{}: {}", unit.name, unit.trouble),

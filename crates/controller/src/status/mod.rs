@@ -16,7 +16,7 @@ use tutti_model::status::{
 use tutti_store::Tx;
 
 use crate::agents::Heard;
-use crate::applications::{self, Application, Part};
+use crate::applications::{self, Application};
 use crate::charms::{CharmUrl, Origin};
 use crate::host::Host;
 use crate::http::AGENT_VERSION;
@@ -146,7 +146,7 @@ fn application_rows(
         let leader = one.leader.as_deref().and_then(|leader| names.get(leader));
         let speaker = units.iter().find(|unit| Some(unit.id.as_str()) == one.leader.as_deref());
         let address = speaker.or_else(|| units.first()).map(|unit| unit.address.clone());
-        let parts = units.iter().map(|unit| Part::from(*unit));
+        let parts = units.iter().map(|unit| Standing::from(*unit));
         let progress = applications::progress(tx, model, one, parts, heard)?;
         Ok(ApplicationRow {
             name: one.name.clone(),
@@ -187,13 +187,6 @@ fn shown_charm(url: &str) -> String {
     match url.parse() {
         Ok(CharmUrl { origin: Origin::Catalogue, name, .. }) => name,
         _ => url.to_owned(),
-    }
-}
-
-impl<'u> From<&'u sql::UnitLine> for Part<'u> {
-    fn from(unit: &'u sql::UnitLine) -> Self {
-        let sql::UnitLine { name, agent, drift, drift_since, .. } = unit;
-        Self { name, agent, drift, drift_since: *drift_since }
     }
 }
 

@@ -129,6 +129,16 @@ async fn silence(world: &World) {
         .await;
 }
 
+/// A model with one unit, which has followed everything there is.
+async fn one_unit(world: &World) -> Player<'_> {
+    world.model().await;
+    let agent = Player::start(world).await;
+    world.deploy(&charm("db"), 1).await;
+    follows(&agent, "db/0").await;
+    settles(world).await;
+    agent
+}
+
 #[tokio::test]
 async fn every_kind_of_resource_says_how_far_it_is() {
     for world in World::all().await {
@@ -259,13 +269,34 @@ async fn relations_are_as_far_as_their_units() {
 }
 
 #[tokio::test]
-async fn what_depends_on_a_silent_agent_is_unknown_until_it_returns() {
-    for world in worlds().await {
+async fn a_relation_does_not_wait_for_a_unit_that_goes() {
+    for world in World::all().await {
         world.model().await;
         let agent = Player::start(&world).await;
-        world.deploy(&charm("db"), 1).await;
-        follows(&agent, "db/0").await;
-        settles(&world).await;
+        world.deploy(&charm("db"), 2).await;
+        world.deploy(&charm("web"), 1).await;
+        for unit in ["db/0", "db/1", "web/0"] {
+            follows(&agent, unit).await;
+        }
+        let request = json!({"endpoints": ["web:backend", "db:db"]});
+        world.post::<Accepted>("/v1/models/m/relations", request).await;
+        let trouble = Some("hook failed: \"start\"".to_owned());
+        agent.step("db/1", Step { trouble, ..Step::default() }).await;
+        assert_eq!(relation(&world).await.sync.state, "retrying");
+        let remove = json!({"units": ["db/1"]});
+        world.post::<Accepted>("/v1/models/m/units/remove", remove).await;
+        let info = relation(&world).await;
+        assert_eq!(info.conditions[0].message, "0 of 2 units are in it");
+        assert_eq!(info.sync.state, "pending", "{:?}", info.sync);
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_depends_on_a_silent_agent_is_unknown_until_it_returns() {
+    for world in worlds().await {
+        let agent = one_unit(&world).await;
+        let before = machine(&world).await.conditions.remove(0).since;
         silence(&world).await;
         assert_eq!(states(&world).await, ["unknown"; 4]);
         let info = unit(&world, "db/0").await;
@@ -300,8 +331,8 @@ async fn what_depends_on_a_silent_agent_is_unknown_until_it_returns() {
         assert_eq!(states(&world).await, ["in_sync", "syncing", "syncing", "in_sync"]);
         follows(&agent, "db/0").await;
         settles(&world).await;
-        let heard = &machine(&world).await.conditions[0];
-        assert!(!heard.since.is_empty());
+        let since = machine(&world).await.conditions.remove(0).since;
+        assert!(since > before, "heard of again since {since}, before since {before}");
         world.end().await;
     }
 }
@@ -309,11 +340,7 @@ async fn what_depends_on_a_silent_agent_is_unknown_until_it_returns() {
 #[tokio::test]
 async fn an_agent_that_waits_for_news_is_not_silent() {
     for world in worlds().await {
-        world.model().await;
-        let agent = Player::start(&world).await;
-        world.deploy(&charm("db"), 1).await;
-        follows(&agent, "db/0").await;
-        settles(&world).await;
+        let agent = one_unit(&world).await;
         let after = agent.changes(0, 0).await.after;
         let begun = std::time::Instant::now();
         while begun.elapsed() < LEASE * 2 {
@@ -369,11 +396,7 @@ async fn a_unit_found_to_be_otherwise_is_repaired_once_and_then_stays_to_be_seen
 #[tokio::test]
 async fn what_was_wished_already_can_be_asked_for_again() {
     for world in World::all().await {
-        world.model().await;
-        let agent = Player::start(&world).await;
-        world.deploy(&charm("db"), 1).await;
-        follows(&agent, "db/0").await;
-        settles(&world).await;
+        let agent = one_unit(&world).await;
         for path in ["applications/db", "units/db/0"] {
             assert_eq!(synced(&world, path).await.flow, None, "{path} is as wished");
         }
