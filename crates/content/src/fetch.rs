@@ -9,11 +9,15 @@ use std::{
     fs::File,
     io,
     os::unix::fs::FileExt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use futures_util::Stream;
 use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tutti_store::{Json, Store, Tx, row, sql};
 
 use crate::{
@@ -102,8 +106,22 @@ type End = Option<Result<(), FetchError>>;
 struct Inner {
     store: Store,
     artifacts: Artifacts,
-    under_way: Mutex<HashMap<Key, Following>>,
+    under_way: Mutex<HashMap<Key, UnderWay>>,
+    /// Fetches so far.
+    begun: AtomicU64,
     clients: tokio::sync::Mutex<HashMap<i64, (Source, Client)>>,
+}
+
+/// A fetch that others can join.
+#[derive(Debug)]
+struct UnderWay {
+    number: u64,
+    growth: watch::Receiver<Growth>,
+    end: watch::Receiver<End>,
+    /// Gone when nobody reads any more.
+    readers: Weak<DropGuard>,
+    unread: CancellationToken,
+    is_kept: bool,
 }
 
 /// How a fetch is followed.
@@ -111,6 +129,7 @@ struct Inner {
 struct Following {
     growth: watch::Receiver<Growth>,
     end: watch::Receiver<End>,
+    _reader: Arc<DropGuard>,
 }
 
 /// A file that is being handed out.
@@ -128,8 +147,9 @@ impl Fetcher {
     #[must_use]
     pub fn new(store: &Store, artifacts: &Artifacts) -> Self {
         let (store, artifacts) = (store.clone(), artifacts.clone());
-        let (under_way, clients) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self(Arc::new(Inner { store, artifacts, under_way, clients }))
+        let (under_way, begun) = (Mutex::default(), AtomicU64::new(0));
+        let clients = tokio::sync::Mutex::default();
+        Self(Arc::new(Inner { store, artifacts, under_way, begun, clients }))
     }
 
     /// Begins to hand out a file; answers when there is a first byte. The remotes are tried in that order.
@@ -153,23 +173,55 @@ impl Fetcher {
     fn follow(&self, wanted: Wanted, offers: Vec<(Source, Offer)>) -> Following {
         let key = (wanted.unit, wanted.path.clone());
         let mut under_way = self.0.under_way();
-        if let Some(following) = under_way.get(&key) {
-            return following.clone();
+        if let Some(following) = under_way.get_mut(&key).and_then(UnderWay::join) {
+            return following;
         }
         let (growth, grows) = watch::channel(Growth::default());
         let (end, ends) = watch::channel(None);
-        let following = Following { growth: grows, end: ends };
-        under_way.insert(key.clone(), following.clone());
+        let unread = CancellationToken::new();
+        let reader = Arc::new(unread.clone().drop_guard());
+        let is_kept = offers.iter().any(|(source, _)| source.policy != Policy::Streamed);
+        let number = self.0.begun.fetch_add(1, Ordering::Relaxed);
+        let listed = UnderWay {
+            number,
+            growth: grows.clone(),
+            end: ends.clone(),
+            readers: Arc::downgrade(&reader),
+            unread: unread.clone(),
+            is_kept,
+        };
+        under_way.insert(key.clone(), listed);
         drop(under_way);
         let inner = Arc::clone(&self.0);
         tokio::spawn(async move {
             // Gone from the list when it ends, however it ends.
-            let listed = Listed { inner: Arc::clone(&inner), key };
-            let ended = inner.fetch(&wanted, offers, Arc::new(growth)).await;
+            let listed = Listed { inner: Arc::clone(&inner), key, number };
+            let fetch = inner.fetch(&wanted, offers, Arc::new(growth));
+            let ended = tokio::select! {
+                ended = fetch => ended,
+                // What is kept is of use to the next who asks.
+                () = unread.cancelled(), if !is_kept => Err(FetchError::Abandoned),
+            };
             drop(listed);
             end.send_replace(Some(ended));
         });
-        following
+        Following { growth: grows, end: ends, _reader: reader }
+    }
+}
+
+impl UnderWay {
+    /// Joins, unless it is about to end because nobody read any more.
+    fn join(&mut self) -> Option<Following> {
+        let reader = match self.readers.upgrade() {
+            Some(reader) => reader,
+            None if self.is_kept => {
+                let reader = Arc::new(self.unread.clone().drop_guard());
+                self.readers = Arc::downgrade(&reader);
+                reader
+            }
+            None => return None,
+        };
+        Some(Following { growth: self.growth.clone(), end: self.end.clone(), _reader: reader })
     }
 }
 
@@ -251,7 +303,7 @@ impl Inner {
         Ok(client)
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<Key, Following>> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Key, UnderWay>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -260,11 +312,16 @@ impl Inner {
 struct Listed {
     inner: Arc<Inner>,
     key: Key,
+    number: u64,
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.inner.under_way().remove(&self.key);
+        let mut under_way = self.inner.under_way();
+        // Another one may have taken its place.
+        if under_way.get(&self.key).is_some_and(|listed| listed.number == self.number) {
+            under_way.remove(&self.key);
+        }
     }
 }
 
@@ -325,7 +382,7 @@ impl Reading {
                 _ if ended.is_some() => return Ok(Next::End),
                 _ => {}
             }
-            let Following { growth, end } = &mut self.following;
+            let Following { growth, end, .. } = &mut self.following;
             // Once it has ended nothing grows any more.
             let lives = tokio::select! {
                 ended = end.changed() => ended.is_ok(),

@@ -8,6 +8,7 @@ pub mod manifest;
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read},
+    path::Path,
     sync::Arc,
 };
 
@@ -70,6 +71,8 @@ pub async fn plan(start: Start) -> Result<Option<Plan>, pipeline::Error> {
     }
     let list = incoming.place().await?;
     artifacts.settle([list.digest.clone()]).await?;
+    let total = lines(&artifacts.path(&list.digest)).await?;
+    progress.count(|counts| counts.total = Some(total));
     let memory = Memory { validators: fetched.validators, digest: list.digest.clone() };
     let at_once = origin.client.concurrency() * 2;
     let document = Document { path: MANIFEST.to_owned(), artifact: list.clone() };
@@ -107,6 +110,27 @@ fn first(origin: Arc<Origin>, list: Artifact) -> Stage<(), Declared> {
             }
         }
     })
+}
+
+/// How many lines a list has; comments are few.
+async fn lines(list: &Path) -> Result<u64, Error> {
+    let path = list.to_owned();
+    blocking(list, move || {
+        let count = |path: &Path| {
+            let (mut file, mut chunk, mut count) = (File::open(path)?, vec![0; 256 * 1024], 0);
+            loop {
+                match file.read(&mut chunk)? {
+                    0 => return Ok(count),
+                    read => {
+                        let bytes = chunk.get(..read).unwrap_or_default();
+                        count += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+                    }
+                }
+            }
+        };
+        count(&path).map_err(Error::file("read", &path))
+    })
+    .await
 }
 
 /// A line that can be read, with its number.

@@ -171,6 +171,31 @@ async fn nobody_gets_the_last_byte_of_wrong_bytes() {
 }
 
 #[tokio::test]
+async fn what_nobody_reads_goes_on_only_if_it_is_kept() {
+    let bytes = large();
+    for policy in [Policy::Streamed, Policy::OnDemand] {
+        for bench in Bench::all(policy, &bytes).await {
+            let answers = vec![Answer::Stall(bytes.clone(), 900_000), Answer::Bytes(bytes.clone())];
+            bench.server.answers("/a", answers);
+            let wanted = Wanted {
+                unit: bench.unit,
+                path: "a".into(),
+                digest: Some(sha256(&bytes)),
+                size: Some(bytes.len() as u64),
+            };
+            let mut reading = bench.fetcher.open(wanted, vec![bench.offer("/a")]).await.unwrap();
+            reading.chunk().await.unwrap();
+            drop(reading);
+            assert!(bench.get(&bytes, &["/a"]).await.unwrap() == bytes);
+            let goes_on =
+                bench.server.asked().iter().any(|asked| asked.headers.contains_key("range"));
+            assert_eq!(goes_on, policy == Policy::OnDemand);
+            bench.is_clean();
+        }
+    }
+}
+
+#[tokio::test]
 async fn another_remote_helps() {
     let bytes = large();
     for bench in Bench::all(Policy::OnDemand, &bytes).await {

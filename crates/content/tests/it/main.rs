@@ -16,6 +16,7 @@ mod pythons;
 mod served;
 mod server;
 mod syncs;
+mod tls;
 mod versions;
 
 use tutti_content::modify::{self, Modification, Removal};

@@ -69,7 +69,7 @@ impl Bench {
             lines.push(format!("{path},{},{}", sha256(content.as_bytes()), content.len()));
             self.server.bytes(&format!("/m/{path}"), content.as_bytes());
         }
-        self.server.bytes("/m/PULP_MANIFEST", lines.join("\n").as_bytes());
+        self.server.bytes("/m/PULP_MANIFEST", (lines.join("\n") + "\n").as_bytes());
     }
 
     async fn sync(&self) -> Result<SyncOutcome, pipeline::Error> {
@@ -127,6 +127,7 @@ async fn a_repository_becomes_what_its_source_is() {
         let count = outcome.version.unwrap().counts.0["file"];
         assert_eq!((count.added, count.removed, count.present), (3, 0, 3));
         assert_eq!((outcome.counts.declared, outcome.counts.added), (3, 3));
+        assert_eq!(outcome.counts.total, Some(3));
         let second = files(&[("a", "1"), ("b/c d,e", "changed"), ("new", "3")]);
         bench.source_has(&second);
         bench.server.asked();

@@ -15,7 +15,7 @@ use crate::{
 sql! {
     FILES = "SELECT f.unit, f.path, f.digest, f.size, a.digest IS NOT NULL FROM unit_artifact f \
              LEFT JOIN artifact a ON a.digest = f.digest {rows} WHERE f.unit = $1";
-    OFFERS = "SELECT unit, path, remote, url FROM remote_artifact {rows} WHERE unit = $1 AND remote = $2";
+    OFFERS = "SELECT unit, path, remote, url FROM remote_artifact {rows} WHERE unit = $1";
 }
 
 row! {
@@ -62,16 +62,11 @@ fn look(tx: &mut Tx<'_>, units: Vec<Declared>) -> Result<(Vec<Declared>, Known),
         Some((unit.content_type.as_str(), unit.path.as_str(), identity))
     });
     let found = unit::look_up(tx, &keys.collect::<Vec<_>>())?;
-    let mut ids: Vec<(i64, i64)> = units
-        .iter()
-        .zip(&found)
-        .filter_map(|(unit, found)| Some((found.as_ref()?.id, unit.origin.remote)))
-        .collect();
+    let mut ids: Vec<i64> = found.iter().flatten().map(|known| known.id).collect();
     ids.sort_unstable();
     ids.dedup();
-    let offers: Vec<Offer> = tx.all_many(OFFERS, ids.iter().copied())?;
-    ids.dedup_by_key(|(unit, _)| *unit);
-    let files: Vec<File> = tx.all_many(FILES, ids.iter().map(|(unit, _)| (*unit,)))?;
+    let offers: Vec<Offer> = tx.all_many(OFFERS, ids.iter().map(|unit| (*unit,)))?;
+    let files: Vec<File> = tx.all_many(FILES, ids.iter().map(|unit| (*unit,)))?;
     let is_new = |found: &&Option<unit::Known>| found.is_none();
     let new = units.iter().zip(&found).filter(|(_, found)| is_new(found)).map(|(unit, _)| unit);
     let mut digests: Vec<&str> =
