@@ -343,7 +343,8 @@ def test_the_controller_has_a_bus(controller: pathlib.Path, tutti):
     environment = {name: value for name, value in os.environ.items() if name != "TUTTI_BUS_URL"}
     wait_until(lambda: "tutti.unit" in tutti("bus", "apis", env=environment).stdout)
     tutti("add-model", "announced")
-    inspect = ["bus", "inspect", "--api", "tutti.model", "--validate", "--format", "json"]
+    inspect = ["bus", "inspect", "--api", "tutti.model", "--where", "model=announced"]
+    inspect += ["--validate", "--format", "json"]
     wait_until(lambda: tutti(*inspect, env=environment).stdout)
     event = json.loads(tutti(*inspect, env=environment).stdout)
     assert (event["event"], event["parameters"]["model"]) == ("created", "announced")

@@ -15,6 +15,7 @@ use crate::{
 pub(crate) fn run(expression: Option<&str>) -> Result<Totals> {
     say("the bus with Python Lightbus");
     execute(&mut cargo(&["build", "--quiet", "--package", "tutti-bus", "--examples"]))?;
+    execute(&mut cargo(&["build", "--quiet", "--package", "tutti", "--bin", "tutti"]))?;
     let tests = root().join("tests/bus");
     let environment = setup::python_environment("bus", &tests.join("requirements.txt"))?;
     let mut command = Command::new(environment.join("bin/python"));

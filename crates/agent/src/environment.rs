@@ -150,6 +150,9 @@ impl Variables {
         ] {
             self.set(name, context.proxies.get(proxy).map_or("", String::as_str));
         }
+        if !context.bus.is_empty() {
+            self.set("TUTTI_BUS_URL", &context.bus);
+        }
     }
 
     fn hook(&mut self, hook: &Hook, context: &Context) {
@@ -182,6 +185,14 @@ impl Variables {
                     self.set("JUJU_SECRET_REVISION", &secret.revision.to_string());
                 }
             }
+            // The names of Pebble's notices, which `ops` knows; the data is ours.
+            Hook::Notice(_) => {
+                let notice = context.notice.clone().unwrap_or_default();
+                self.set("JUJU_NOTICE_ID", &notice.id);
+                self.set("JUJU_NOTICE_TYPE", &notice.kind);
+                self.set("JUJU_NOTICE_KEY", &notice.key);
+                self.set("TUTTI_NOTICE_DATA", &notice.data);
+            }
             _ => {}
         }
     }
@@ -191,7 +202,9 @@ impl Variables {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use tutti_model::agent::{ContextStorage, RelationHook, SecretHook, StorageHook};
+    use tutti_model::agent::{
+        ContextNotice, ContextStorage, NoticeHook, RelationHook, SecretHook, StorageHook,
+    };
 
     use super::*;
 
@@ -201,7 +214,7 @@ mod tests {
         JUJU_AVAILABILITY_ZONE JUJU_CHARM_DIR JUJU_CHARM_FTP_PROXY JUJU_CHARM_HTTPS_PROXY \
         JUJU_CHARM_HTTP_PROXY JUJU_CHARM_NO_PROXY JUJU_CONTEXT_ID JUJU_DISPATCH_PATH JUJU_HOOK_NAME \
         JUJU_MACHINE_ID JUJU_MODEL_NAME JUJU_MODEL_UUID JUJU_PRINCIPAL_UNIT JUJU_SLA JUJU_UNIT_NAME \
-        JUJU_VERSION LANG PATH TERM";
+        JUJU_VERSION LANG PATH TERM TUTTI_BUS_URL";
 
     fn run(event: &Event) -> BTreeMap<String, String> {
         let model = ModelIdentity { uuid: "u-u".into(), name: "m".into(), ..Default::default() };
@@ -224,6 +237,13 @@ mod tests {
                 ContextStorage { kind: "filesystem".into(), location: "/s".into() },
             )]
             .into(),
+            notice: Some(ContextNotice {
+                id: "i".into(),
+                kind: "bus".into(),
+                key: "auth.came_in".into(),
+                data: "{}".into(),
+            }),
+            bus: "unix:///d/bus.sock".into(),
             ..Context::default()
         };
         let variables = environment(&place, event, &context);
@@ -289,6 +309,17 @@ mod tests {
         assert_eq!(values(Hook::SecretRotate(secret.clone()), &names), ["secret:abc", ""]);
         let names = ["JUJU_SECRET_ID", "JUJU_SECRET_LABEL", "JUJU_SECRET_REVISION"];
         assert_eq!(values(Hook::SecretExpired(secret), &names), ["secret:abc", "", "4"]);
+    }
+
+    #[test]
+    fn a_notice_comes_with_what_it_says() {
+        let names = ["JUJU_NOTICE_ID", "JUJU_NOTICE_TYPE", "JUJU_NOTICE_KEY", "TUTTI_NOTICE_DATA"];
+        let said = values(Hook::Notice(NoticeHook { notice: 3 }), &names);
+        assert_eq!(said, ["i", "bus", "auth.came_in", "{}"]);
+        assert_eq!(
+            run(&Event::Hook(Hook::Notice(NoticeHook { notice: 3 })))["JUJU_HOOK_NAME"],
+            "bus-notice"
+        );
     }
 
     #[test]

@@ -70,8 +70,19 @@ pub struct Metadata {
     pub charm_user: CharmUser,
     /// Which versions of itself the charm can take over from (`>=5,<8`); everything if absent.
     pub upgrades_from: Option<Requirement>,
+    /// Bus events that reach its units as notices (Tutti: `x-tutti`).
+    pub bus_events: Vec<BusEvent>,
     /// What an old Kubernetes charm says about its pods; a charm with it speaks an interface that is gone.
     pub pod_spec: bool,
+}
+
+/// Bus events a charm listens to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BusEvent {
+    /// The API, dots included.
+    pub api: String,
+    /// The event, or `*` for all of the API.
+    pub event: String,
 }
 
 /// A named end of a relation.

@@ -22,6 +22,9 @@ const ACTION: &str = "use letters, digits, hyphens and underscores, start with a
                       start with `juju-`, which is reserved";
 const STORAGE: &str = "use lower-case letters, digits and single hyphens, and start with a letter";
 
+const BUS_EVENT: &str =
+    "write the API, a dot and the event or `*` for all, such as `auth.user_registered` or `auth.*`";
+
 /// The name of a charm: the same form as an application's.
 pub fn charm(name: &str) -> Result<()> {
     check("charm", name, WORDS, is_words)
@@ -98,11 +101,31 @@ pub fn resource(name: &str) -> Result<()> {
     check("resource", name, ENDPOINT, is_snippet)
 }
 
+/// The API and the event in the name of a bus event, `api.event`; the event may be `*`.
+///
+/// ```
+/// assert_eq!(tutti_charm::name::split_bus_event("my.auth.came_in").unwrap(), ("my.auth", "came_in"));
+/// assert!(tutti_charm::name::split_bus_event("came_in").is_err());
+/// ```
+pub fn split_bus_event(name: &str) -> Result<(&str, &str)> {
+    check("bus event", name, BUS_EVENT, |name| {
+        name.rsplit_once('.').is_some_and(|(api, event)| {
+            api.split('.').all(is_bus_word) && (event == "*" || is_bus_word(event))
+        })
+    })?;
+    Ok(name.rsplit_once('.').unwrap_or_default())
+}
+
 fn check(kind: &'static str, name: &str, rule: &'static str, fits: fn(&str) -> bool) -> Result<()> {
     if !name.is_empty() && name.len() <= LENGTH_MAX && fits(name) {
         return Ok(());
     }
     Err(Error::Name { kind, name: name.to_owned(), rule })
+}
+
+/// `^[a-zA-Z0-9_-]+$`
+fn is_bus_word(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 /// `^[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*$`

@@ -11,20 +11,20 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tutti_bus::Address;
 use tutti_content::Artifacts;
 use tutti_flow::Engine;
 use tutti_model::address::first_unit_address;
 use tutti_store::{Migration, Store, Tx};
 use uuid::Uuid;
 
+use crate::bus::{self, BusOptions};
 use crate::host::Host;
 use crate::http::Listeners;
 use crate::metrics::Counts;
 use crate::poll::Waiting;
 use crate::state::State;
 use crate::status::Surroundings;
-use crate::{Error, bus, clock, http, keeper, metrics, tasks};
+use crate::{Error, clock, http, keeper, metrics, tasks};
 
 tutti_store::sql! {
     IDENTITY = "SELECT uuid FROM controller LIMIT 1";
@@ -58,8 +58,8 @@ pub struct Options {
     pub flows_max: u32,
     /// How long an agent may be silent before what depends on it is unknown.
     pub agent_lease: Duration,
-    /// The bus that is told of what happens. It need not be there; what it has missed it is told later.
-    pub bus: Option<Address>,
+    /// The bus.
+    pub bus: Option<BusOptions>,
 }
 
 impl Options {
@@ -155,7 +155,7 @@ impl Controller {
         let keeper = tokio::spawn(keeper::keep(Arc::clone(&state)));
         let counter = tokio::spawn(metrics::follow(Arc::clone(&state)));
         let bus = state.options.bus.clone();
-        let publisher = bus.map(|bus| tokio::spawn(bus::run(Arc::clone(&state), bus)));
+        let publisher = bus.map(|bus| tokio::spawn(bus::run(Arc::clone(&state), bus.address)));
         let listeners = bound.serve(http::router(state), &stopping);
         Ok(Self { listeners, engine, keeper, counter, publisher, store: store.clone(), stopping })
     }

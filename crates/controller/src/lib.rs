@@ -47,6 +47,7 @@ mod leadership;
 mod logs;
 mod machines;
 mod models;
+mod notices;
 mod operations;
 mod relations;
 mod secrets;
@@ -55,6 +56,7 @@ mod storage;
 mod units;
 mod workers;
 
+pub use bus::BusOptions;
 pub use controller::{Controller, Options, create_data_directory};
 pub use error::Error;
 pub use openapi::openapi;

@@ -34,6 +34,12 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "bus",
         sql: include_str!("schema/0005-bus.sql"),
     },
+    Migration {
+        owner: "controller",
+        number: 6,
+        name: "notices",
+        sql: include_str!("schema/0006-notices.sql"),
+    },
 ];
 
 /// Every statement of this crate by name, for a test that prepares them on both engines.
@@ -41,6 +47,7 @@ pub const STATEMENTS: &[&[(&str, &str)]] = &[
     crate::agents::STATEMENTS,
     crate::applications::sql::STATEMENTS,
     crate::bus::STATEMENTS,
+    crate::bus::listeners::STATEMENTS,
     crate::controller::STATEMENTS,
     crate::deferred::STATEMENTS,
     crate::idempotency::STATEMENTS,
@@ -48,6 +55,7 @@ pub const STATEMENTS: &[&[(&str, &str)]] = &[
     crate::logs::STATEMENTS,
     crate::machines::sql::STATEMENTS,
     crate::models::sql::STATEMENTS,
+    crate::notices::STATEMENTS,
     crate::operations::STATEMENTS,
     crate::relations::STATEMENTS,
     crate::secrets::STATEMENTS,

@@ -55,6 +55,18 @@ upgrades-from: ">=5,<8"
 "#;
 
 #[test]
+fn bus_events_are_an_api_and_an_event() {
+    let text = "name: a\nx-tutti: {bus: {listen: [my.auth.came_in, shop.*]}}\n";
+    let event = |api: &str, event: &str| BusEvent { api: api.into(), event: event.into() };
+    assert_eq!(read(text).bus_events, [event("my.auth", "came_in"), event("shop", "*")]);
+    assert!(read("name: a\nx-tutti:\n").bus_events.is_empty());
+    let wrong = problems("name: a\nx-tutti: {bus: {listen: [came_in, '*.x', 'a..b', 'a b.c']}}\n");
+    assert_eq!(wrong.len(), 4, "{wrong:?}");
+    assert!(wrong[0].starts_with("x-tutti: ") && wrong[0].contains("auth.user_registered"));
+    assert!(Metadata::from_yaml("metadata.yaml", "name: a\nx-tutti: {bus: {lisen: []}}").is_err());
+}
+
+#[test]
 fn everything_is_read() {
     let metadata = read(FULL);
     assert_eq!(metadata.name, "my-charm");

@@ -7,8 +7,8 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor, value};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
-    CharmUser, Container, Endpoint, JUJU_INFO, Metadata, Mount, Multiple, Payload, Resource,
-    ResourceKind, Role, Scope, Storage, StorageKind,
+    BusEvent, CharmUser, Container, Endpoint, JUJU_INFO, Metadata, Mount, Multiple, Payload,
+    Resource, ResourceKind, Role, Scope, Storage, StorageKind,
 };
 use crate::assumes;
 use crate::charm::CHARMCRAFT;
@@ -51,6 +51,7 @@ const KNOWN: &[&str] = &[
     "title",
     "upgrades-from",
     "website",
+    "x-tutti",
 ];
 
 /// Keys that only `charmcraft.yaml` has; other modules read the ones that matter.
@@ -96,6 +97,20 @@ struct Written {
     charm_user: Option<CharmUser>,
     upgrades_from: Option<Text>,
     deployment: Option<IgnoredAny>,
+    x_tutti: Option<WrittenTutti>,
+}
+
+/// What only Tutti reads. A charm that asks for more than is known would not work as it is meant to, so it is refused.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenTutti {
+    bus: Option<WrittenBus>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenBus {
+    listen: Option<Vec<String>>,
 }
 
 struct WrittenEndpoint(FullEndpoint);
@@ -260,6 +275,7 @@ impl Written {
             min_juju_version: parsed("min-juju-version", self.min_juju_version, problems),
             upgrades_from: parsed("upgrades-from", self.upgrades_from, problems),
             charm_user: self.charm_user.unwrap_or_default(),
+            bus_events: bus_events(self.x_tutti, problems),
             display_name: self.display_name,
             summary: self.summary.unwrap_or_default(),
             description: self.description.unwrap_or_default(),
@@ -382,6 +398,18 @@ fn endpoints(
             optional: full.optional.unwrap_or(false),
         }
     })
+}
+
+fn bus_events(written: Option<WrittenTutti>, problems: &mut Vec<String>) -> Vec<BusEvent> {
+    let listen = written.and_then(|tutti| tutti.bus?.listen).unwrap_or_default();
+    let read = |name: String| match name::split_bus_event(&name) {
+        Ok((api, event)) => Some(BusEvent { api: api.to_owned(), event: event.to_owned() }),
+        Err(error) => {
+            problems.push(format!("x-tutti: {error}"));
+            None
+        }
+    };
+    listen.into_iter().filter_map(read).collect()
 }
 
 /// Rules over all endpoints. Juju: an endpoint's name is unique in the charm, names starting with `juju` and the

@@ -96,7 +96,8 @@ async fn take_step(
 ) -> Result<Response, Error> {
     let agent = Agent { machine, session: query.session };
     let api_addresses = state.address.iter().map(ToString::to_string).collect();
-    let surroundings = Surroundings { api_addresses };
+    let bus = state.options.bus.as_ref().map(|bus| bus.url.clone()).unwrap_or_default();
+    let surroundings = Surroundings { api_addresses, bus };
     let (unit, request) = (id.clone(), Arc::new(request));
     let taken = Arc::clone(&request);
     let applied = state.write(move |tx| step::step(tx, &agent, &unit, &taken, clock::now())).await;

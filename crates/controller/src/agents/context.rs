@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tutti_charm::charm::Charm;
 use tutti_charm::config::effective;
 use tutti_model::agent::{
-    Context, ContextResource, ContextStatus, ContextStorage, GoalStatus, StorageSnapshot,
+    Context, ContextResource, ContextStatus, ContextStorage, GoalStatus, Hook, Operation,
+    StorageSnapshot,
 };
 use tutti_model::api::Life;
 use tutti_model::status::{StatusValue, worst};
@@ -19,13 +20,15 @@ use super::unit::Loaded;
 use crate::applications::Application;
 use crate::models::{Model, config};
 use crate::relations::view::View;
-use crate::{Error, applications, operations, secrets, time};
+use crate::{Error, applications, notices, operations, secrets, time};
 
 /// What a context needs beside the store.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Surroundings {
     /// Where the controller's API listens, `host:port`.
     pub(super) api_addresses: Vec<String>,
+    /// The bus, or empty.
+    pub(super) bus: String,
 }
 
 /// What a hook of the unit reads; with the number of a task, what that task reads.
@@ -65,6 +68,13 @@ pub(super) fn context(
         payload_classes: charm.metadata.payloads.keys().cloned().collect(),
         proxies: proxies(model),
         api_addresses: surroundings.api_addresses.clone(),
+        notice: match &loaded.journal.operation {
+            Operation::RunHook { hook: Hook::Notice(hook), .. } => {
+                notices::content(tx, &unit.id, hook)?
+            }
+            _ => None,
+        },
+        bus: surroundings.bus.clone(),
     })
 }
 

@@ -16,7 +16,7 @@ use super::unit::Loaded;
 use crate::applications::Application;
 use crate::models::config;
 use crate::relations::view::View;
-use crate::{Error, operations, secrets, storage};
+use crate::{Error, notices, operations, secrets, storage};
 
 /// What the agent of a unit decides from.
 pub(super) fn snapshot(
@@ -57,6 +57,7 @@ pub(super) fn snapshot(
         secrets_expired: secrets.expired,
         secrets_consumed: secrets.consumed,
         secrets_obsolete: secrets.obsolete,
+        notice: notices::next(tx, &unit.id)?,
         subordinates: tx.all(sql::SUBORDINATES, (&unit.id,))?,
         principal: principal.as_ref().map(|unit| unit.name.clone()),
         machine: unit.machine.map(|machine| machine.to_string()),

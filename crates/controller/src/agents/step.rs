@@ -26,7 +26,7 @@ use crate::models::{self, Model};
 use crate::relations::view::View;
 use crate::relations::{self, Member, Touched};
 use crate::units::{self, Unit};
-use crate::{Error, flows, logs, operations, secrets, sequence, storage};
+use crate::{Error, flows, logs, notices, operations, secrets, sequence, storage};
 
 /// Applies a step, or refuses it whole, and goes on from there as far as it says.
 pub(super) fn step(
@@ -164,6 +164,9 @@ fn effects(
     }
     if let Some(hook) = &step.expired {
         secrets::expired(tx, hook, now)?;
+    }
+    if let Some(hook) = &step.noticed {
+        notices::told(tx, &unit.id, hook)?;
     }
     if step.refresh_addresses {
         relations::refresh_addresses(tx, member, touched)?;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::resources::{self, Uploads};
 use super::{Application, scale, sql};
+use crate::bus::listeners;
 use crate::charms::{self, Published};
 use crate::flows::{self, Change};
 use crate::models::{self, Model};
@@ -33,6 +34,7 @@ pub(super) fn deploy(
     let application = record(model, request, &published, &plan, now);
     sql::insert(tx, &application)?;
     let metadata = &published.charm.metadata;
+    listeners::set(tx, &application.id, &metadata.bus_events, now)?;
     resources::attach(tx, &application, metadata, uploads, now)?;
     relations::create_peers(tx, &model.id, &application.id, &application.name, metadata, now)?;
     events::application(tx, model, &application.name, "created")?;

@@ -21,6 +21,7 @@ use tutti_store::{Json, Tx};
 
 use super::resources::{self, Uploads};
 use super::{Application, changed, deploy, find, settings, sql, touch_all};
+use crate::bus::listeners;
 use crate::charms::{self, CharmUrl, Origin, Published};
 use crate::flows::Tasks;
 use crate::models::{self, Model};
@@ -214,6 +215,7 @@ pub(super) fn refresh(
         application.charm_modified += 1;
     }
     write(&mut application, &target, &plan, request, &mut messages)?;
+    listeners::set(tx, &application.id, &target.charm.metadata.bus_events, now)?;
     changed(tx, model, &mut application)?;
     let mut touched = Touched::new();
     relations::sync_peers(tx, &model.id, (&application.id, name), metadata, now, &mut touched)?;

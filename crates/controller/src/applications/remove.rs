@@ -8,6 +8,7 @@ use tutti_model::api::{Accepted, Life, ModelKind};
 use tutti_store::{Json, Tx};
 
 use super::{Application, by_id, changed, find, sql};
+use crate::bus::listeners;
 use crate::flows::{self, Change, Tasks};
 use crate::models::{self, Model};
 use crate::relations::{self, Touched};
@@ -99,6 +100,7 @@ pub(crate) fn finish_if_done(
     let model = models::find(tx, &application.model)?;
     relations::application_gone(tx, id, now, touched)?;
     secrets::remove_owned(tx, id, touched)?;
+    listeners::set(tx, id, &[], now)?;
     tx.exec(sql::DELETE_RESOURCES, (id,))?;
     tx.exec(sql::DELETE, (id,))?;
     if model.kind.0 == ModelKind::Caas {

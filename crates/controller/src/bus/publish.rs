@@ -28,11 +28,22 @@ const LEASE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
+tutti_store::row! {
+    /// The row of `bus_cursor`.
+    pub(super) struct Cursor {
+        /// The last entry that has been fired.
+        pub(super) seq: i64,
+        /// Which process fires.
+        owner: String,
+        /// Until when it alone does.
+        until: i64,
+    }
+}
+
 tutti_store::sql! {
-    SEQ = "SELECT seq FROM bus_cursor WHERE id = 1";
+    CURSOR = "SELECT seq, owner, until FROM bus_cursor WHERE id = 1";
     HOLD = "UPDATE bus_cursor SET owner = $1, until = $2 \
-        WHERE id = 1 AND (owner = $1 OR until <= $3) RETURNING seq";
-    HELD_UNTIL = "SELECT until FROM bus_cursor WHERE id = 1";
+        WHERE id = 1 AND (owner = $1 OR until <= $3)";
     MOVE = "UPDATE bus_cursor SET seq = $2, until = $3 WHERE id = 1 AND owner = $1";
     RELEASE = "UPDATE bus_cursor SET until = 0 WHERE id = 1 AND owner = $1";
 }
@@ -45,8 +56,8 @@ enum Round {
     All,
     /// A page has been fired, and there may be more.
     Page,
-    /// Another controller fires, and holds the cursor for so long.
-    Elsewhere(Duration),
+    /// Another controller fires, and holds the cursor for so many microseconds.
+    Elsewhere(i64),
 }
 
 /// Fires what the outbox has.
@@ -55,8 +66,6 @@ pub(super) struct Publisher<'a> {
     bus: &'a Bus,
     /// Names this process at the cursor.
     owner: String,
-    /// Until when the cursor is held, as far as this process knows.
-    held_until: i64,
     names: Names,
     /// Whether the schemas are on the bus.
     is_described: bool,
@@ -65,7 +74,7 @@ pub(super) struct Publisher<'a> {
 impl<'a> Publisher<'a> {
     pub(super) fn new(state: &'a State, bus: &'a Bus) -> Self {
         let owner = state.store.instance().to_string();
-        Self { state, bus, owner, held_until: 0, names: Names::default(), is_described: false }
+        Self { state, bus, owner, names: Names::default(), is_described: false }
     }
 
     /// Fires for ever, round after round.
@@ -81,7 +90,11 @@ impl<'a> Publisher<'a> {
                         Round::Nothing => bell.wait().await,
                         Round::All => tokio::time::sleep(PACE).await,
                         Round::Page => {}
-                        Round::Elsewhere(time) => tokio::time::sleep(time.max(PACE)).await,
+                        Round::Elsewhere(time) => {
+                            let time = Duration::from_micros(u64::try_from(time).unwrap_or(0));
+                            let _ = tokio::time::timeout(time, bell.wait()).await;
+                            tokio::time::sleep(PACE).await;
+                        }
                     }
                 }
                 Err(error) => {
@@ -96,7 +109,13 @@ impl<'a> Publisher<'a> {
     /// Another controller need not wait until this one has been silent for long.
     pub(super) async fn release(&self) -> Result<(), Error> {
         let owner = self.owner.clone();
-        self.state.write(move |tx| Ok(tx.exec(RELEASE, (&owner,))?)).await.map(drop)
+        self.state
+            .write(move |tx| {
+                tx.exec(RELEASE, (&owner,))?;
+                tx.ring(OUTBOX);
+                Ok(())
+            })
+            .await
     }
 
     async fn round(&mut self) -> Result<Round, Error> {
@@ -105,14 +124,20 @@ impl<'a> Publisher<'a> {
             self.bus.own_events(&topics::schemas()).await?;
             self.is_described = true;
         }
-        let mut seq = self.state.read(cursor).await?;
+        let Cursor { seq, owner, until } = self.state.read(cursor).await?;
         if self.state.store.outbox_last().await? <= seq {
             return Ok(Round::Nothing);
         }
-        if self.held_until - micros(LEASE / 2) < clock::now() {
-            match self.hold().await? {
-                Ok(held) => seq = held,
-                Err(time) => return Ok(Round::Elsewhere(time)),
+        let now = clock::now();
+        // A file has one controller: who held the cursor before is dead.
+        let is_shared = self.state.store.backend() == Backend::Postgres;
+        if is_shared && owner != self.owner && until > now {
+            return Ok(Round::Elsewhere(until - now));
+        }
+        if until - micros(LEASE / 2) < now || owner != self.owner {
+            let free = if is_shared { now } else { i64::MAX };
+            if !self.hold(now + micros(LEASE), free).await? {
+                return Ok(Round::Elsewhere(0));
             }
         }
         let entries = self.state.store.outbox_after(seq, PAGE).await?;
@@ -129,30 +154,17 @@ impl<'a> Publisher<'a> {
         Ok(if is_full { Round::Page } else { Round::All })
     }
 
-    /// Holds the cursor, and answers where it is; or for how long another controller does.
-    async fn hold(&mut self) -> Result<Result<i64, Duration>, Error> {
-        let (now, owner) = (clock::now(), self.owner.clone());
-        let until = now + micros(LEASE);
-        // A file has one controller: who held the cursor before is dead.
-        let free = if self.state.store.backend() == Backend::Sqlite { i64::MAX } else { now };
-        let held = self.state.write(move |tx| hold(tx, &owner, until, free)).await?;
-        match held {
-            Ok(seq) => {
-                self.held_until = until;
-                Ok(Ok(seq))
-            }
-            Err(until) => {
-                Ok(Err(Duration::from_micros(u64::try_from(until - now).unwrap_or_default())))
-            }
-        }
+    /// Holds the cursor for a while, unless somebody else holds it beyond `free`.
+    async fn hold(&self, until: i64, free: i64) -> Result<bool, Error> {
+        let owner = self.owner.clone();
+        let held = self.state.write(move |tx| Ok(tx.exec(HOLD, (&owner, until, free))?)).await?;
+        Ok(held == 1)
     }
 
-    /// Moves the cursor, and holds it for longer; unless it has been taken meanwhile.
-    async fn move_to(&mut self, seq: i64) -> Result<(), Error> {
+    /// Moves the cursor, and holds it for longer; unless it has been taken meanwhile, which the next round sees.
+    async fn move_to(&self, seq: i64) -> Result<(), Error> {
         let (until, owner) = (clock::now() + micros(LEASE), self.owner.clone());
-        let moved = self.state.write(move |tx| Ok(tx.exec(MOVE, (&owner, seq, until))?)).await?;
-        self.held_until = if moved == 1 { until } else { 0 };
-        Ok(())
+        self.state.write(move |tx| Ok(tx.exec(MOVE, (&owner, seq, until))?)).await.map(drop)
     }
 
     async fn announcements(
@@ -177,16 +189,9 @@ impl<'a> Publisher<'a> {
     }
 }
 
-/// How far the outbox has been fired.
-pub(super) fn cursor(tx: &mut Tx<'_>) -> Result<i64, Error> {
-    Ok(tx.one(SEQ, ())?)
-}
-
-fn hold(tx: &mut Tx<'_>, owner: &str, until: i64, free: i64) -> Result<Result<i64, i64>, Error> {
-    match tx.maybe::<i64>(HOLD, (owner, until, free))? {
-        Some(seq) => Ok(Ok(seq)),
-        None => Ok(Err(tx.one(HELD_UNTIL, ())?)),
-    }
+/// How far the outbox has been fired, and who fires.
+pub(super) fn cursor(tx: &mut Tx<'_>) -> Result<Cursor, Error> {
+    Ok(tx.one(CURSOR, ())?)
 }
 
 /// Failures in a row. Only the first that counts and the end are told: one may last for days.

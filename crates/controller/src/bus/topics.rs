@@ -6,11 +6,13 @@
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tutti_bus::schema::{ApiSchema, Parameters};
 use tutti_bus::value::DateTime;
 use tutti_bus::{Announcement, schemars};
 use tutti_store::OutboxEvent;
+
+use super::listeners::NOTICE;
 
 /// The version of all APIs.
 const VERSION: u32 = 1;
@@ -55,6 +57,18 @@ const TASK: Events = &[("failed", "A task of a flow failed for good, or could no
 
 const OPERATION: Events =
     &[("task_ended", "A task of an operation (an action or a command) ended.")];
+
+/// What a workload raises: a notice for its own unit.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is made of it")]
+struct Notice {
+    /// Name or UUID.
+    model: String,
+    /// As in `db/0`.
+    unit: String,
+    /// What it is about, in the charm's words.
+    key: String,
+}
 
 #[derive(Deserialize, JsonSchema, Serialize)]
 struct Model {
@@ -140,9 +154,12 @@ struct OperationTask {
     status: String,
 }
 
-/// The schemas of all APIs that are published.
+/// The schemas of all APIs that are published, and of the one by which notices are raised.
 pub(super) fn schemas() -> Vec<ApiSchema> {
+    let raised = Parameters::of::<Notice>().optional::<Map<String, Value>>("data", json!({}));
+    let text = "A workload has something to tell its unit's charm.";
     vec![
+        ApiSchema::builder(NOTICE, VERSION).event("raised", text, raised).build(),
         schema::<Model>("tutti.model", MODEL),
         schema::<Application>("tutti.application", APPLICATION),
         schema::<Unit>("tutti.unit", UNIT),

@@ -14,8 +14,8 @@ use crate::models::{self, Model};
 use crate::relations::Touched;
 use crate::sequence::{self, UNITS_BELL};
 use crate::{
-    Error, applications, deferred, events, flows, leadership, machines, operations, relations,
-    secrets, storage,
+    Error, applications, deferred, events, flows, leadership, machines, notices, operations,
+    relations, secrets, storage,
 };
 
 /// How something is removed. Storage goes with its unit, whether or not that is asked for.
@@ -97,6 +97,7 @@ fn finished(tx: &mut Tx<'_>, unit: &Unit, now: i64, touched: &mut Touched) -> Re
     operations::cancel_for_unit(tx, &unit.id, now)?;
     storage::unit_gone(tx, &unit.id)?;
     deferred::unit_gone(tx, &unit.id)?;
+    notices::unit_gone(tx, &unit.id)?;
     for statement in [sql::DELETE_STATE, sql::DELETE_HISTORY, sql::DELETE] {
         tx.exec(statement, (&unit.id,))?;
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tutti_bus::broker::{Broker, Settings};
 use tutti_bus::{Address, Bus, Record};
 use tutti_client::Client;
-use tutti_controller::Controller;
+use tutti_controller::{BusOptions, Controller};
 use tutti_model::api::{Accepted, ControllerInfo, ModelCreate, ModelInfo};
 
 use crate::charm::charm;
@@ -33,6 +33,10 @@ const TOPICS: &[(&str, &str)] = &[
 async fn bus(broker: &Broker) -> Bus {
     let settings = tutti_bus::Settings::new("test", "1", Address::broker(broker));
     Bus::connect(settings).await.unwrap()
+}
+
+fn options(broker: &Broker) -> BusOptions {
+    BusOptions { address: Address::broker(broker), url: "redis://here".into() }
 }
 
 /// All events of Tutti that are on the bus, by their API, oldest first.
@@ -117,7 +121,7 @@ async fn what_happens_is_fired_once_and_in_order() {
         world.model().await;
         world.stop().await;
         let broker = Broker::open(Settings::default()).await.unwrap();
-        world.options.bus = Some(Address::broker(&broker));
+        world.options.bus = Some(options(&broker));
         world.start_again().await;
         let bus = bus(&broker).await;
         let _agent = world.agent().await;
@@ -151,8 +155,12 @@ async fn what_happens_is_fired_once_and_in_order() {
         let of_unit: Vec<_> = fired["tutti.unit"].iter().filter(of_unit).collect();
         assert_eq!(of_unit[0].event, "created");
         assert_eq!(of_unit.last().unwrap().event, "removed");
-        let text = world.send("GET", "/v1/metrics", &[], &Value::Null).await.body;
-        assert!(text.contains("\ntutti_bus_events_waiting 0\n"), "{text}");
+        world
+            .until("nothing waits", || async {
+                let answer = world.send("GET", "/v1/metrics", &[], &Value::Null).await;
+                answer.body.contains("\ntutti_bus_events_waiting 0\n")
+            })
+            .await;
         world.end().await;
         bus.shutdown().await;
         broker.shutdown().await;
@@ -215,7 +223,7 @@ async fn one_of_several_controllers_fires() {
         }
         world.stop().await;
         let broker = Broker::open(Settings::default()).await.unwrap();
-        world.options.bus = Some(Address::broker(&broker));
+        world.options.bus = Some(options(&broker));
         world.start_again().await;
         let mut options = world.options.clone();
         options.data = world.directory.path().join("other");

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tutti_bus::Address;
 use tutti_client::Client;
-use tutti_controller::{Controller, Options};
+use tutti_controller::{BusOptions, Controller, Options};
 use tutti_model::api::{Accepted, ApplicationInfo, CharmInfo, FlowPage, ModelCreate, ModelInfo};
 
 use crate::charm::charm;
@@ -40,8 +40,10 @@ async fn a_controller_to_be_killed() {
 }
 
 /// The bus of a controller to be killed; it need not be there.
-fn bus_of(options: &Options) -> Address {
-    Address::url(&format!("redis+unix://{}", bus_socket(options).display())).unwrap()
+fn bus_of(options: &Options) -> BusOptions {
+    let socket = bus_socket(options);
+    let url = format!("unix://{}", socket.display());
+    BusOptions { address: Address::unix(socket, None), url }
 }
 
 /// Where it would be.

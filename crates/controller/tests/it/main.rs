@@ -24,6 +24,7 @@ mod leadership;
 mod logs;
 mod metrics;
 mod models;
+mod notices;
 mod operations;
 mod refresh;
 mod relations;

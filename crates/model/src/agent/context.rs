@@ -60,6 +60,23 @@ pub struct Context {
     pub proxies: BTreeMap<String, String>,
     /// Addresses of the controller's API, `host:port`.
     pub api_addresses: Vec<String>,
+    /// The notice a `bus-notice` hook is about.
+    pub notice: Option<ContextNotice>,
+    /// URL of the bus, or empty.
+    pub bus: String,
+}
+
+/// What a notice says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextNotice {
+    /// Of the bus event: the same at every delivery.
+    pub id: String,
+    /// `bus` for an event the charm listens to, `custom` for what the workload raised.
+    pub kind: String,
+    /// The event, `auth.user_registered`, or the key the workload gave.
+    pub key: String,
+    /// A JSON object.
+    pub data: String,
 }
 
 /// A status a charm sees or sets.

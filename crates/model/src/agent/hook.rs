@@ -51,6 +51,8 @@ pub enum Hook {
     SecretExpired(SecretHook),
     /// Nobody tracks a revision of an owned secret any more.
     SecretRemove(SecretHook),
+    /// `bus-notice`: a bus event, or what the workload raised.
+    Notice(NoticeHook),
 }
 
 /// The relation a relation hook is about.
@@ -91,6 +93,13 @@ pub struct SecretHook {
     pub revision: i64,
 }
 
+/// The notice a `bus-notice` hook is about. What it says comes with the hook's context.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeHook {
+    /// Its number; they grow.
+    pub notice: i64,
+}
+
 impl Hook {
     /// The hook's full name, e.g. `db-relation-changed`.
     #[must_use]
@@ -116,6 +125,7 @@ impl Hook {
             Self::SecretRotate(_) => "secret-rotate".into(),
             Self::SecretExpired(_) => "secret-expired".into(),
             Self::SecretRemove(_) => "secret-remove".into(),
+            Self::Notice(_) => "bus-notice".into(),
         }
     }
 

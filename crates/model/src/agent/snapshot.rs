@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CharmReference, Journal, RelationId, SecretHook};
+use super::{CharmReference, Journal, NoticeHook, RelationId, SecretHook};
 use crate::api::{Life, ModelKind};
 
 /// Everything the next operation of a unit is decided from.
@@ -60,6 +60,9 @@ pub struct Snapshot {
     pub secrets_consumed: BTreeMap<String, ConsumedSecret>,
     /// Obsolete revisions of each owned secret this unit may remove, by bare id.
     pub secrets_obsolete: BTreeMap<String, Vec<i64>>,
+    /// The notice to tell next; the committing [`super::Step`] says `noticed`.
+    #[serde(default)]
+    pub notice: Option<NoticeHook>,
     /// Names of subordinate units that still exist.
     pub subordinates: Vec<String>,
     /// The principal, for a subordinate.

@@ -20,7 +20,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Changes, Context, ContextStatus, Hook, Journal, RelationId, SecretHook, Snapshot};
+use super::{
+    Changes, Context, ContextStatus, Hook, Journal, NoticeHook, RelationId, SecretHook, Snapshot,
+};
 use crate::operation::Local;
 
 /// An agent introduces itself.
@@ -110,6 +112,8 @@ pub struct Step {
     pub rotated: Option<SecretHook>,
     /// `secret-expired` was committed for this revision: ask again later if it still exists.
     pub expired: Option<SecretHook>,
+    /// `bus-notice` was committed: the notice is done with.
+    pub noticed: Option<NoticeHook>,
     /// `config-changed` was committed: refresh the addresses in the unit's databags.
     pub refresh_addresses: bool,
     /// The unit is finished: its records may go.

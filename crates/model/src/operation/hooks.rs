@@ -164,6 +164,7 @@ fn conclude(snapshot: &Snapshot, mut journal: Journal, hook: &Hook) -> Step {
             journal.storage.remove(&hook.storage);
             step.detached.push(hook.storage.clone());
         }
+        Hook::Notice(hook) => step.noticed = Some(hook.clone()),
         Hook::RelationBroken(hook) => {
             journal.relations.remove(&hook.relation);
             step.leave.push(hook.relation);

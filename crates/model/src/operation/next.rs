@@ -354,6 +354,7 @@ impl<'a> Decision<'a> {
     fn pointless(&self, hook: &Hook) -> bool {
         match hook {
             Hook::LeaderElected => !self.snapshot.leader,
+            Hook::Notice(hook) => self.snapshot.notice.as_ref() != Some(hook),
             Hook::SecretChanged(_)
             | Hook::SecretRotate(_)
             | Hook::SecretExpired(_)
@@ -381,6 +382,9 @@ impl<'a> Decision<'a> {
         }
         if let Some(next) = next_relation_operation(snapshot) {
             return next;
+        }
+        if let Some(notice) = &snapshot.notice {
+            return Next::RunHook(Hook::Notice(notice.clone()));
         }
         if self.local.update_status_due || self.local.deferred_due {
             return Next::RunHook(Hook::UpdateStatus);

@@ -1,7 +1,7 @@
 //! The order of hooks in everyday flows.
 
 use super::simulation::{End, Simulation, members, peer, relation};
-use crate::agent::{ConsumedSecret, Hook, SecretHook};
+use crate::agent::{ConsumedSecret, Hook, NoticeHook, Resolved, SecretHook};
 use crate::api::Life;
 use crate::operation::Next;
 
@@ -376,4 +376,25 @@ fn a_rebooted_machine_starts_its_units_once() {
     young.end_hook("install", End::Success);
     young.local.boot_id = "boot-2".into();
     assert_eq!(young.flow(), ["leader-elected", "config-changed", "start"]);
+}
+
+#[test]
+fn a_notice_is_told_when_nothing_else_is_to_be_done() {
+    let mut unit = Simulation::started();
+    unit.snapshot.notice = Some(NoticeHook { notice: 7 });
+    unit.snapshot.config_hash = "config-2".into();
+    assert_eq!(unit.flow(), ["config-changed", "bus-notice"]);
+    assert_eq!(unit.snapshot.notice, None);
+}
+
+#[test]
+fn a_notice_that_is_skipped_is_done_with() {
+    let mut unit = Simulation::started();
+    unit.snapshot.notice = Some(NoticeHook { notice: 7 });
+    unit.snapshot.retry_hooks = false;
+    unit.end_hook("bus-notice", End::Failure);
+    assert_eq!(unit.agent, "error hook failed: \"bus-notice\"");
+    unit.snapshot.resolved = Resolved::Skip;
+    unit.settle();
+    assert_eq!((unit.agent.as_str(), unit.snapshot.notice), ("idle", None));
 }

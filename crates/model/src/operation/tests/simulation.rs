@@ -134,6 +134,9 @@ impl Simulation {
         }
         snapshot.storage.retain(|id, _| !step.detached.contains(id));
         snapshot.secrets_rotate.retain(|due| Some(due) != step.rotated.as_ref());
+        if step.noticed.is_some() && step.noticed == snapshot.notice {
+            snapshot.notice = None;
+        }
         snapshot.secrets_expired.retain(|due| Some(due) != step.expired.as_ref());
         if step.clear_resolved {
             snapshot.resolved = crate::agent::Resolved::None;

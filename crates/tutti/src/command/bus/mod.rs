@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::failure::Outcome;
 pub(super) use connection::address;
 use connection::{Connection, Session};
-pub(super) use serve::{place, start};
+pub(super) use serve::{options, start};
 
 /// Commands about the bus.
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use tutti_bus::Address;
 use tutti_bus::broker::{Broker, Durability, Error, Settings};
+use tutti_controller::BusOptions;
 
 use crate::command::serve::{LogArguments, Signals};
 use crate::context::Context;
@@ -148,9 +149,15 @@ fn bytes(text: &str) -> Result<usize, String> {
     number.checked_mul(unit).ok_or_else(|| "that is more than there can be".to_owned())
 }
 
-/// Where the broker of a controller is.
-pub(in crate::command) fn place(data: &Path) -> Address {
-    Address::unix(directories::bus_socket(data), password().as_deref())
+/// Where a controller and its units find the broker that [`start`] starts. Units are not told the password.
+pub(in crate::command) fn options(data: &Path, address: Option<SocketAddr>) -> BusOptions {
+    let socket = directories::bus_socket(data);
+    let url = match address {
+        // Programs of other users cannot open the socket.
+        Some(address) if address.port() != 0 => format!("redis://{address}/0"),
+        _ => format!("unix://{}", socket.display()),
+    };
+    BusOptions { address: Address::unix(socket, password().as_deref()), url }
 }
 
 /// The broker of a controller, in its data directory; also on an address, if one is given.

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process, setsid, test_kill_process};
 use tutti_agent::Agent;
 use tutti_bus::broker::Broker;
 use tutti_client::{Address, Client};
-use tutti_controller::Controller;
+use tutti_controller::{BusOptions, Controller};
 use tutti_model::api::ControllerInfo;
 
 use super::bus;
@@ -103,7 +103,7 @@ pub(crate) struct Serve {
     /// Loopback address of the bus, besides bus.sock in the data directory: 127.0.0.1:6379
     #[arg(long, value_name = "ADDRESS", env = "TUTTI_BUS_LISTEN")]
     bus_listen: Option<SocketAddr>,
-    /// Redis to tell of what happens, in place of the built-in bus: redis://HOST:PORT/DATABASE
+    /// Redis to use in place of the built-in bus: redis://HOST:PORT/DATABASE
     #[arg(long, value_name = "URL", env = "TUTTI_BUS_URL", hide_env_values = true)]
     bus_url: Option<String>,
     /// Without the bus
@@ -186,12 +186,14 @@ impl Serve {
         }
     }
 
-    /// The bus that is told of what happens.
-    fn bus(&self) -> Outcome<Option<tutti_bus::Address>> {
+    /// The bus, if there is to be one.
+    fn bus(&self) -> Outcome<Option<BusOptions>> {
         Ok(match &self.bus_url {
             _ if self.no_bus => None,
-            Some(url) => Some(bus::address("--bus-url", url)?),
-            None => Some(bus::place(&self.data())),
+            Some(url) => {
+                Some(BusOptions { address: bus::address("--bus-url", url)?, url: url.clone() })
+            }
+            None => Some(bus::options(&self.data(), self.bus_listen)),
         })
     }
 
