@@ -9,7 +9,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
@@ -32,18 +32,28 @@ fn main() -> Result<(), Failed> {
         return serve(number(1, 0), number(2, 0));
     }
     let (files, bytes) = (number(0, 10_000), number(1, 1024));
-    let mut server = Command::new(std::env::current_exe()?)
-        .args(["serve", &files.to_string(), &bytes.to_string()])
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut server = Server(
+        Command::new(std::env::current_exe()?)
+            .args(["serve", &files.to_string(), &bytes.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()?,
+    );
     let mut address = String::new();
-    BufReader::new(server.stdout.take().ok_or("no output")?).read_line(&mut address)?;
+    BufReader::new(server.0.stdout.take().ok_or("no output")?).read_line(&mut address)?;
     let directory =
         tempfile::tempdir_in(std::env::var("TMPDIR").unwrap_or_else(|_| "/tmp".into()))?;
-    let measured = measure(address.trim(), files, bytes, directory.path(), arguments.get(2));
-    server.kill()?;
-    server.wait()?;
-    measured
+    measure(address.trim(), files, bytes, directory.path(), arguments.get(2))
+}
+
+/// The process that serves, which ends with this one.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // If it has ended already, all the better.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn measure(

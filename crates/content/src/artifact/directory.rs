@@ -163,7 +163,8 @@ impl Artifacts {
         .await
     }
 
-    /// The digests of the artifacts that were last stored an hour ago or earlier. Blocks.
+    /// The digests of the artifacts that were last stored an hour ago or earlier. What dead writers left beside them is
+    /// removed. Blocks.
     ///
     /// # Errors
     /// [`Error::File`] if the directory cannot be read.
@@ -196,6 +197,10 @@ impl Artifacts {
         self.directory.join("incoming")
     }
 
+    pub(super) fn shelf_of(&self, digest: &str) -> PathBuf {
+        self.directory.join(shelf(digest))
+    }
+
     /// Moves synced bytes to their place. Blocks.
     pub(super) fn place_now(&self, incoming: &Path, digest: &str) -> Result<(), Error> {
         let path = self.path(digest);
@@ -205,9 +210,7 @@ impl Artifacts {
         };
         match rename() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let shelf = self.directory.join(shelf(digest));
-                std::fs::create_dir_all(&shelf).map_err(Error::file("make", &shelf))?;
-                sync(&self.directory)?;
+                make_shelf(&self.shelf_of(digest))?;
                 rename().map_err(Error::file("place", &path))
             }
             renamed => renamed.map_err(Error::file("place", &path)),
@@ -243,6 +246,12 @@ fn shelf(digest: &str) -> &str {
     digest.get(..2).unwrap_or("00")
 }
 
+/// Makes a directory below that of all artifacts; its name lasts. Blocks.
+pub(super) fn make_shelf(shelf: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(shelf).map_err(Error::file("make", shelf))?;
+    shelf.parent().map_or(Ok(()), sync)
+}
+
 fn sync(directory: &Path) -> Result<(), Error> {
     let opened = File::open(directory).map_err(Error::file("open", directory))?;
     opened.sync_all().map_err(Error::file("sync", directory))
@@ -264,8 +273,17 @@ fn old_files(directory: &Path) -> io::Result<BTreeSet<String>> {
         for file in std::fs::read_dir(shelf?.path())? {
             let file = file?;
             let name = file.file_name().to_string_lossy().into_owned();
-            if check(&name).is_ok() && is_old(&file.metadata()?)? {
-                found.insert(name);
+            let is_artifact = check(&name).is_ok();
+            if !is_artifact && !name.starts_with('.') {
+                continue;
+            }
+            match file.metadata().and_then(|file| is_old(&file)) {
+                Ok(false) => {}
+                Ok(true) if is_artifact => drop(found.insert(name)),
+                Ok(true) => std::fs::remove_file(file.path())?,
+                // Its writer has moved it to its place meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
     }

@@ -13,7 +13,10 @@ use std::{
 use tokio::{sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
-use super::{Artifact, Artifacts, directory::blocking};
+use super::{
+    Artifact, Artifacts,
+    directory::{blocking, make_shelf},
+};
 use crate::{
     Error,
     digest::{Algorithm, Digests, Expected, Hasher},
@@ -198,6 +201,9 @@ impl Incoming {
                 return Ok(kept);
             }
             if written.growth.is_none() {
+                // Written where it will be, it keeps nobody waiting for the one directory of all that comes in.
+                let beside = artifacts.shelf_of(&digest);
+                let directory = if written.file.is_some() { directory } else { beside };
                 written.append(&directory, &rest)?;
             }
             written.place(&artifacts, &digest)?;
@@ -269,9 +275,15 @@ impl Written {
 
 impl Temporary {
     fn create(directory: &Path) -> Result<Self, Error> {
-        let path = directory.join(Uuid::now_v7().to_string());
-        let mut options = File::options();
-        let file = options.read(true).write(true).create_new(true).open(&path);
+        let path = directory.join(format!(".{}", Uuid::now_v7()));
+        let create = || File::options().read(true).write(true).create_new(true).open(&path);
+        let file = match create() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                make_shelf(directory)?;
+                create()
+            }
+            created => created,
+        };
         let file = Arc::new(file.map_err(Error::file("create", &path))?);
         Ok(Self { path, file, is_placed: false })
     }

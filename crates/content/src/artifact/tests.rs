@@ -89,8 +89,16 @@ async fn what_is_stored_again_is_new() {
         let file = std::fs::File::open(artifacts.path(digest)).unwrap();
         file.set_modified(SystemTime::now() - AGE_MAX * 2).unwrap();
     }
+    let left_behind = artifacts.path(&gone).with_file_name(".left");
+    for (name, age) in
+        [(&left_behind, AGE_MAX * 2), (&left_behind.with_extension("new"), AGE_MAX / 2)]
+    {
+        let file = std::fs::File::create(name).unwrap();
+        file.set_modified(SystemTime::now() - age).unwrap();
+    }
     let old = artifacts.old().unwrap();
     assert_eq!(old, BTreeSet::from([again.clone(), gone.clone()]));
+    assert!(!left_behind.exists() && left_behind.with_extension("new").exists());
     artifacts.put(chunks(&["again"])).await.unwrap();
     for (digest, removed) in [(&kept, false), (&again, false), (&gone, true), (&gone, true)] {
         assert_eq!(artifacts.remove_old(digest).await.unwrap(), removed);

@@ -25,7 +25,7 @@ impl Bench {
         let settings = SourceSettings {
             retries: 2,
             retry_delay_ms: 1,
-            read_timeout_ms: 300,
+            read_timeout_ms: 2_000,
             ..SourceSettings::default()
         };
         let source = Source { url: server.at("/list"), settings, ..Source::default() };

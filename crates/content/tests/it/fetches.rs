@@ -66,7 +66,7 @@ impl Bench {
         let settings = SourceSettings {
             retries: 1,
             retry_delay_ms: 1,
-            read_timeout_ms: 500,
+            read_timeout_ms: 2_000,
             ..SourceSettings::default()
         };
         let source = Source {

@@ -39,8 +39,7 @@ impl Bench {
             let server = Server::start().await;
             let wish = Wish { name: "index".into(), ..Wish::default() };
             store.write(move |tx| repository::create(tx, "python", &wish, 1)).await.unwrap();
-            let settings =
-                SourceSettings { retries: 0, read_timeout_ms: 500, ..SourceSettings::default() };
+            let settings = SourceSettings { retries: 0, ..SourceSettings::default() };
             let source = Source { id: 3, url: server.url.clone(), settings, ..Source::default() };
             let (repository, complete) = ("index".to_owned(), None);
             let request =

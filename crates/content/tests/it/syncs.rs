@@ -44,12 +44,7 @@ impl Bench {
         let server = Server::start().await;
         let wish = Wish { name: "files".into(), ..Wish::default() };
         store.write(move |tx| repository::create(tx, "file", &wish, 1)).await.unwrap();
-        let settings = SourceSettings {
-            retries: 0,
-            retry_delay_ms: 1,
-            read_timeout_ms: 500,
-            ..SourceSettings::default()
-        };
+        let settings = SourceSettings { retries: 0, ..SourceSettings::default() };
         let source =
             Source { id: 7, url: server.at("/m/PULP_MANIFEST"), settings, ..Source::default() };
         let request = SyncRequest {
