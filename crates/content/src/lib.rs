@@ -3,7 +3,7 @@
 //! # Where things are
 //!
 //! - [`Artifacts`]: bytes on disk, addressed by SHA-256;
-//! - [`unit`]: what repositories hold, each unit once;
+//! - [`unit`](mod@unit): what repositories hold, each unit once;
 //! - [`repository`]: named sets of units, their [versions](repository::version), and the
 //!   [draft](repository::draft) of the next one;
 //! - [`modify`]: changing what a repository holds by hand;
@@ -12,7 +12,7 @@
 //! - [`listing`]: lists of content and artifacts;
 //! - [`download`]: fetching from elsewhere;
 //! - [`pipeline`]: from what a source declares to the next version: stages, and how they are called;
-//! - [`sync`]: a run of it from beginning to end;
+//! - [`sync`](mod@sync): a run of it from beginning to end;
 //! - [`fetch`]: files that are fetched when somebody asks;
 //! - [`file`](mod@file): the content type `file`, a list of files with their digests;
 //! - [`python`]: the content type `python`, distributions of an index as PyPI's;
@@ -83,6 +83,7 @@ pub const STATEMENTS: &[&[(&str, &str)]] = &[
     orphan::STATEMENTS,
     pipeline::stock::STATEMENTS[0],
     pipeline::stock::STATEMENTS[1],
+    pipeline::stock::STATEMENTS[2],
     publication::STATEMENTS,
     remote::STATEMENTS,
     repair::STATEMENTS,

@@ -223,20 +223,19 @@ impl Incoming {
         blocking(&directory.clone(), move || written.append(&directory, &rest)).await
     }
 
+    /// What is written, once the piece on its way is. Given up while it waits, it can be asked again.
     async fn written(&mut self) -> Result<Box<Written>, Error> {
+        let lost = |why: std::io::Error| {
+            Error::file("write into", &self.artifacts.incoming_directory())(why)
+        };
+        if let Body::Busy(writing) = &mut self.body {
+            let written = writing.await.unwrap_or_else(|end| Err(lost(std::io::Error::other(end))));
+            self.body = Body::Lost;
+            return written;
+        }
         match std::mem::replace(&mut self.body, Body::Lost) {
             Body::At(written) => Ok(written),
-            Body::Busy(writing) => {
-                let lost = |lost| {
-                    let directory = self.artifacts.incoming_directory();
-                    Err(Error::file("write into", &directory)(std::io::Error::other(lost)))
-                };
-                writing.await.unwrap_or_else(lost)
-            }
-            Body::Lost => {
-                let lost = std::io::Error::other("an earlier write failed");
-                Err(Error::file("write into", &self.artifacts.incoming_directory())(lost))
-            }
+            _ => Err(lost(std::io::Error::other("an earlier write failed"))),
         }
     }
 }

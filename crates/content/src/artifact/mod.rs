@@ -1,7 +1,7 @@
 //! Artifacts: bytes on disk, addressed by their SHA-256.
 //!
-//! - [`directory`]: where they are: placed by one rename, so a name that exists always holds all of its bytes;
-//! - [`incoming`]: bytes on their way in: hashed, written and synced on threads of their own.
+//! - `directory`: where they are: placed by one rename, so a name that exists always holds all of its bytes;
+//! - `incoming`: bytes on their way in: hashed, written and synced on threads of their own.
 
 mod directory;
 mod incoming;

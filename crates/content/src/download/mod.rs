@@ -1,12 +1,12 @@
 //! Fetching from elsewhere: over HTTP(S), or from a directory by `file://`.
 //!
 //! - this file: what is known of a source;
-//! - [`client`]: requests of one source: limits, addresses it may reach, redirects;
-//! - [`address`]: which those are;
-//! - [`transfer`]: one attempt: bytes counted while they come, resumed where they broke off;
-//! - [`fetch`](client::Client::fetch): attempts until one succeeds, by the rules of [`retry`];
-//! - [`local`]: the same of files;
-//! - [`error`]: why not, always with url and attempt.
+//! - `client`: requests of one source: limits, addresses it may reach, redirects;
+//! - `address`: which those are;
+//! - `transfer`: one attempt: bytes counted while they come, resumed where they broke off;
+//! - [`fetch`](Client::fetch): attempts until one succeeds, by the rules of `retry`;
+//! - `local`: the same of files;
+//! - `error`: why not, always with url and attempt.
 
 mod address;
 mod client;

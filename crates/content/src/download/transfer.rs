@@ -127,7 +127,13 @@ impl Inner {
         accept(&response, body).await?;
         let reply = reply(&response);
         *resumption = Resumption { from: number, validator: reply.validators.strong() };
-        if let Some(length) = response.content_length().filter(|_| reply.encoding.is_empty()) {
+        // Bytes for the store are kept as they come; without a digest nobody would notice that they are packed.
+        let is_page = matches!(body, Body::Memory(_));
+        if !is_page && !is_known && !reply.encoding.is_empty() {
+            return Err(Reason::Encoding(reply.encoding));
+        }
+        let is_packed = is_page && !reply.encoding.is_empty();
+        if let Some(length) = response.content_length().filter(|_| !is_packed) {
             announced(request, body.received() + length)?;
         }
         loop {
@@ -137,7 +143,7 @@ impl Inner {
                 Err(error) => return Err(Reason::of(error, body.received())),
             }
         }
-        if reply.encoding.is_empty() {
+        if !is_packed {
             body.ended(request)?;
         }
         Ok(Some(reply))

@@ -1,15 +1,15 @@
 //! A pipeline: from what a source declares to a version of a repository.
 //!
-//! A pipeline is a chain of [`Stage`]s joined by bounded [channels](channel). A stage is a function from a stream of one type
+//! A pipeline is a chain of [`Stage`]s joined by bounded channels ([`Input`], [`Output`]). A stage is a function from a stream of one type
 //! to a stream of another; how it is called, one by one, concurrently, in batches of whatever has accumulated, or once for
-//! everything, is a [wrapper](schedule) of its own. All stages run at the same time, and memory does not grow with the source.
+//! everything, is a wrapper of its own. All stages run at the same time, and memory does not grow with the source.
 //!
 //! A content type brings a first stage, `Stage<(), Declared>`, that reads the source's metadata and declares units. Behind
 //! it comes a [list](Stages) that finds what is there, fetches what is not, saves it, and adds it to the
 //! [draft](crate::repository::Draft) of the next version. The content type may put stages of its own into the list. Nobody sees
-//! anything of it before [`sync`](crate::sync) completes the draft.
+//! anything of it before [`sync`](mod@crate::sync) completes the draft.
 //!
-//! What [cannot be fetched](failure) is left out and reported, and does not vanish from the repository.
+//! What [cannot be fetched](Failure) is left out and reported, and does not vanish from the repository.
 //!
 //! An example is `examples/own_type.rs`: a content type of one's own, with metadata in two layers.
 

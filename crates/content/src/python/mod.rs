@@ -5,7 +5,7 @@
 //! not read; one that fails leaves its project as it was.
 //!
 //! - this file: the two layers;
-//! - [`index`]: what pages say, in both forms; [`html`]: links of a page;
+//! - [`index`]: what pages say, in both forms; `html`: links of a page;
 //! - [`distribution`]: what a file's name says;
 //! - [`selection`]: which projects and files are wanted.
 //!

@@ -86,6 +86,32 @@ async fn a_broken_body_goes_on_where_it_broke() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_takes_too_long_goes_on_in_the_next() {
+    let mut bench = Bench::new().await;
+    bench.source.settings.total_timeout_ms = Some(1_000);
+    bench.source.settings.read_timeout_ms = 60_000;
+    let bytes = large();
+    let answers = vec![Answer::Stall(bytes.clone(), 600_000), Answer::Bytes(bytes.clone())];
+    bench.server.answers("/file", answers);
+    bench.file(&bytes).await.unwrap();
+    assert!(bench.server.asked()[1].headers.contains_key("range"));
+    bench.is_clean();
+}
+
+#[tokio::test]
+async fn what_is_packed_is_not_taken_for_what_it_is_not() {
+    let bench = Bench::new().await;
+    let gzip = "Content-Encoding: gzip\r\n";
+    bench.server.answers("/file", vec![Answer::Plain(b"abc".to_vec(), gzip)]);
+    // Known by its digest it is right as it is, and its size is minded.
+    bench.file(b"abc").await.unwrap();
+    let error = bench.file(b"abcd").await.unwrap_err();
+    assert!(matches!(error.reason, Reason::TooShort { .. }), "{error:?}");
+    let error = bench.fetch(&[bench.server.at("/file")], &Expected::default()).await.unwrap_err();
+    assert!(matches!(error.reason, Reason::Encoding(_)), "{error:?}");
+}
+
+#[tokio::test]
 async fn what_passes_is_tried_again() {
     let bench = Bench::new().await;
     for first in [

@@ -7,9 +7,12 @@ use tutti_content::{
     Artifacts, Error, SyncOutcome, SyncRequest,
     digest::sha256,
     download::{Policy, Source, SourceSettings},
-    pipeline::{self, Counts, Progress},
+    file, orphan,
+    pipeline::{self, ADD, Context, Counts, Declared, Progress, one_by_one},
     repository::{self, Wish, version},
-    sync, unit,
+    sync,
+    sync::sync_with,
+    unit,
 };
 use tutti_store::Store;
 
@@ -367,6 +370,31 @@ async fn a_publication_appears_with_its_version() {
             .unwrap();
         assert_eq!(published.0, 1);
         assert!(bench.artifacts.contains(&published.1));
+    }
+}
+
+#[tokio::test]
+async fn no_version_holds_what_a_cleanup_has_taken() {
+    for bench in Bench::all().await {
+        bench.source_has(&files(&[("a", "1"), ("b", "2")]));
+        let plan = |start| async {
+            let Some(mut plan) = file::plan(start).await? else { return Ok(None) };
+            let cleanup = one_by_one("cleanup", |context: Context, unit: Declared| async move {
+                context.store().write(|tx| orphan::forget_units(tx, i64::MAX, 100)).await?;
+                Ok([unit])
+            });
+            plan.stages = plan.stages.before(ADD, cleanup)?;
+            Ok(Some(plan))
+        };
+        let (progress, cancellation) = (Progress::default(), CancellationToken::new());
+        let (store, request) = (&bench.store, bench.request.clone());
+        let outcome =
+            sync_with(store, &bench.artifacts, request, &progress, &cancellation, plan).await;
+        let Err(pipeline::Error::Content(error)) = outcome else { panic!("{outcome:?}") };
+        assert!(matches!(*error, Error::Missing { what: "unit", .. }), "{error:?}");
+        assert_eq!(bench.newest().await, 0);
+        bench.sync().await.unwrap();
+        assert_eq!(bench.version(1).await, held(&files(&[("a", "1"), ("b", "2")])));
     }
 }
 

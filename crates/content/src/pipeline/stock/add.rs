@@ -1,12 +1,22 @@
 //! Puts saved units into the draft of the new version.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use tutti_store::{Tx, sql};
 
 use super::{super::stages::ADD, UNITS_AT_ONCE};
 use crate::{
+    Error,
     pipeline::{Declared, Failure, Stage, batches},
     repository::Member,
 };
+
+sql! {
+    THERE = "SELECT id FROM content_unit {rows} WHERE id = $1";
+}
 
 pub(in crate::pipeline) fn add() -> Stage<Declared, Declared> {
     batches(ADD, UNITS_AT_ONCE, |context, units: Vec<Declared>| async move {
@@ -32,7 +42,10 @@ pub(in crate::pipeline) fn add() -> Stage<Declared, Declared> {
         let (writing, seen) = (Arc::clone(&members), context.clone());
         let added = context
             .store()
-            .write(move |tx| seen.draft().add_unless(tx, &writing, |unit| seen.is_seen(unit)))
+            .write(move |tx| {
+                are_there(tx, &writing)?;
+                seen.draft().add_unless(tx, &writing, |unit| seen.is_seen(unit))
+            })
             .await?;
         for path in &added.taken {
             context.leave_out(twice(path))?;
@@ -45,6 +58,19 @@ pub(in crate::pipeline) fn add() -> Stage<Declared, Declared> {
         });
         Ok(units)
     })
+}
+
+/// A cleanup that spares nothing may have come between saving and adding: no version holds what is not there.
+fn are_there(tx: &mut Tx<'_>, members: &[Member]) -> Result<(), Error> {
+    let found: Vec<i64> = tx.all_many(THERE, members.iter().map(|member| (member.unit,)))?;
+    if found.len() == members.len() {
+        return Ok(());
+    }
+    let found: HashSet<i64> = found.into_iter().collect();
+    match members.iter().find(|member| !found.contains(&member.unit)) {
+        Some(gone) => Err(Error::Missing { what: "unit", id: gone.unit }),
+        None => Ok(()),
+    }
 }
 
 fn twice(path: &str) -> Failure {

@@ -16,4 +16,5 @@ pub(super) use save::{save_artifacts, save_units};
 const UNITS_AT_ONCE: usize = 500;
 
 /// Every statement of these stages by name.
-pub(crate) const STATEMENTS: &[&[(&str, &str)]] = &[query::STATEMENTS, save::STATEMENTS];
+pub(crate) const STATEMENTS: &[&[(&str, &str)]] =
+    &[add::STATEMENTS, query::STATEMENTS, save::STATEMENTS];
