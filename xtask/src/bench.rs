@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: the figures of `docs/performance.md`, measured on a release build; with `--flow`, the flow engine beside
-//! other engines.
+//! other engines; with `--content`, the content store beside Pulp.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ use crate::{
 /// What to measure with.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Measure the incremental `quick` build instead of the release build; with `--flow`, fewer flows, once.
+    /// Measure the incremental `quick` build instead of the release build; with `--flow` and `--content`, less of it.
     #[arg(long)]
     quick: bool,
     /// Only the measurements whose names contain this.
@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// Measure the flow engine beside other engines (`bench/flow`).
     #[arg(long)]
     flow: bool,
+    /// Measure the content store beside Pulp (`bench/content`).
+    #[arg(long, conflicts_with = "flow")]
+    content: bool,
 }
 
 /// Builds, then runs `bench/measure.py`.
@@ -31,6 +34,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     setup::packages()?;
     if options.flow {
         return run_flow(options);
+    }
+    if options.content {
+        return run_content(options);
     }
     let profile = if options.quick { "quick" } else { "release" };
     execute(&mut cargo(&["build", "--package", "tutti", "--profile", profile]))?;
@@ -50,6 +56,26 @@ fn run_flow(options: &Options) -> Result<()> {
     let server = Server::start()?;
     let mut command = Command::new("python3");
     command.arg(root().join("bench/flow/run.py")).args(["--database", &server.url()]);
+    if options.quick {
+        command.arg("--quick");
+    }
+    if let Some(only) = &options.only {
+        command.args(["--only", only]);
+    }
+    execute(&mut command)
+}
+
+/// Builds, then runs `bench/content/run.py`, which starts what it needs.
+fn run_content(options: &Options) -> Result<()> {
+    let profile = if options.quick { "quick" } else { "release" };
+    let example = ["--package", "tutti-content", "--example", "fetch_limit"];
+    for what in [&["--package", "tutti"][..], &example[..]] {
+        execute(cargo(&["build", "--profile", profile]).args(what))?;
+    }
+    let built = target().join(profile);
+    let mut command = Command::new("python3");
+    command.arg(root().join("bench/content/run.py"));
+    command.args([built.join("tutti"), built.join("examples/fetch_limit")]);
     if options.quick {
         command.arg("--quick");
     }
