@@ -161,6 +161,7 @@ class Tutti:
         environment = os.environ | {"JUJU_DATA": str(self.data / "client"), "TUTTI_LOG_LEVEL": "warn"}
         self.service = Service(self.name, command, logs, env=environment)
         self.service.wait_until(self.is_ready)
+        self.postgres = postgres
         self.worker = self.content = self.service.pid
         self.database = postgres.pid if postgres else None
 
@@ -173,6 +174,11 @@ class Tutti:
             self.api = self.content_app = f"http://{json.loads(connection.getresponse().read())['address']}"
             return True
         return False
+
+    def analyze(self):
+        """Has PostgreSQL look at its tables, as it would within a minute by itself."""
+        if self.postgres:
+            self.postgres.sql("ANALYZE", "tutti")
 
     def age(self):
         """Makes what is stored older than the hour for which files are left alone, as it would be in time.
@@ -198,6 +204,7 @@ class Pulp:
     name = "pulp"
 
     def __init__(self, scratch: pathlib.Path, logs: pathlib.Path, postgres: Postgres):
+        self.postgres = postgres
         self.home = scratch / "pulp"
         remove(self.home)
         for name in ("media", "tmp", "assets"):
@@ -238,6 +245,9 @@ class Pulp:
             "ANALYTICS": False, "ORPHAN_PROTECTION_TIME": 0,
         }
         (self.home / "settings.py").write_text("".join(f"{name} = {value!r}\n" for name, value in settings.items()))
+
+    def analyze(self):
+        self.postgres.sql("ANALYZE", "pulp")
 
     def age(self):
         """It takes no time to be removed at once."""
