@@ -333,6 +333,21 @@ async fn cancelled_at_any_point_it_leaves_nothing_half() {
 }
 
 #[tokio::test]
+async fn bytes_that_a_dead_run_left_are_found() {
+    for bench in Bench::all().await {
+        let source = files(&[("a", "1"), ("b", "2")]);
+        bench.source_has(&source);
+        for content in source.values() {
+            let bytes = futures_util::stream::iter([Ok::<_, std::io::Error>(content.clone())]);
+            bench.artifacts.put(bytes).await.unwrap();
+        }
+        let outcome = bench.sync().await.unwrap();
+        assert_eq!(outcome.counts.downloaded, 0, "they are on the disk, with no row");
+        assert_eq!(bench.version(1).await, held(&source));
+    }
+}
+
+#[tokio::test]
 async fn of_two_syncs_one_wins() {
     for bench in Bench::all().await {
         let many: Files = (0..100).map(|n| (format!("n{n}"), format!("content {n}"))).collect();
