@@ -14,7 +14,7 @@ use tutti_store::{Store, Tx, sql};
 
 use crate::{
     Artifact, Artifacts, Error,
-    download::{Policy, Source},
+    download::{Policy, Source, shown},
     file,
     pipeline::{self, Context, Counts, Declared, Failure, Origin, Progress, Stage, Stages},
     python,
@@ -259,7 +259,7 @@ impl Syncing<'_> {
         let source = &self.request.source;
         LastSync {
             remote: source.id,
-            url: source.url.clone(),
+            url: shown(&source.url),
             policy: source.policy,
             content: source.content.clone(),
             mirror: self.request.mirror,

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use percent_encoding::percent_decode_str;
 use reqwest::{
     Response, StatusCode,
     header::{HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER},
@@ -51,7 +52,7 @@ impl Client {
     }
 
     async fn build(source: &Source) -> Result<Self, Reason> {
-        let url = parse(&source.url)?;
+        let (url, credentials) = apart(parse(&source.url)?, &source.credentials);
         let settings = &source.settings;
         let reach = if settings.any_address { Reach::Any } else { Reach::of(&url).await };
         let http = http(source, reach, true)?;
@@ -61,7 +62,7 @@ impl Client {
         Ok(Self(Arc::new(Inner {
             url,
             settings: settings.clone(),
-            credentials: source.credentials.clone(),
+            credentials,
             headers: headers(settings)?,
             http,
             elsewhere,
@@ -106,7 +107,7 @@ impl Inner {
         for _ in 0..=REDIRECTIONS_MAX {
             if !matches!(url.scheme(), "http" | "https") {
                 let why = "only http and https are followed";
-                return Err(Reason::Url { url: url.to_string(), why });
+                return Err(Reason::Url { url: shown(url.as_str()), why });
             }
             self.reach.check(&url)?;
             let request = self.request(&url).headers(headers.clone());
@@ -150,8 +151,22 @@ pub(super) fn parse(url: &str) -> Result<Url, Reason> {
     }
 }
 
+/// A name and a password in a url are credentials as any other: what is derived from the url does not have them.
+fn apart(mut url: Url, credentials: &Credentials) -> (Url, Credentials) {
+    let mut credentials = credentials.clone();
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    if credentials.username.is_none() && !url.username().is_empty() {
+        credentials.username = Some(decoded(url.username()));
+        credentials.password = url.password().map(decoded);
+    }
+    // Only urls that cannot have credentials refuse.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    (url, credentials)
+}
+
 /// A url as it may be shown: without credentials.
-pub(super) fn shown(url: &str) -> String {
+pub(crate) fn shown(url: &str) -> String {
     let Ok(mut parsed) = Url::parse(url) else { return url.to_owned() };
     if !parsed.username().is_empty() || parsed.password().is_some() {
         // Only urls that cannot have credentials refuse.

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use client::Client;
+pub(crate) use client::shown;
 pub use error::{Error, Reason};
 pub use fetch::{Fetched, Page, Request, Validators};
 

@@ -67,7 +67,8 @@ struct Memory {
 pub async fn plan(start: Start) -> Result<Option<Plan>, Error> {
     let selection =
         Selection::of(&start.source.content).map_err(|bad| Error::Other(Box::new(bad)))?;
-    let (origin, root) = (start.origin, index_of(&start.source.url));
+    let root = index_of(start.origin.client.url().as_str());
+    let origin = start.origin;
     let projects: Vec<String> = match selection.named() {
         Some(projects) => projects,
         None => {

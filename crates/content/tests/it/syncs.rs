@@ -218,6 +218,41 @@ async fn later_means_later() {
 }
 
 #[tokio::test]
+async fn credentials_in_an_address_stay_there() {
+    for mut bench in Bench::all().await {
+        bench.source_has(&files(&[("a", "1"), ("b", "2")]));
+        bench.server.answers("/m/b", vec![Answer::Status(403, "")]);
+        let address = bench.request.source.url.replace("http://", "http://m%65:secret@");
+        bench.request.source.url = address;
+        let outcome = bench.sync().await.unwrap();
+        assert!(!format!("{:?}", outcome.failures).contains("secret"), "{:?}", outcome.failures);
+        let asked = bench.server.asked();
+        assert_eq!(asked.len(), 3);
+        let is_let_in = |asked: &crate::server::Asked| {
+            asked.headers.get("authorization").map(String::as_str) == Some("Basic bWU6c2VjcmV0")
+        };
+        assert!(asked.iter().all(is_let_in), "{asked:?}");
+        bench.server.bytes("/m/b", b"2");
+        bench.sync().await.unwrap();
+        let kept: Vec<String> = bench
+            .store
+            .read(|tx| {
+                tx.all(
+                    "SELECT url FROM remote_artifact UNION ALL SELECT last_sync FROM repository",
+                    (),
+                )
+            })
+            .await
+            .unwrap();
+        assert_eq!(kept.len(), 3);
+        assert!(!kept.concat().contains("secret"), "{kept:?}");
+        bench.server.answers("/m/PULP_MANIFEST", vec![Answer::Status(403, "")]);
+        let error = bench.sync().await.unwrap_err();
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_fails_is_reported_and_stays() {
     for bench in Bench::all().await {
         bench.source_has(&files(&[("a", "1"), ("b", "2"), ("c", "3")]));
