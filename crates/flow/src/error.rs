@@ -42,6 +42,12 @@ pub enum Error {
         /// How it ended.
         state: FlowState,
     },
+    /// The flow has not ended, so it cannot be forgotten.
+    #[error("flow {id} has not ended")]
+    NotEnded {
+        /// The flow.
+        id: Uuid,
+    },
     /// The flow is reverting; a second change of mind is not possible.
     #[error("flow {id} is reverting")]
     Reverting {

@@ -80,7 +80,7 @@ pub use probe::{Action, Moment, Point};
 pub use query::{
     FailedAttempt, FlowFilter, FlowRow, LogLine, OfferRow, TaskFilter, TaskRow, WaitingFor,
 };
-pub use retention::{Retention, forget, prune, prune_signals};
+pub use retention::{Retention, forget, forget_flow, prune, prune_signals, purge};
 pub use signal::{complete, signal, signal_gone, trouble};
 pub use state::{FailureClass, Fate, FlowState, TaskState, UnknownState};
 pub use strain::{Alarm, Strain, strain};

@@ -1,6 +1,7 @@
 //! What people and the API see: flows and tasks as typed rows, newest first.
 
 mod find;
+mod ledger;
 mod statements;
 mod totals;
 
@@ -17,6 +18,7 @@ pub(crate) use statements::shown_state;
 use statements::{RawFlow, RawTask};
 
 pub use find::{flows_like, tasks_like};
+pub use ledger::{LedgerFilter, LedgerRow, ledger};
 pub use totals::{EndedTask, OpenFlows, ended_tasks, is_crowded, open_flows, open_tasks};
 
 /// Rows of one page, at most.

@@ -12,7 +12,7 @@ use std::{
 use tutti_store::{Json, Store, Tx, row, sql};
 use uuid::Uuid;
 
-use crate::{FlowState, Result, policy::micros, sync::missing};
+use crate::{Error, FlowState, Result, policy::micros, sync::missing};
 
 /// Flows looked at and forgotten in one transaction, and tasks forgotten in it, so that others are not held up.
 const FLOWS_MAX: u32 = 200;
@@ -53,6 +53,12 @@ sql! {
     /// Those of these that may still be forgotten.
     pub(crate) STILL_OLD = concat!("SELECT id, tasks, finished, TRUE FROM flow WHERE id IN (SELECT value FROM json_each($1))
         AND finished IS NOT NULL AND (forgotten OR ", explains_nothing!(), ")");
+
+    /// Flows of some kinds, in the states that somebody names.
+    pub(crate) PURGED = concat!("SELECT id, tasks, finished, TRUE FROM flow WHERE kind IN (SELECT value FROM json_each($1))
+        AND state IN (SELECT value FROM json_each($2)) AND finished < $3 AND ", explains_nothing!(),
+        " ORDER BY finished, id LIMIT $4");
+    pub(crate) ONE = "SELECT finished FROM flow WHERE id = $1";
 
     pub(crate) ENDED_COUNT = "SELECT count(*) FROM flow WHERE finished IS NOT NULL";
     pub(crate) ENDED_NTH = "SELECT finished FROM flow WHERE finished IS NOT NULL ORDER BY finished LIMIT 1 OFFSET $1";
@@ -240,6 +246,35 @@ pub fn prune(tx: &mut Tx<'_>, older_than: i64, keep: u32) -> Result<usize> {
     let old: Vec<Old> = tx.all(OLD, (older_than, keep, FLOWS_MAX))?;
     let (gone, left) = forget_these(tx, old)?;
     Ok(usize::try_from(gone).unwrap_or(usize::MAX).max(usize::from(!left.is_empty())))
+}
+
+/// Forgets one batch of flows of these kinds that ended in one of these states before `older_than` (microseconds since 1970); answers
+/// how many. What still explains a failed resource stays. Call it until it answers 0, each in a transaction of its own.
+///
+/// # Errors
+/// Storage errors.
+pub fn purge(
+    tx: &mut Tx<'_>,
+    kinds: &[String],
+    states: &[FlowState],
+    older_than: i64,
+) -> Result<usize> {
+    let old: Vec<Old> = tx.all(PURGED, (Json(kinds), Json(states), older_than, FLOWS_MAX))?;
+    let (gone, left) = forget_these(tx, old)?;
+    Ok(usize::try_from(gone).unwrap_or(usize::MAX).max(usize::from(!left.is_empty())))
+}
+
+/// Forgets one flow that has ended, whatever it explains.
+///
+/// # Errors
+/// [`Error::NoFlow`]; [`Error::NotEnded`]; storage errors.
+pub fn forget_flow(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
+    let finished: Option<Option<i64>> = tx.maybe(ONE, (id,))?;
+    match finished {
+        Some(Some(_)) => forget_whole(tx, &[id]),
+        Some(None) => Err(Error::NotEnded { id }),
+        None => Err(Error::NoFlow { id }),
+    }
 }
 
 /// Forgets the signals of the greatest value (`i64::MAX`: the last there can be) that no task waits for, not even if its flow

@@ -159,6 +159,7 @@ macro_rules! tasks_about {
 
 sql! {
     pub(crate) FLOW = concat!(flow_columns!(), "flow WHERE id = $1");
+    pub(crate) FLOWS_BY_ID = concat!(flow_columns!(), "flow WHERE flow.id IN (SELECT value FROM json_each($1))");
     pub(crate) FLOWS = concat!(flow_columns!(), "flow WHERE ", flow_filter!("flow.ticket"));
     pub(crate) FLOWS_OPEN = concat!(flow_columns!(), "flow WHERE flow.finished IS NULL AND ", flow_filter!("flow.ticket"));
     /// The states are those of the index.

@@ -10,6 +10,7 @@ mod definition;
 mod failed;
 mod flows;
 mod followed;
+mod ledger;
 mod limits;
 mod patterns;
 mod query;
