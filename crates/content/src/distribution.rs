@@ -5,7 +5,6 @@
 //!
 //! No base path lies below another one, so a path belongs to one distribution at most (Pulp).
 
-use serde::{Deserialize, Serialize};
 use tutti_store::{Json, ToValue, Tx, row, sql};
 
 use crate::page::{self, containing, named, windowed};
@@ -50,6 +49,8 @@ sql! {
     AROUND = "SELECT id, base_path FROM distribution WHERE base_path IN (SELECT value FROM json_each($1)) \
               OR base_path >= $2 AND base_path < $3 ORDER BY base_path";
     OF_PUBLICATION = "SELECT id FROM distribution WHERE publication = $1 ORDER BY id";
+    OF_PUBLICATIONS = "SELECT publication, id FROM distribution \
+        WHERE publication IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY id";
     DROP = "DELETE FROM distribution WHERE id = $1";
 }
 
@@ -85,7 +86,7 @@ row! {
 }
 
 /// What a distribution is made with, and what can be changed of it later.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Wish {
     /// Its name, which no other has.
     pub name: String,
@@ -258,6 +259,14 @@ pub fn list(tx: &mut Tx<'_>, filter: &Filter, window: Window) -> Result<Page<Dis
 /// [`Error::Store`].
 pub fn of_publication(tx: &mut Tx<'_>, publication: i64) -> Result<Vec<i64>, Error> {
     Ok(tx.all(OF_PUBLICATION, (publication,))?)
+}
+
+/// Those that serve any of these publications: publication and distribution.
+///
+/// # Errors
+/// [`Error::Store`].
+pub fn of_publications(tx: &mut Tx<'_>, publications: &[i64]) -> Result<Vec<(i64, i64)>, Error> {
+    Ok(tx.all(OF_PUBLICATIONS, (Json(publications),))?)
 }
 
 /// Drops a distribution: nothing is served below its path any more.

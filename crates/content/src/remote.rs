@@ -98,7 +98,7 @@ row! {
 }
 
 /// What a remote is made with, and what can be changed of it later.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Wish {
     /// Its name, which no other has.
     pub name: String,

@@ -59,12 +59,12 @@ pub struct Report {
 ///
 /// # Errors
 /// [`Error::File`], [`Error::Store`].
-pub async fn repair(
+pub async fn repair<F: Future<Output = bool>>(
     store: &Store,
     artifacts: &Artifacts,
     scope: Scope,
     verify: bool,
-    mut progress: impl AsyncFnMut(&Report) -> bool,
+    mut progress: impl FnMut(Report) -> F,
 ) -> Result<Report, Error> {
     let (mut report, mut after) = (Report::default(), String::new());
     loop {
@@ -90,7 +90,7 @@ pub async fn repair(
             bad.push(digest);
         }
         report.fetchable += give_up(store, artifacts, bad).await?;
-        if !progress(&report).await {
+        if !progress(report.clone()).await {
             return Ok(report);
         }
     }

@@ -11,8 +11,9 @@ use crate::{Error, listing, path};
 /// Entries of a directory that are listed.
 pub const ENTRIES_MAX: usize = 20_000;
 
-/// Rows of a directory that are read at once.
-const READ_AT_ONCE: u32 = 1_000;
+/// Rows of a directory that are read at first, and at most, at once.
+const READ_FIRST: u32 = 16;
+const READ_MAX: u32 = 1_024;
 
 sql! {
     TARGET = "SELECT d.id, d.base_path, d.content_type, d.publication, coalesce(p.repository, d.repository), \
@@ -272,33 +273,29 @@ pub fn entries(
     let (mut from, to) = path::below(directory);
     let mut entries = Vec::new();
     if let Some(publication) = target.publication {
-        let own = (publication, from.as_str(), to.as_str(), READ_AT_ONCE);
+        let own = (publication, from.as_str(), to.as_str(), READ_MAX);
         let rows: Vec<Below> = tx.all(PUBLISHED_BELOW, own)?;
         rows.iter().for_each(|row| drop(enter(&mut entries, directory, row)));
     }
-    let mut is_all = true;
-    let mut read = READ_AT_ONCE;
+    let (mut is_all, mut read) = (true, READ_FIRST);
     while let Some((repository, version)) = target.version {
         let bounds = (repository, from.as_str(), to.as_str(), version, read);
         let rows: Vec<Below> = tx.all(BELOW, bounds)?;
-        let is_last = rows.len() < read as usize;
-        let mut beyond = None;
+        let (mut beyond, before) = (None, entries.len());
         for row in &rows {
-            beyond = enter(&mut entries, directory, row);
-            if beyond.is_some() {
-                break;
+            if beyond.as_ref().is_none_or(|beyond| row.path >= *beyond) {
+                beyond = enter(&mut entries, directory, row);
             }
         }
         is_all = entries.len() < max;
-        match (beyond, rows.last()) {
-            _ if !is_all => break,
-            // Behind all that is in a directory, another one may come next.
-            (Some(next), _) => (from, read) = (next, 16),
-            (None, Some(last)) if !is_last => {
-                (from, read) = (format!("{}\u{1}", last.path), READ_AT_ONCE);
-            }
-            _ => break,
-        }
+        let Some(last) = rows.last().filter(|_| is_all && rows.len() == read as usize) else {
+            break;
+        };
+        // No path has such a letter.
+        from = beyond.unwrap_or_else(|| format!("{}\u{1}", last.path));
+        // What is below a small directory is read over, what is below a large one is stepped over.
+        let is_dense = (entries.len() - before) * READ_FIRST as usize >= rows.len();
+        read = if is_dense { (read * 4).min(READ_MAX) } else { READ_FIRST };
     }
     entries.sort_by(|one: &Entry, other: &Entry| one.name.cmp(&other.name));
     entries.dedup_by(|one, other| one.name == other.name);

@@ -13,7 +13,6 @@ pub mod version;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use tutti_store::{Json, ToValue, Tx, row, sql};
 
 use crate::page::{self, named, windowed};
@@ -46,6 +45,7 @@ sql! {
               last_sync, created, updated FROM repository WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))";
     LIST = listed!("");
     LIST_NAMED = listed!("name = $3 AND ");
+    IDS = "SELECT id FROM repository WHERE content_type IN (SELECT value FROM json_each($1)) ORDER BY id";
     CHANGE = "UPDATE repository SET name = $2, description = $3, retain = $4, remote = $5, settings = $6, labels = $7, \
               updated = $8 WHERE id = $1";
     SYNCED = "UPDATE repository SET last_sync = $2 WHERE id = $1";
@@ -95,7 +95,7 @@ row! {
 }
 
 /// What a repository is made with, and what can be changed of it later.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Wish {
     /// Its name, which no other has.
     pub name: String,
@@ -235,6 +235,14 @@ pub fn list(tx: &mut Tx<'_>, filter: &Filter, window: Window) -> Result<Page<Rep
     let values = |window| filter.named.values(window, own());
     let find = if filter.named.name.is_some() { LIST_NAMED } else { LIST };
     page::page(tx, window, find, BY_IDS, values, |one: &Repository| one.id)
+}
+
+/// The ids of all repositories of some content types.
+///
+/// # Errors
+/// [`Error::Store`].
+pub fn ids(tx: &mut Tx<'_>, content_types: &[String]) -> Result<Vec<i64>, Error> {
+    Ok(tx.all(IDS, (Json(content_types),))?)
 }
 
 /// Changes what a wish says of a repository.

@@ -88,7 +88,7 @@ async fn bytes_that_changed_are_found_and_those_that_are_offered_reclaimed() {
         std::fs::remove_file(file("gone")).unwrap();
         let scope = Scope::Version(files.repository, number);
         let report = async |verify| {
-            repair::repair(&files.store, &files.artifacts, scope, verify, async |_| true)
+            repair::repair(&files.store, &files.artifacts, scope, verify, async |_: Report| true)
                 .await
                 .unwrap()
         };
