@@ -12,6 +12,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tutti_content::Artifacts;
+use tutti_content::fetch::Fetcher;
+use tutti_content::upload::Uploads;
 use tutti_flow::Engine;
 use tutti_model::address::first_unit_address;
 use tutti_store::{Migration, Store, Tx};
@@ -24,7 +26,7 @@ use crate::metrics::Counts;
 use crate::poll::Waiting;
 use crate::state::State;
 use crate::status::Surroundings;
-use crate::{Error, clock, http, keeper, metrics, tasks};
+use crate::{Error, clock, http, keeper, metrics, pulp, state, tasks};
 
 tutti_store::sql! {
     IDENTITY = "SELECT uuid FROM controller LIMIT 1";
@@ -132,12 +134,22 @@ impl Controller {
         let name = options.name.clone();
         let uuid = store.write(move |tx| identity(tx, &name)).await?;
         let bound = http::bind(&options).await?;
-        let engine =
-            tasks::handlers(Engine::builder(store.clone()), store, &artifacts).start().await?;
+        let uploads = Uploads::open(&options.data.join("uploads"))?;
+        let engine = tasks::handlers(Engine::builder(store.clone()), store, &artifacts)
+            .tx_task(pulp::Change { origin: state::origin(bound.address()) })
+            .task(pulp::Effort {
+                store: store.clone(),
+                artifacts: artifacts.clone(),
+                uploads: uploads.clone(),
+            })
+            .start()
+            .await?;
         let stopping = CancellationToken::new();
         let state = Arc::new(State {
             store: store.clone(),
             artifacts: artifacts.clone(),
+            fetcher: Fetcher::new(store, &artifacts),
+            uploads,
             deadlines: Notify::new(),
             waiting: Waiting::new(options.waiting_max),
             counts: Counts::default(),

@@ -22,6 +22,9 @@ const PRUNING: Duration = Duration::from_hours(1);
 /// Flows, operations, events and past statuses are kept this long, microseconds: 14 days (Juju).
 const KEPT: i64 = 14 * 24 * 3600 * 1_000_000;
 
+/// An upload in parts is given up when none has come for so long, microseconds.
+const UPLOADS_KEPT: i64 = 7 * 24 * 3600 * 1_000_000;
+
 /// Flows kept whatever their age.
 const FLOWS_KEPT: u32 = 1000;
 
@@ -104,5 +107,6 @@ async fn prune(state: &State, now: i64) -> Result<(), Error> {
     state.write(move |tx| idempotency::prune(tx, now)).await?;
     while state.write(move |tx| Ok(tutti_flow::prune(tx, before, FLOWS_KEPT)?)).await? > 0 {}
     state.write(|tx| Ok(tutti_flow::prune_signals(tx)?)).await?;
+    state.uploads.remove_old(&state.store, now - UPLOADS_KEPT).await?;
     artifacts::remove_orphans(state).await
 }

@@ -49,6 +49,7 @@ mod machines;
 mod models;
 mod notices;
 mod operations;
+mod pulp;
 mod relations;
 mod secrets;
 mod status;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tutti_content::Artifacts;
+use tutti_content::fetch::Fetcher;
+use tutti_content::upload::Uploads;
 use tutti_flow::Counters;
 use tutti_store::{Store, Tx};
 
@@ -20,6 +22,10 @@ pub(crate) struct State {
     pub(crate) store: Store,
     /// Uploaded bytes.
     pub(crate) artifacts: Artifacts,
+    /// Fetches files that remotes offer when they are asked for.
+    pub(crate) fetcher: Fetcher,
+    /// Uploads that come in parts.
+    pub(crate) uploads: Uploads,
     /// Wakes the keeper of deadlines when one was set.
     pub(crate) deadlines: Notify,
     /// Requests that wait for news.
@@ -56,6 +62,11 @@ pub(crate) struct Vantage {
     pub(crate) now: i64,
 }
 
+/// What addresses of an API that listens there begin with.
+pub(crate) fn origin(address: Option<SocketAddr>) -> Arc<str> {
+    address.map(|address| format!("http://{address}")).unwrap_or_default().into()
+}
+
 impl State {
     /// From where things are seen.
     pub(crate) fn vantage(&self) -> Vantage {
@@ -65,6 +76,11 @@ impl State {
             lease: i64::try_from(self.options.agent_lease.as_micros()).unwrap_or(i64::MAX / 2),
             now: clock::now(),
         }
+    }
+
+    /// Where content is served; nothing if only a unix socket is there.
+    pub(crate) fn origin(&self) -> Arc<str> {
+        origin(self.address)
     }
 
     /// Runs `f` in a reading transaction.

@@ -2,17 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 use tutti_content::Artifacts;
-use tutti_flow::{Builder, Failure, Task, TaskContext};
+use tutti_flow::{Builder, Failure, Task, TaskContext, TxTask};
 use tutti_store::Store;
 
 use crate::operations::MachineExec;
+use crate::pulp;
 
 /// Name of [`CheckCharm`].
 pub(crate) const CHECK_CHARM: &str = CheckCharm::NAME;
 
 /// Whether a handler may have something to undo: ours only look, or run what cannot be undone; others are unknown.
 pub(crate) fn may_undo(handler: &str) -> bool {
-    ![CheckCharm::NAME, MachineExec::NAME].contains(&handler)
+    ![CheckCharm::NAME, MachineExec::NAME, pulp::Change::NAME, pulp::Effort::NAME]
+        .contains(&handler)
 }
 
 /// Adds the handlers to an engine.

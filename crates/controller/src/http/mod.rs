@@ -54,6 +54,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .fallback(async || Error::NotFound("there is nothing at this path".into()))
         .method_not_allowed_fallback(async || Error::Method)
         .layer(middleware::from_fn(conditional::tagged))
+        .merge(crate::pulp::routes())
         .layer(middleware::from_fn(refuse_browsers))
         .layer(middleware::from_fn(fence))
         .layer(middleware::from_fn_with_state(Arc::clone(&state), count_requests))

@@ -60,6 +60,11 @@ impl Error {
         }
     }
 
+    /// The status it is answered with.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.kind().0
+    }
+
     fn problem(&self) -> (StatusCode, Problem) {
         let (status, code) = self.kind();
         let reasons = match self {

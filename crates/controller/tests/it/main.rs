@@ -26,6 +26,7 @@ mod metrics;
 mod models;
 mod notices;
 mod operations;
+mod pulp;
 mod refresh;
 mod relations;
 mod removal;
