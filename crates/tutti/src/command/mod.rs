@@ -11,6 +11,7 @@ mod catalogue;
 mod charm;
 mod charmcraft;
 mod config;
+mod content;
 mod controller;
 mod deploy;
 mod events;
@@ -79,6 +80,8 @@ pub(crate) enum Command {
     Catalogue(catalogue::CatalogueCommand),
     #[command(flatten)]
     Charm(charm::CharmCommand),
+    #[command(flatten)]
+    Content(content::ContentCommand),
     /// A word that is no command here.
     #[command(external_subcommand)]
     Other(Vec<String>),
@@ -106,6 +109,7 @@ impl Command {
             Self::Serve(command) => Box::pin(command.run(context)).await,
             Self::Catalogue(command) => Box::pin(command.run(context)).await,
             Self::Charm(command) => Box::pin(command.run(context)).await,
+            Self::Content(command) => Box::pin(command.run(context)).await,
             Self::Other(words) => Err(later::refusal(context.personality, &words)),
         }
     }
@@ -138,6 +142,7 @@ pub(crate) fn groups() -> Vec<(&'static str, clap::Command)> {
         ("Bus", group::<bus::BusCommand>()),
         ("Catalogue", group::<catalogue::CatalogueCommand>()),
         ("Charms", group::<charm::CharmCommand>()),
+        ("Content", group::<content::ContentCommand>()),
         ("Controllers", group::<controller::ControllerCommand>()),
         ("Services", group::<serve::ServeCommand>()),
     ]
