@@ -5,8 +5,9 @@ use std::time::Duration;
 use reqwest::{
     Response, StatusCode,
     header::{
-        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
-        HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
+        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
+        HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+        LAST_MODIFIED, RANGE,
     },
 };
 use url::Url;
@@ -219,10 +220,13 @@ fn reply(response: &Response) -> Reply {
         let value = response.headers().get(name)?;
         Some(value.to_str().ok()?.to_owned())
     };
+    // What was modified in the second it was sent in may be modified once more in that second (RFC 9110, 8.8.2.2).
+    let last_modified =
+        text(LAST_MODIFIED).filter(|modified| Some(modified) != text(DATE).as_ref());
     let encoding = text(CONTENT_ENCODING).unwrap_or_default().to_ascii_lowercase();
     Reply {
         url: response.url().to_string(),
-        validators: Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) },
+        validators: Validators { etag: text(ETAG), last_modified },
         content_type: text(CONTENT_TYPE).unwrap_or_default(),
         encoding: if encoding == "identity" { String::new() } else { encoding },
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tutti_client::encode;
 
-use super::rest::{Distribution, Repository, V3, Version};
+use super::rest::{Distribution, Repository, Version};
 use super::unit::{Unit, bytes};
 use super::{Action, ContentType, Session};
 use crate::failure::Outcome;
@@ -258,6 +258,7 @@ fn compare(from: Vec<Unit>, to: Vec<Unit>) -> Difference {
 mod tests {
     use serde_json::json;
 
+    use super::super::rest::V3;
     use super::*;
 
     #[test]

@@ -162,18 +162,21 @@ impl Mirror {
         let left_out =
             task.result.as_ref().and_then(|result| result["left_out"].as_u64()).unwrap_or_default();
         tell_left_out(session, left_out, task.result.as_ref());
-        let (added, removed) =
-            (task.done("associating.content"), task.done("unassociating.content"));
+        let is_new = after.newest() != repository.newest();
+        let (added, removed, _) = match is_new {
+            true => session.rest.version(&after, after.newest()).await?.counts(),
+            false => (0, 0, 0),
+        };
         let downloaded = task.done("sync.downloading.artifacts");
         let answer = json!({
-            "name": after.name, "version": after.newest(), "is_new": after.newest() != repository.newest(), "added": added,
+            "name": after.name, "version": after.newest(), "is_new": is_new, "added": added,
             "removed": removed, "downloaded": downloaded, "left_out": left_out,
             "url": served.first().map(|one| &one.base_url),
         });
         session.output.print(Format::Tabular, &answer, || {
-            let mut text = match after.newest() == repository.newest() {
-                true => format!("Nothing new: {:?} stays at version {}.\n", after.name, after.newest()),
-                false => format!(
+            let mut text = match is_new {
+                false => format!("Nothing new: {:?} stays at version {}.\n", after.name, after.newest()),
+                true => format!(
                     "{:?} is at version {}: {added} added, {removed} removed, {downloaded} files fetched.\n",
                     after.name,
                     after.newest()

@@ -25,7 +25,6 @@ pub(super) struct Task {
     state: String,
     error: Option<Value>,
     progress_reports: Vec<Report>,
-    pub(super) created_resources: Vec<String>,
     pub(super) result: Option<Value>,
 }
 
@@ -61,7 +60,9 @@ pub(super) async fn ended(session: &Session<'_>, begun: &Begun) -> Outcome<Task>
             "completed" => return Ok(task),
             "failed" => return Err(Failure::new(why(task.error.as_ref()))),
             "canceled" | "skipped" => {
-                return Err(Failure::new("it was cancelled; what was there before is still served"));
+                return Err(Failure::new(
+                    "it was cancelled; what was there before is still served",
+                ));
             }
             _ => {}
         }
