@@ -115,7 +115,9 @@ impl Action for Versions {
         let versions: Vec<Version> = session.rest.list(&path).await?;
         let served = session.rest.distributions(&repository).await?;
         let number_of = |one: &Distribution| {
-            one.repository_version.as_deref().map_or(repository.newest(), super::rest::number_of)
+            one.repository_version
+                .as_deref()
+                .map_or_else(|| repository.newest(), super::rest::number_of)
         };
         let mut listed: Vec<ListedVersion> = versions
             .iter()
@@ -167,7 +169,7 @@ pub(super) struct Show {
 impl Action for Show {
     async fn run(self, session: &Session<'_>) -> Outcome {
         let repository = session.rest.repository(&self.name).await?;
-        let number = self.version.unwrap_or(repository.newest());
+        let number = self.version.unwrap_or_else(|| repository.newest());
         let units = units(session, &repository, number).await?;
         session.output.print(Format::Tabular, &units, || {
             let mut table = Table::new(["Path", "Version", "Size", "SHA-256"]).right(2);
@@ -222,7 +224,7 @@ struct Changed {
 impl Action for Diff {
     async fn run(self, session: &Session<'_>) -> Outcome {
         let repository = session.rest.repository(&self.name).await?;
-        let to = self.to.unwrap_or(repository.newest());
+        let to = self.to.unwrap_or_else(|| repository.newest());
         let difference = compare(
             units(session, &repository, self.from).await?,
             units(session, &repository, to).await?,

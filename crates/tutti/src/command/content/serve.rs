@@ -58,7 +58,8 @@ impl Action for Rollback {
 /// The newest version that is older than the one served under the repository's name.
 async fn before(session: &Session<'_>, repository: &Repository) -> Outcome<i64> {
     let served = session.rest.own_distribution(repository).await?;
-    let now = served.repository_version.as_deref().map_or(repository.newest(), rest::number_of);
+    let now =
+        served.repository_version.as_deref().map_or_else(|| repository.newest(), rest::number_of);
     let versions: Vec<Version> =
         session.rest.list(&format!("{}versions/", repository.pulp_href)).await?;
     let earlier = versions.iter().map(|one| one.number).filter(|number| *number < now).max();
@@ -74,7 +75,7 @@ async fn point(
     version: Option<i64>,
 ) -> Outcome {
     let served = set(session, repository, path, version).await?;
-    let shown = version.unwrap_or(repository.newest());
+    let shown = version.unwrap_or_else(|| repository.newest());
     let answer = json!({"name": repository.name, "version": shown, "follows_newest": version.is_none(), "url": served.base_url});
     session.output.print(Format::Tabular, &answer, || match version {
         Some(number) => {
