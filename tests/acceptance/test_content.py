@@ -168,6 +168,13 @@ def wheel(directory: pathlib.Path, name: str, version: str) -> pathlib.Path:
     return path
 
 
+def install(installer: list[str], index: str, target: pathlib.Path, name: str):
+    """Installs a project from an index, and nothing from elsewhere."""
+    command = [sys.executable, *installer, "--index-url", index, "--target", str(target), name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_installers_take_from_the_index(pulp: Pulp, base: str, tmp_path: pathlib.Path):
     pulp("python", "repository", "create", "--name", "py")
     pulp("python", "distribution", "create", "--name", "py", "--base-path", "py", "--repository", "py")
@@ -179,8 +186,7 @@ def test_installers_take_from_the_index(pulp: Pulp, base: str, tmp_path: pathlib
     index = f"{base}/pypi/py/simple/"
     for installer in (["-m", "pip", "install", "--no-cache-dir"], ["-m", "uv", "pip", "install", "--no-cache"]):
         target = tmp_path / installer[1]
-        command = [sys.executable, *installer, "--index-url", index, "--target", str(target), "Tutti.Probe"]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        install(installer, index, target, "Tutti.Probe")
         assert (target / "tutti_probe.py").read_text() == "version = '1.1'\n"
 
 
@@ -202,7 +208,6 @@ def test_installers_take_from_a_mirrored_index(
     for installer in (["-m", "pip", "install", "--no-cache-dir"], ["-m", "uv", "pip", "install", "--no-cache"]):
         target = tmp_path / installer[1]
         index = f"{base}/pypi/a/index/simple/"
-        command = [sys.executable, *installer, "--index-url", index, "--target", str(target), "tutti-probe"]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        install(installer, index, target, "tutti-probe")
         assert (target / "tutti_probe.py").read_text() == "version = '2.0'\n"
         path.unlink(missing_ok=True)

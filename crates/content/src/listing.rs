@@ -69,7 +69,7 @@ sql! {
         " ORDER BY c.path LIMIT $6 OFFSET $7");
     ROWS = "SELECT id, content_type, path, identity, metadata, labels, created FROM content_unit \
         WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))";
-    FILES = "SELECT f.unit, f.path, f.digest, f.size, a.digest IS NOT NULL FROM unit_artifact f \
+    FILES = "SELECT f.unit, f.path, f.digest, coalesce(f.size, a.size), a.digest IS NOT NULL FROM unit_artifact f \
         LEFT JOIN artifact a ON a.digest = f.digest WHERE f.unit IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) \
         ORDER BY f.unit, f.path";
     ARTIFACTS = "SELECT digest, size, created, count(*) OVER () FROM artifact \

@@ -33,8 +33,8 @@ sql! {
     DROP = "DELETE FROM publication WHERE id = $1";
     DROP_FILES = "DELETE FROM published_file WHERE publication = $1";
     UNSERVED = "UPDATE distribution SET publication = NULL WHERE publication = $1";
-    LINES = concat!("SELECT c.path, f.digest, f.size FROM repository_content c \
-        JOIN unit_artifact f ON f.unit = c.unit AND f.path = c.path \
+    LINES = concat!("SELECT c.path, f.digest, coalesce(f.size, a.size) FROM repository_content c \
+        JOIN unit_artifact f ON f.unit = c.unit AND f.path = c.path LEFT JOIN artifact a ON a.digest = f.digest \
         WHERE c.repository = $1 AND ", holds!("c", "$2"), " AND c.path > $3 ORDER BY c.path LIMIT $4");
 }
 

@@ -24,7 +24,8 @@ sql! {
     NEWEST_OF = "SELECT id, version FROM publication WHERE repository = $1 AND version = $2 ORDER BY id DESC LIMIT 1";
     PUBLISHED = "SELECT f.digest, f.size, p.created FROM published_file f JOIN publication p ON p.id = f.publication \
         WHERE f.publication = $1 AND f.path = $2";
-    HELD = concat!("SELECT c.unit, f.digest, f.size, a.digest IS NOT NULL, coalesce(a.created, u.created) \
+    /// Who announces a digest need not say how many bytes that is of.
+    HELD = concat!("SELECT c.unit, f.digest, coalesce(f.size, a.size), a.digest IS NOT NULL, coalesce(a.created, u.created) \
         FROM repository_content c JOIN content_unit u ON u.id = c.unit JOIN unit_artifact f ON f.unit = c.unit AND f.path = $3 \
         LEFT JOIN artifact a ON a.digest = f.digest \
         WHERE c.repository = $1 AND c.path = $2 AND ", holds!("c", "$4"));

@@ -118,6 +118,21 @@ async fn a_repository_is_served_as_it_was_last_published() {
 }
 
 #[tokio::test]
+async fn the_size_of_what_is_here_is_known() {
+    for files in Files::all().await {
+        files.add(&[("a", "123")]).await;
+        let unannounced =
+            files.store.write(|tx| tx.exec("UPDATE unit_artifact SET size = NULL", ()));
+        unannounced.await.unwrap();
+        files.serve(Wish { repository: Some(files.repository), ..serving("x") }).await.unwrap();
+        let found = files.read(|tx| serve::find(tx, "x/a")).await;
+        assert!(matches!(found, Found::File(file) if file.size == Some(3)));
+        files.publish(1).await;
+        assert!(files.at("x/PULP_MANIFEST").await.ends_with(",3\n"));
+    }
+}
+
+#[tokio::test]
 async fn base_paths_do_not_nest() {
     for files in Files::all().await {
         files.serve(serving("a/b")).await.unwrap();
