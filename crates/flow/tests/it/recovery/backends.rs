@@ -193,7 +193,8 @@ async fn undoing_waits_and_does_not_count_either() {
         let log = Log::default();
         let engine = logging(&store, &cloud, &clock, &log).backend_failures_max(1);
         let engine = engine.start().await.unwrap();
-        let retry = Retry::times(3).or_revert();
+        // At most two attempts find out in that time whether the backend answers; with the first that makes three.
+        let retry = Retry::times(4).or_revert();
         let fails = Plan { until: "down".into(), terminal: true, ..named("fails") };
         let plan = vec![
             NewTask { retry, ..create(&[]) },
@@ -209,7 +210,7 @@ async fn undoing_waits_and_does_not_count_either() {
         cloud.set_down(true);
         log.add("down");
         pass(&store, &clock, Duration::ZERO, 1).await;
-        for _ in 0..3 {
+        for _ in 0..4 {
             pass(&store, &clock, Duration::from_secs(4), 1).await;
         }
         cloud.set_down(false);
