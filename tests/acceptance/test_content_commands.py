@@ -110,7 +110,8 @@ def test_what_cannot_be_fetched_is_named_and_stays_as_it_was(tutti, upstream: Up
 
 def test_files_are_fetched_when_they_are_asked_for(tutti, upstream: Upstream):
     upstream.hold({"a.txt": b"one"})
-    answer = mirrored(tutti, upstream.url, "--name", "later", "--policy", "on-demand")
+    mirrored(tutti, upstream.url, "--name", "later", "--policy", "on-demand")
+    answer = mirrored(tutti, "later", "--policy", "on-demand")
     assert answer["downloaded"] == 0
     assert fetched(answer["url"] + "a.txt") == b"one"
     (upstream.directory / "a.txt").unlink()
@@ -132,8 +133,11 @@ def test_refusals_say_what_to_do(tutti, tmp_path: pathlib.Path):
         (["mirror", "nothing"], "there is no repository \"nothing\": 'tutti content list' shows"),
         (["mirror", "http://127.0.0.1:1/x"], "say with --type what is at"),
         (["versions", "nothing"], "there is no repository"),
+        (["mirror", "http://127.0.0.1:1/PULP_MANIFEST", "--name", "gone"], "'tutti content remove gone'"),
+        (["rollback", "gone"], "has no version before"),
         (["upload", "x", str(tmp_path / "gone")], "is no file"),
     ]:
         done = tutti("content", *arguments, check=False)
         assert done.returncode != 0
         assert said in done.stderr, done.stderr
+    tutti("content", "remove", "gone")

@@ -64,24 +64,34 @@ impl Action for Mirror {
         };
         let (repository, remote) = match is_url {
             true => self.made(session, &name).await?,
-            false => {
-                let repository = session.rest.repository(&name).await?;
-                let remote = repository.remote.clone().ok_or_else(|| {
-                    Failure::new(format!("{name:?} has no remote: give the URL to mirror it from"))
-                })?;
-                let changes = Value::Object(self.settings());
-                if changes.as_object().is_some_and(|changes| !changes.is_empty()) {
-                    let begun: Begun = session.rest.patch(&remote, &changes).await?;
-                    task::ended(session, &begun).await?;
-                }
-                (repository, remote)
-            }
+            false => self.known(session, &name).await?,
         };
-        self.sync(session, &repository, &remote).await
+        self.sync(session, &repository, &remote).await.inspect_err(|_| {
+            if repository.newest() == 0 {
+                session.context.tell(format!(
+                    "{name:?} is there, and empty: 'tutti content mirror {name}' tries again, 'tutti content remove {name}' \
+                     removes it"
+                ));
+            }
+        })
     }
 }
 
 impl Mirror {
+    /// The repository and the address of the remote of a mirror that is there, with the settings that are given.
+    async fn known(&self, session: &Session<'_>, name: &str) -> Outcome<(Repository, String)> {
+        let repository = session.rest.repository(name).await?;
+        let remote = repository.remote.clone().ok_or_else(|| {
+            Failure::new(format!("{name:?} has no remote: give the URL to mirror it from"))
+        })?;
+        let changes = self.settings();
+        if !changes.is_empty() {
+            let changed: Value = session.rest.patch(&remote, &Value::Object(changes)).await?;
+            ended_if_begun(session, changed).await?;
+        }
+        Ok((repository, remote))
+    }
+
     /// The repository and the address of the remote, made or changed.
     async fn made(&self, session: &Session<'_>, name: &str) -> Outcome<(Repository, String)> {
         let content_type = self.content_type.or_else(|| type_of(&self.what)).ok_or_else(|| {

@@ -55,14 +55,15 @@ impl Action for Rollback {
     }
 }
 
-/// The newest version that is older than the one served under the repository's name.
+/// The newest version that is older than the one served under the repository's name, and not the empty one it began with.
 async fn before(session: &Session<'_>, repository: &Repository) -> Outcome<i64> {
     let served = session.rest.own_distribution(repository).await?;
     let now =
         served.repository_version.as_deref().map_or_else(|| repository.newest(), rest::number_of);
     let versions: Vec<Version> =
         session.rest.list(&format!("{}versions/", repository.pulp_href)).await?;
-    let earlier = versions.iter().map(|one| one.number).filter(|number| *number < now).max();
+    let earlier =
+        versions.iter().map(|one| one.number).filter(|number| (1..now).contains(number)).max();
     earlier
         .ok_or_else(|| Failure::new(format!("{:?} has no version before {now}", repository.name)))
 }

@@ -13,6 +13,10 @@ use crate::failure::{Failure, Outcome};
 /// How often it is asked how far a task is.
 const ASKED: Duration = Duration::from_millis(200);
 
+/// A bar of something whose end is not known, and is.
+const UNBOUNDED: &str = "{msg:30} {pos} {per_sec}";
+const BOUNDED: &str = "{msg:30} {bar:30} {pos}/{len} {per_sec} {eta}";
+
 /// The answer to what takes a while.
 #[derive(Deserialize)]
 pub(super) struct Begun {
@@ -100,22 +104,24 @@ impl Bars {
     fn show(&mut self, reports: &[Report]) {
         for report in reports.iter().filter(|report| report.done > 0 || report.total.is_some()) {
             let bar = self.by_code.entry(report.code.clone()).or_insert_with(|| {
-                let bar = self.all.add(ProgressBar::no_length());
-                bar.set_message(report.message.clone());
-                bar
+                styled(self.all.add(ProgressBar::no_length()), UNBOUNDED)
+                    .with_message(report.message.clone())
             });
-            let template = match report.total {
-                Some(total) => {
-                    bar.set_length(total);
-                    "{msg:30} {bar:30} {pos}/{len} {per_sec} {eta}"
-                }
-                None => "{msg:30} {pos} {per_sec}",
-            };
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style);
+            if let Some(total) = report.total
+                && bar.length() != Some(total)
+            {
+                bar.set_length(total);
+                *bar = styled(bar.clone(), BOUNDED);
             }
             bar.set_position(report.done);
         }
+    }
+}
+
+fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
 }
 
